@@ -1,0 +1,100 @@
+//! A run: one container's life in one pod, as far as it was seen.
+//! Plain data; how it was observed is the collector's business.
+
+use serde::{Deserialize, Serialize};
+
+/// How the memory peak of a run was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeakSource {
+    /// The highest of the scraped working-set samples: a lower bound, the true peak may fall between two samples.
+    Sampled,
+    /// The kernel's own high-water mark (`memory.peak`, `container_memory_max_usage_bytes`): an upper bound of need,
+    /// because it counts page cache.
+    Cgroup,
+    /// Reported by the workload's owner (a CSV of runs): taken as exact.
+    Reported,
+}
+
+/// Memory of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Highest use seen, in bytes.
+    pub peak_bytes: u64,
+    /// How the peak was seen.
+    pub source: PeakSource,
+    /// Number of samples behind the peak (1 for [`PeakSource::Reported`]).
+    pub samples: u32,
+}
+
+/// CPU of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CpuUse {
+    /// Mean cores over the run: CPU-seconds divided by run time.
+    pub mean_cores: f64,
+    /// Highest mean cores over one scrape interval, where at least two samples were seen.
+    pub peak_cores: Option<f64>,
+    /// Share of CFS periods in which the container was throttled, 0 to 1, where it has a CPU limit and was scraped.
+    pub throttled_share: Option<f64>,
+}
+
+/// Requests and limits that were in force; `None` = not set or not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// CPU request in millicores.
+    pub cpu_request_millis: Option<u64>,
+    /// CPU limit in millicores.
+    pub cpu_limit_millis: Option<u64>,
+    /// Memory request in bytes.
+    pub memory_request_bytes: Option<u64>,
+    /// Memory limit in bytes.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Exit code 0.
+    Completed,
+    /// Killed by the kernel for memory; the seen peak is only a lower bound of the need.
+    OomKilled,
+    /// Ended otherwise.
+    Failed,
+    /// Still running when it was last seen.
+    Running,
+    /// Ended, and nothing recorded how.
+    Unknown,
+}
+
+/// One container's life in one pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Pod name; with `started_ms` it identifies the run inside its workload and container.
+    pub pod: String,
+    /// Pod uid, where it was seen.
+    pub uid: Option<String>,
+    /// Start, milliseconds since the epoch.
+    pub started_ms: i64,
+    /// End, or when it was last seen, milliseconds since the epoch.
+    pub ended_ms: i64,
+    /// Memory, `None` when no sample fell into the run.
+    pub memory: Option<MemoryUse>,
+    /// CPU, `None` when the samples do not tell.
+    pub cpu: Option<CpuUse>,
+    /// Requests and limits in force.
+    pub resources: Resources,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// 1 for the first try of its unit of work, `None` where the engine does not tell.
+    pub attempt: Option<u32>,
+    /// Size of the input in bytes, where it was known before the run.
+    pub input_bytes: Option<f64>,
+}
+
+impl Run {
+    /// Run time in seconds, never negative.
+    pub fn seconds(&self) -> f64 {
+        (self.ended_ms.saturating_sub(self.started_ms)).max(0) as f64 / 1000.0
+    }
+}
