@@ -1,1 +1,93 @@
-//! sizing
+//! The statistics: from the history of one container of one workload to what its next run should ask for.
+//! Pure and deterministic; knows no Kubernetes object, no engine and no clock.
+
+pub mod cpu;
+pub mod effect;
+pub mod evidence;
+pub mod memory;
+
+use serde::Serialize;
+
+use crate::history::{History, Outcome, Resources, Run};
+
+pub use cpu::CpuSize;
+pub use effect::Effect;
+pub use evidence::{Evidence, Replay};
+pub use memory::MemorySize;
+
+/// Fewer finished runs than this are no evidence (`n < 3` in Ponder, arXiv 2408.00047, keeps the request too).
+pub const MIN_RUNS: usize = 3;
+
+/// What bounds every recommendation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SizingPolicy {
+    /// Smallest memory to recommend, in bytes.
+    pub memory_floor_bytes: u64,
+    /// Largest memory to recommend, in bytes: a node's allocatable, where known.
+    pub memory_ceiling_bytes: Option<u64>,
+    /// Smallest CPU request to recommend, in millicores.
+    pub cpu_floor_millis: u64,
+}
+
+impl Default for SizingPolicy {
+    fn default() -> Self {
+        // 64 MiB: below it a container runtime's own overhead shows. 10 m: the floor that KRR and VPA's users know.
+        Self { memory_floor_bytes: 64 << 20, memory_ceiling_bytes: None, cpu_floor_millis: 10 }
+    }
+}
+
+/// A number, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer<T> {
+    /// There is evidence for this.
+    Known(T),
+    /// There is not, for this reason.
+    Unknown(String),
+}
+
+impl<T> Answer<T> {
+    /// The number, where there is one.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// The recommendation for one container of one workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sizing {
+    /// Memory; request and limit are the same.
+    pub memory: Answer<MemorySize>,
+    /// CPU request; a CPU limit is kept as it is.
+    pub cpu: Answer<CpuSize>,
+    /// What both rest on.
+    pub evidence: Evidence,
+    /// What was in force in the latest run.
+    pub current: Resources,
+    /// What the change would bring.
+    pub effect: Effect,
+}
+
+/// Sizes one container of one workload from its history.
+pub fn recommend(history: &History, policy: &SizingPolicy) -> Sizing {
+    let runs: Vec<&Run> = history.runs().collect();
+    let current = current_resources(&runs);
+    let mut evidence = Evidence::gather(history, &runs);
+    let memory = memory::size(&runs, history, &current, policy, &mut evidence);
+    let cpu = cpu::size(&runs, &current, policy, &mut evidence);
+    let effect = Effect::of(&runs, &current, memory.known(), cpu.known());
+    Sizing { memory, cpu, evidence, current, effect }
+}
+
+/// What the latest run asked for; runs of which nothing is known are looked past.
+fn current_resources(runs: &[&Run]) -> Resources {
+    runs.iter().rev().map(|r| r.resources).find(|r| *r != Resources::default()).unwrap_or_default()
+}
+
+/// Runs that ended and whose peak is known: what may count as evidence of need.
+pub(crate) fn is_finished(run: &Run) -> bool {
+    run.outcome != Outcome::Running
+}

@@ -1,6 +1,21 @@
 //! Who is this pod? The key that all runs of the same recurring work share.
 //! One function for pods and for series; knows no network, no clock and no cluster client.
 
+mod airflow;
+mod argo;
+mod controllers;
+mod dagster;
+pub mod facts;
+mod flink;
+mod from_pod;
+mod identify;
 pub mod key;
+pub mod known_names;
+mod prefect;
+pub mod recurring_name;
+mod spark;
 
+pub use facts::{ContainerFacts, Keys, Owner, PodFacts, kube_state_metrics_name};
+pub use from_pod::{NotAPod, pod_facts};
+pub use identify::{Identity, IdentityRules, Unidentified, identify};
 pub use key::{Kind, Workload, WorkloadKey};

@@ -1,0 +1,52 @@
+//! What following a recommendation would bring, had the seen runs been given it.
+
+use serde::Serialize;
+
+use super::{CpuSize, MemorySize, is_finished};
+use crate::history::{Outcome, Resources, Run};
+
+const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
+const GIB: f64 = 1_073_741_824.0;
+
+/// What the change would bring per week of the observed window. Positive = less is reserved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Effect {
+    /// Memory request times run time no longer reserved, GiB-hours a week. `None` where no request is set or known.
+    pub memory_gib_hours_per_week: Option<f64>,
+    /// CPU request times run time no longer reserved, core-hours a week. `None` where no request is set or known.
+    pub cpu_core_hours_per_week: Option<f64>,
+    /// Runs in the window that were OOM-killed below the new size.
+    pub oom_kills_prevented: u64,
+}
+
+impl Effect {
+    pub(super) fn of(
+        runs: &[&Run],
+        current: &Resources,
+        memory: Option<&MemorySize>,
+        cpu: Option<&CpuSize>,
+    ) -> Self {
+        let seconds: f64 = runs.iter().map(|r| r.seconds()).sum();
+        let (Some(first), Some(last)) = (runs.iter().map(|r| r.started_ms).min(), runs.iter().map(|r| r.ended_ms).max())
+        else {
+            return Self::default();
+        };
+        // A window shorter than a week says little about a week: it is not extrapolated.
+        let window = ((last - first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
+        let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
+        Self {
+            memory_gib_hours_per_week: memory.zip(current.memory_request_bytes).map(|(size, asked)| {
+                (asked as f64 - size.bytes as f64) / GIB * hours_per_week
+            }),
+            cpu_core_hours_per_week: cpu.zip(current.cpu_request_millis).map(|(size, asked)| {
+                (asked as f64 - size.request_millis as f64) / 1000.0 * hours_per_week
+            }),
+            oom_kills_prevented: memory.map_or(0, |size| {
+                runs.iter()
+                    .filter(|r| is_finished(r) && r.outcome == Outcome::OomKilled)
+                    .filter(|r| r.resources.memory_limit_bytes.is_some_and(|limit| size.bytes > limit))
+                    .count() as u64
+            }),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a number rests on, and what replaying the rule on the same history says of it.
+
+use serde::Serialize;
+use statrs::distribution::{Beta, ContinuousCDF};
+
+use super::cpu::was_throttled;
+use super::is_finished;
+use super::memory::CENSORED_SHARE;
+use crate::history::{History, Outcome, PeakSource, Run};
+
+/// What both numbers of a recommendation rest on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Evidence {
+    /// Finished runs in the history, those folded into the past included.
+    pub runs: u64,
+    /// Runs seen but not finished.
+    pub running: u64,
+    /// Finished runs without a single memory sample.
+    pub unobserved: u64,
+    /// Start of the oldest run, milliseconds since the epoch.
+    pub first_ms: Option<i64>,
+    /// End of the newest run, milliseconds since the epoch.
+    pub last_ms: Option<i64>,
+    /// Highest memory peak in bytes.
+    pub peak_max_bytes: Option<u64>,
+    /// Median memory peak in bytes.
+    pub peak_median_bytes: Option<u64>,
+    /// Scraped memory samples over all runs.
+    pub memory_samples: u64,
+    /// Runs whose peak is the highest scraped sample, a lower bound.
+    pub sampled_peaks: u64,
+    /// Runs whose peak is the kernel's own high-water mark.
+    pub cgroup_peaks: u64,
+    /// Runs killed for memory.
+    pub oom_kills: u64,
+    /// Runs whose peak reached the limit without a kill: it says nothing about what less would do.
+    pub censored: u64,
+    /// Runs that were further tries of the same unit of work.
+    pub retries: u64,
+    /// Median run time in seconds.
+    pub median_seconds: Option<f64>,
+    /// Highest of the runs' mean cores.
+    pub cores_max: Option<f64>,
+    /// Median of the runs' mean cores.
+    pub cores_median: Option<f64>,
+    /// Runs throttled in more than one of twenty periods.
+    pub throttled_runs: usize,
+    /// The memory rule, replayed on this history.
+    pub replay: Replay,
+}
+
+impl Evidence {
+    pub(super) fn gather(history: &History, runs: &[&Run]) -> Self {
+        let finished: Vec<&Run> = runs.iter().copied().filter(|r| is_finished(r)).collect();
+        let mut peaks: Vec<u64> = finished.iter().filter_map(|r| r.memory).map(|m| m.peak_bytes).collect();
+        peaks.sort_unstable();
+        let mut cores: Vec<f64> = finished.iter().filter_map(|r| r.cpu).map(|c| c.mean_cores).collect();
+        cores.sort_by(f64::total_cmp);
+        let mut seconds: Vec<f64> = finished.iter().map(|r| r.seconds()).collect();
+        seconds.sort_by(f64::total_cmp);
+        let count = |test: &dyn Fn(&Run) -> bool| finished.iter().filter(|r| test(r)).count() as u64;
+        let source = |s: PeakSource| count(&|r| r.memory.is_some_and(|m| m.source == s));
+        Self {
+            runs: finished.len() as u64 + history.older_runs(),
+            running: (runs.len() - finished.len()) as u64,
+            unobserved: count(&|r| r.memory.is_none()),
+            first_ms: history.older_first_ms().into_iter().chain(runs.iter().map(|r| r.started_ms)).min(),
+            last_ms: runs.iter().map(|r| r.ended_ms).max(),
+            peak_max_bytes: peaks.last().copied().into_iter().chain(history.older_peak_bytes()).max(),
+            peak_median_bytes: middle(&peaks),
+            memory_samples: runs.iter().filter_map(|r| r.memory).map(|m| u64::from(m.samples)).sum(),
+            sampled_peaks: source(PeakSource::Sampled),
+            cgroup_peaks: source(PeakSource::Cgroup),
+            oom_kills: count(&|r| r.outcome == Outcome::OomKilled) + history.older_ooms(),
+            censored: count(&|r| r.outcome != Outcome::OomKilled && reached_limit(r)),
+            retries: count(&|r| r.attempt.is_some_and(|a| a > 1)),
+            median_seconds: middle(&seconds),
+            cores_max: cores.last().copied(),
+            cores_median: middle(&cores),
+            throttled_runs: finished.iter().filter(|r| was_throttled(r)).count(),
+            replay: Replay::default(),
+        }
+    }
+}
+
+/// Peak at the limit.
+pub fn reached_limit(run: &Run) -> bool {
+    match (run.memory, run.resources.memory_limit_bytes) {
+        (Some(m), Some(limit)) if limit > 0 => m.peak_bytes as f64 >= CENSORED_SHARE * limit as f64,
+        _ => false,
+    }
+}
+
+fn middle<T: Copy>(sorted: &[T]) -> Option<T> {
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+}
+
+/// What the memory rule would have given each run from the runs before it, and how often that was too little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Replay {
+    /// Runs for which the rule had enough before them to decide.
+    pub decisions: u64,
+    /// Of those, runs that needed more than it gave.
+    pub exceeded: u64,
+}
+
+impl Replay {
+    /// One decision: what was given, what was needed. A killed run needed more than its peak.
+    pub(super) fn decide(&mut self, given_bytes: u64, peak_bytes: u64, killed: bool) {
+        self.decisions += 1;
+        self.exceeded += u64::from(peak_bytes > given_bytes || (killed && peak_bytes >= given_bytes));
+    }
+
+    /// Upper end of the 95 % interval of the share of runs that exceed, 0 to 1 (Clopper–Pearson, one-sided). 1 when
+    /// nothing could be replayed.
+    pub fn exceeded_share_upper(&self) -> f64 {
+        if self.decisions == 0 || self.exceeded >= self.decisions {
+            return 1.0;
+        }
+        Beta::new(self.exceeded as f64 + 1.0, (self.decisions - self.exceeded) as f64)
+            .map_or(1.0, |beta| beta.inverse_cdf(0.95))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interval_of_no_failures_is_the_rule_of_three() {
+        let replay = Replay { decisions: 100, exceeded: 0 };
+        assert!((replay.exceeded_share_upper() - 0.0295).abs() < 0.0005);
+        assert_eq!(Replay::default().exceeded_share_upper(), 1.0);
+        assert_eq!(Replay { decisions: 4, exceeded: 4 }.exceeded_share_upper(), 1.0);
+    }
+}
