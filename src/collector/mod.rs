@@ -1,1 +1,432 @@
-//! collector
+//! From series to runs: asks for what is new, slice by slice, puts lives together, joins them with what is known of
+//! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
+
+pub mod finish;
+pub mod life;
+pub mod metrics;
+pub mod objects;
+pub mod segment;
+pub mod who;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Outcome, Run, Store, StoreError};
+use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
+use crate::workload::WorkloadKey;
+use finish::{Place, run_of};
+use life::{Life, LifeKey, OpenLives, Slice};
+use metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
+use objects::{Objects, PodObject};
+pub use who::{KnownPods, Who};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What to collect.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which series.
+    pub scope: Scope,
+    /// The time to learn from; only what is newer than the store's watermark is asked for.
+    pub window: TimeRange,
+    /// Length of one slice; bounds memory here and work there.
+    pub slice_ms: i64,
+}
+
+impl Request {
+    /// With slices of a day.
+    pub fn new(scope: Scope, window: TimeRange) -> Self {
+        Self { scope, window, slice_ms: DAY_MS }
+    }
+}
+
+/// How far a collection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Slices done.
+    pub done: usize,
+    /// Slices in all.
+    pub slices: usize,
+    /// Runs found so far.
+    pub runs: u64,
+}
+
+/// What a collection found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Time slices read.
+    pub slices: usize,
+    /// Samples read.
+    pub samples: u64,
+    /// Runs found, each counted once.
+    pub runs: u64,
+    /// Workloads (with container) that the runs belong to.
+    pub workloads: u64,
+    /// Samples that no metric can have (negative, beyond any machine) and that were left out.
+    pub absurd_samples: u64,
+    /// Lives of containers that no workload could be named for: namespace, reason, how many, an example.
+    pub unidentified: Vec<Unidentified>,
+    /// What was missing and what to do about it.
+    pub gaps: Vec<String>,
+}
+
+/// Lives without a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unidentified {
+    /// Their namespace.
+    pub namespace: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub lives: u64,
+    /// One pod of them.
+    pub example: String,
+}
+
+/// Why a collection stopped. What was read before is kept; the next one goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lives that go on, with what is known of their pods, between slices and between collections.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Carried {
+    lives: OpenLives,
+    objects: Vec<((String, String), PodObject)>,
+}
+
+/// Collects what is new and commits it slice by slice.
+///
+/// # Errors
+/// [`CollectError`]; slices done before are kept, and the next call goes on after them.
+pub async fn collect<S: SeriesSource>(
+    source: &S,
+    store: &Store,
+    request: &Request,
+    who: &mut Who,
+    mut progress: impl FnMut(Step),
+) -> Result<Summary, CollectError> {
+    let id = format!("{} {}", source.describe(), request.scope.describe());
+    let (mut carried, from_ms) = resume(store, &id, request)?;
+    let slices = slices(from_ms, request.window.end_ms, request.slice_ms);
+    let mut summary = Summary::default();
+    let mut found: HashSet<WorkloadKey> = HashSet::new();
+    let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
+    let mut honored = true;
+    let mut counts = Counts::default();
+    progress(Step { done: 0, slices: slices.len(), runs: 0 });
+    for (at, range) in slices.iter().enumerate() {
+        let mut read = read(source, &request.scope, *range, honored).await?;
+        if honored && read.objects.is_empty() && at == 0 {
+            let again = read_objects(source, &request.scope, *range, false).await?;
+            if !again.0.is_empty() {
+                honored = false;
+                (read.objects, read.metrics_seen) = (again.0, &read.metrics_seen | &again.1);
+            }
+        }
+        summary.absurd_samples += read.slice.absurd;
+        summary.samples += read.slice.samples;
+        metrics_seen.append(&mut read.metrics_seen);
+        counts.pods += read.objects.len() as u64;
+        counts.with_labels += read.objects.pods_with_labels;
+        let last = at + 1 == slices.len();
+        let runs = advance(&mut carried, read, range.end_ms, last, who);
+        found.extend(runs.iter().map(|(key, _)| key.clone()));
+        let open = postcard::to_stdvec(&carried).unwrap_or_default();
+        let committed = store.commit(&id, range.end_ms, &open, runs)?;
+        summary.runs += committed.new as u64;
+        summary.slices += 1;
+        progress(Step { done: at + 1, slices: slices.len(), runs: summary.runs });
+    }
+    summary.workloads = found.len() as u64;
+    summary.unidentified = who
+        .unidentified()
+        .map(|(namespace, reason, lives, example)| Unidentified {
+            namespace: namespace.to_owned(),
+            reason: reason.to_owned(),
+            lives,
+            example: example.to_owned(),
+        })
+        .collect();
+    if summary.slices > 0 {
+        summary.gaps = gaps(&metrics_seen, &counts, &request.scope);
+    }
+    Ok(summary)
+}
+
+#[derive(Default)]
+struct Counts {
+    pods: u64,
+    with_labels: u64,
+}
+
+fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
+    let Some(progress) = store.progress(id)? else { return Ok((Carried::default(), request.window.start_ms)) };
+    // Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
+    let carried = postcard::from_bytes(&progress.open).unwrap_or_default();
+    if progress.watermark_ms < request.window.start_ms {
+        return Ok((Carried::default(), request.window.start_ms));
+    }
+    Ok((carried, progress.watermark_ms.saturating_add(1)))
+}
+
+fn slices(start_ms: i64, end_ms: i64, slice_ms: i64) -> Vec<TimeRange> {
+    let mut out = Vec::new();
+    let mut from = start_ms;
+    while from <= end_ms {
+        let to = from.saturating_add(slice_ms.max(60_000) - 1).min(end_ms);
+        out.push(TimeRange { start_ms: from, end_ms: to });
+        from = to.saturating_add(1);
+    }
+    out
+}
+
+/// What one slice of time held.
+struct Read {
+    slice: Slice,
+    of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
+    objects: Objects,
+    metrics_seen: BTreeSet<&'static str>,
+}
+
+async fn read<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+    honored: bool,
+) -> Result<Read, SourceError> {
+    let measured = async {
+        let memory = async {
+            let mut slice = Slice::default();
+            let stream = source.samples(&scope.containers(MEMORY), range).await?;
+            drain(stream, |chunk| slice.memory(&chunk)).await?;
+            Ok::<_, SourceError>(slice)
+        };
+        let cpu = async {
+            let mut slice = Slice::default();
+            let stream = source.samples(&scope.containers(CPU), range).await?;
+            drain(stream, |chunk| slice.cpu(&chunk)).await?;
+            Ok::<_, SourceError>(slice)
+        };
+        let (memory, cpu) = tokio::try_join!(memory, cpu)?;
+        Ok((memory, cpu))
+    };
+    let ((memory, cpu), of_lives, (objects, mut metrics_seen)) =
+        tokio::try_join!(measured, read_last_of_containers(source, scope, range), read_objects(source, scope, range, honored))?;
+    if memory.samples > 0 {
+        metrics_seen.insert(MEMORY);
+    }
+    if cpu.samples > 0 {
+        metrics_seen.insert(CPU);
+    }
+    let mut slice = memory;
+    slice.join(cpu);
+    Ok(Read { slice, of_lives, objects, metrics_seen })
+}
+
+async fn read_last_of_containers<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+) -> Result<HashMap<LifeKey, [Option<f64>; 4]>, SourceError> {
+    let mut of_lives: HashMap<LifeKey, [Option<f64>; 4]> = HashMap::new();
+    for (i, metric) in LAST_OF_CONTAINERS.iter().enumerate() {
+        let stream = source.last(&scope.containers(metric), range).await?;
+        drain(stream, |chunk| {
+            if let (Some(key), Some(sample)) = (LifeKey::of(&chunk.labels), chunk.samples.last()) {
+                let slot = &mut of_lives.entry(key).or_default()[i];
+                *slot = slot.into_iter().chain([sample.value]).reduce(f64::max);
+            }
+        })
+        .await?;
+    }
+    Ok(of_lives)
+}
+
+async fn read_objects<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+    honored: bool,
+) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
+    let mut objects = Objects::default();
+    let mut seen = BTreeSet::new();
+    for metric in LAST_OF_OBJECTS {
+        let stream = source.last(&scope.objects(metric, honored), range).await?;
+        drain(stream, |chunk| {
+            if let Some(sample) = chunk.samples.last() {
+                seen.insert(metric);
+                objects.take(metric, &chunk.labels, sample.value);
+            }
+        })
+        .await?;
+    }
+    Ok((objects, seen))
+}
+
+async fn drain(
+    mut stream: SampleStream,
+    mut take: impl FnMut(crate::prometheus::SeriesChunk),
+) -> Result<(), SourceError> {
+    while let Some(chunk) = stream.recv().await {
+        take(chunk?);
+    }
+    Ok(())
+}
+
+/// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that
+/// still run, as far as they got.
+fn advance(
+    carried: &mut Carried,
+    read: Read,
+    seen_until_ms: i64,
+    last: bool,
+    who: &mut Who,
+) -> Vec<(WorkloadKey, Run)> {
+    let Read { slice, of_lives, objects, .. } = read;
+    let mut remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
+    let followed = carried.lives.take(slice.into_lives());
+    for (key, life) in &mut carried.lives.0 {
+        if let Some(values) = of_lives.get(key) {
+            annotate(life, values);
+        }
+    }
+    let silent = carried.lives.ended_at(seen_until_ms);
+    let mut runs = Vec::new();
+    let mut report = |key: &LifeKey, life: &mut Life, place: Place| {
+        let uid = key.uid();
+        let pod = (key.namespace.clone(), key.pod.clone());
+        let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
+            (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
+                let mut object = before.clone();
+                object.update(now.clone());
+                Some(object)
+            }
+            (Some(now), _) => Some(now.clone()),
+            (None, before) => before.cloned(),
+        };
+        let Some(identity) = who.identify(key, object.as_ref(), &objects) else { return };
+        let Some(run) = run_of(key, life, object.as_ref(), place, seen_until_ms, identity.attempt) else { return };
+        life.reported_start_ms = Some(run.started_ms);
+        let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
+        runs.push((key, run));
+    };
+    for (key, mut life) in followed {
+        report(&key, &mut life, Place::Followed);
+    }
+    let open_pods: HashSet<(String, String, String)> =
+        carried.lives.0.iter().map(|(k, _)| (k.namespace.clone(), k.pod.clone(), k.container.clone())).collect();
+    for (key, mut life) in silent {
+        let again = open_pods.contains(&(key.namespace.clone(), key.pod.clone(), key.container.clone()));
+        report(&key, &mut life, if again { Place::Followed } else { Place::Latest });
+    }
+    if last {
+        for (key, life) in &mut carried.lives.0 {
+            report(key, life, Place::Latest);
+        }
+    }
+    // What the next slice may no longer say of pods whose lives go on.
+    let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
+    for (key, _) in &carried.lives.0 {
+        let pod = (key.namespace.clone(), key.pod.clone());
+        if keep.contains_key(&pod) {
+            continue;
+        }
+        let mut object = remembered.remove(&pod).unwrap_or_default();
+        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref()) {
+            object.update(now.clone());
+        }
+        keep.insert(pod, object);
+    }
+    carried.objects = keep.into_iter().collect();
+    carried.objects.sort_by(|(a, _), (b, _)| a.cmp(b));
+    number_retries(&mut runs);
+    runs
+}
+
+fn annotate(life: &mut Life, values: &[Option<f64>; 4]) {
+    let [peak, start, periods, throttled] = *values;
+    if let Some(peak) = peak.filter(|p| (0.0..7e13).contains(p)) {
+        life.cgroup_peak_bytes = Some((peak as u64).max(life.cgroup_peak_bytes.unwrap_or(0)));
+    }
+    if let Some(start) = start.filter(|s| (1.0..1e11).contains(s)) {
+        life.started_ms = Some((start * 1000.0) as i64);
+    }
+    if let (Some(all), Some(throttled)) = (periods, throttled) {
+        life.periods = Some((all, throttled));
+    }
+}
+
+/// Pods of one Job that follow each other after a failure are attempts of the same work, where nothing else says so.
+fn number_retries(runs: &mut [(WorkloadKey, Run)]) {
+    let mut order: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].1.attempt.is_none()).collect();
+    order.sort_by_key(|i| runs[*i].1.started_ms);
+    let mut previous: HashMap<(WorkloadKey, String), (u32, Outcome, i64)> = HashMap::new();
+    for i in order {
+        let (key, run) = &runs[i];
+        let Some(job) = job_of_pod(key, &run.pod) else { continue };
+        let unit = (key.clone(), job.to_owned());
+        let attempt = match previous.get(&unit) {
+            Some((n, Outcome::Failed | Outcome::OomKilled, ended)) if run.started_ms >= *ended => n + 1,
+            Some(_) => continue,
+            None => 1,
+        };
+        previous.insert(unit, (attempt, run.outcome, run.ended_ms));
+        runs[i].1.attempt = Some(attempt);
+    }
+}
+
+/// The Job's own name in the name of its pod.
+fn job_of_pod<'a>(key: &WorkloadKey, pod: &'a str) -> Option<&'a str> {
+    use crate::workload::Kind;
+    matches!(key.workload.kind, Kind::Cronjob | Kind::Job).then_some(())?;
+    crate::workload::recurring_name::without_generated_suffix(pod)
+}
+
+/// What was not there, and how to get it.
+fn gaps(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let scope = scope.describe();
+    let any = |metrics: &[&'static str]| metrics.iter().any(|m| seen.contains(m));
+    if !any(&[MEMORY, CPU]) {
+        gaps.push(format!(
+            "no {MEMORY} and no {CPU} for {scope}: check the namespace's name, and that Prometheus scrapes the kubelets' \
+             /metrics/cadvisor"
+        ));
+        return gaps;
+    }
+    for metric in [MEMORY, CPU] {
+        if !any(&[metric]) {
+            gaps.push(format!("no {metric} for {scope}: let Prometheus keep it (metric_relabel_configs may drop it)"));
+        }
+    }
+    if counts.pods == 0 {
+        gaps.push(format!(
+            "no kube_pod_owner for {scope}: install kube-state-metrics and scrape it; without it most pods cannot be \
+             told apart"
+        ));
+        return gaps;
+    }
+    if counts.with_labels == 0 {
+        gaps.push(format!(
+            "no pod labels in Prometheus for {scope}: start kube-state-metrics with --metric-labels-allowlist=pods=[…] \
+             (keys in the README), or Airflow, Dagster and Prefect pods of the past cannot be told apart"
+        ));
+    }
+    if !any(&["kube_pod_container_resource_requests", "kube_pod_container_resource_limits"]) {
+        gaps.push(format!("no kube_pod_container_resource_limits for {scope}: what runs asked for is unknown"));
+    }
+    if !any(&["kube_pod_container_status_terminated_reason", "kube_pod_container_status_last_terminated_reason"]) {
+        gaps.push(format!(
+            "no kube_pod_container_status_terminated_reason for {scope}: OOM kills of the past are not seen"
+        ));
+    }
+    gaps
+}

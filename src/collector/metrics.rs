@@ -1,0 +1,90 @@
+//! Which series are asked for, and how a missing one is got.
+//! Names only; sends nothing.
+
+use crate::prometheus::{MatchOp, Matcher, Selector};
+
+/// Raw samples of every container: the measurements.
+pub const MEMORY: &str = "container_memory_working_set_bytes";
+/// Raw samples of every container's CPU counter.
+pub const CPU: &str = "container_cpu_usage_seconds_total";
+
+/// Of these cAdvisor series the last sample of a life says all: they only grow, or never change.
+pub const LAST_OF_CONTAINERS: [&str; 4] = [
+    "container_memory_max_usage_bytes",
+    "container_start_time_seconds",
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+];
+
+/// Of kube-state-metrics' series the last sample says what an object is.
+pub const LAST_OF_OBJECTS: [&str; 11] = [
+    "kube_pod_owner",
+    "kube_job_owner",
+    "kube_replicaset_owner",
+    "kube_pod_labels",
+    "kube_pod_annotations",
+    "kube_pod_start_time",
+    "kube_pod_completion_time",
+    "kube_pod_container_resource_requests",
+    "kube_pod_container_resource_limits",
+    "kube_pod_container_status_terminated_reason",
+    "kube_pod_container_status_last_terminated_reason",
+];
+
+/// Which series belong to what is asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Namespaces; empty = all.
+    pub namespaces: Vec<String>,
+    /// Further matchers, such as `cluster="prod"` on a server that holds several clusters.
+    pub matchers: Vec<Matcher>,
+}
+
+impl Scope {
+    /// Series of containers in scope, without pods as a whole and pause containers.
+    pub fn containers(&self, metric: &str) -> Selector {
+        self.in_namespaces(metric, "namespace").with("container", MatchOp::NotEqual, "").with(
+            "container",
+            MatchOp::NotEqual,
+            "POD",
+        )
+    }
+
+    /// Series of objects in scope.
+    /// `honored` says whether kube-state-metrics is scraped with `honor_labels`, else Prometheus renames its labels.
+    pub fn objects(&self, metric: &str, honored: bool) -> Selector {
+        let selector = self.in_namespaces(metric, if honored { "namespace" } else { "exported_namespace" });
+        // Reasons that a container does not have are exported too, as 0, by older versions.
+        if metric.ends_with("_resource_requests") || metric.ends_with("_resource_limits") {
+            return selector.with("resource", MatchOp::Regex, "cpu|memory");
+        }
+        selector
+    }
+
+    fn in_namespaces(&self, metric: &str, label: &str) -> Selector {
+        let mut selector = Selector::metric(metric);
+        match self.namespaces.as_slice() {
+            [] => {}
+            [one] => selector = selector.equal(label, one.clone()),
+            many => {
+                let pattern: Vec<String> = many.iter().map(|n| regex::escape(n)).collect();
+                selector = selector.with(label, MatchOp::Regex, pattern.join("|"));
+            }
+        }
+        selector.matchers.extend(self.matchers.iter().cloned());
+        selector
+    }
+
+    /// In words, for messages.
+    pub fn describe(&self) -> String {
+        let mut text = match self.namespaces.as_slice() {
+            [] => "all namespaces".to_owned(),
+            [one] => format!("namespace {one}"),
+            many => format!("namespaces {}", many.join(", ")),
+        };
+        for m in &self.matchers {
+            text.push_str(&format!(", {}", Selector { metric: String::new(), matchers: vec![m.clone()] }));
+        }
+        text
+    }
+}
