@@ -1,6 +1,17 @@
 //! What is remembered of a workload: its runs, bounded in size, mergeable, on disk.
 //! Knows nothing of Prometheus, Kubernetes objects or sizing.
 
+mod codec;
 pub mod run;
+mod sketch;
+mod sketch_bytes;
+pub mod store;
+mod view;
+mod workload_history;
 
 pub use run::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+pub use sketch::{Bucket, GAMMA, LogHistogram, MAX_VALUE, MIN_VALUE, RELATIVE_ERROR};
+pub use sketch_bytes::SketchError;
+pub use store::{CommitSummary, Histories, Notice, Opened, PodSeen, Progress, Store, StoreError};
+pub use view::{START_TOLERANCE_MS, join, same_run};
+pub use workload_history::{Added, History, MAX_RUNS, Older};

@@ -1,0 +1,230 @@
+//! The byte form of a history in the store: its own types, so that a change of `Run` cannot silently change old files.
+//! Knows nothing of tables, transactions or checksums.
+
+use serde::{Deserialize, Serialize};
+
+use super::run::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::sketch::LogHistogram;
+use super::workload_history::{History, Older};
+
+/// Version of the form below; a new one gets a new number and keeps a reader for this one.
+pub(super) const HISTORY_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct HistoryV1 {
+    older: Option<OlderV1>,
+    runs: Vec<RunV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OlderV1 {
+    runs: u64,
+    first_ms: i64,
+    last_ms: i64,
+    last_start_ms: i64,
+    memory_peak: Vec<u8>,
+    cpu_mean_cores: Vec<u8>,
+    ooms: u64,
+    max_peak_bytes: Option<u64>,
+    total_ms: u64,
+    core_ms: u64,
+    byte_ms: u128,
+}
+
+/// A run; pod names repeat their beginning and starts grow, so both are written as what differs from the run before.
+#[derive(Serialize, Deserialize)]
+struct RunV1 {
+    pod_shared: u8,
+    pod_rest: String,
+    uid: UidV1,
+    start_delta_ms: i64,
+    length_ms: i64,
+    memory: Option<(u64, SourceV1, u32)>,
+    cpu: Option<(f64, Option<f64>, Option<f64>)>,
+    resources: [Option<u64>; 4],
+    outcome: OutcomeV1,
+    attempt: Option<u32>,
+    input_bytes: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum UidV1 {
+    None,
+    Uuid(u128),
+    Text(String),
+}
+
+#[derive(Serialize, Deserialize)]
+enum SourceV1 {
+    Sampled,
+    Cgroup,
+    Reported,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OutcomeV1 {
+    Completed,
+    OomKilled,
+    Failed,
+    Running,
+    Unknown,
+}
+
+/// Writes a history.
+pub(super) fn encode(history: &History) -> Result<Vec<u8>, postcard::Error> {
+    let mut runs = Vec::with_capacity(history.runs().len());
+    let mut before = ("", 0);
+    for run in history.runs() {
+        runs.push(encode_run(run, before));
+        before = (&run.pod, run.started_ms);
+    }
+    let older = history.older();
+    postcard::to_stdvec(&HistoryV1 { older: (older.runs > 0).then(|| encode_older(older)), runs })
+}
+
+/// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
+pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
+    if version != HISTORY_VERSION {
+        return Err(format!("form {version} of a history is not known to this version of podfit"));
+    }
+    let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(|e| e.to_string())?;
+    if !rest.is_empty() {
+        return Err("bytes after the end".to_owned());
+    }
+    let mut runs: Vec<Run> = Vec::with_capacity(history.runs.len());
+    for run in history.runs {
+        let before = runs.last().map_or(("", 0), |r| (r.pod.as_str(), r.started_ms));
+        runs.push(decode_run(run, before)?);
+    }
+    Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
+}
+
+fn encode_run(run: &Run, before: (&str, i64)) -> RunV1 {
+    let shared = shared_prefix(before.0, &run.pod);
+    RunV1 {
+        pod_shared: shared as u8,
+        pod_rest: run.pod[shared..].to_owned(),
+        uid: match &run.uid {
+            None => UidV1::None,
+            Some(text) => parse_uuid(text).map_or_else(|| UidV1::Text(text.clone()), UidV1::Uuid),
+        },
+        start_delta_ms: run.started_ms.wrapping_sub(before.1),
+        length_ms: run.ended_ms.wrapping_sub(run.started_ms),
+        memory: run.memory.map(|m| {
+            let source = match m.source {
+                PeakSource::Sampled => SourceV1::Sampled,
+                PeakSource::Cgroup => SourceV1::Cgroup,
+                PeakSource::Reported => SourceV1::Reported,
+            };
+            (m.peak_bytes, source, m.samples)
+        }),
+        cpu: run.cpu.map(|c| (c.mean_cores, c.peak_cores, c.throttled_share)),
+        resources: [
+            run.resources.cpu_request_millis,
+            run.resources.cpu_limit_millis,
+            run.resources.memory_request_bytes,
+            run.resources.memory_limit_bytes,
+        ],
+        outcome: match run.outcome {
+            Outcome::Completed => OutcomeV1::Completed,
+            Outcome::OomKilled => OutcomeV1::OomKilled,
+            Outcome::Failed => OutcomeV1::Failed,
+            Outcome::Running => OutcomeV1::Running,
+            Outcome::Unknown => OutcomeV1::Unknown,
+        },
+        attempt: run.attempt,
+        input_bytes: run.input_bytes,
+    }
+}
+
+fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
+    let shared = before.0.get(..usize::from(run.pod_shared)).ok_or("a pod name shares more than there is")?;
+    let started_ms = before.1.wrapping_add(run.start_delta_ms);
+    let [cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes] = run.resources;
+    Ok(Run {
+        pod: format!("{shared}{}", run.pod_rest),
+        uid: match run.uid {
+            UidV1::None => None,
+            UidV1::Uuid(number) => Some(format_uuid(number)),
+            UidV1::Text(text) => Some(text),
+        },
+        started_ms,
+        ended_ms: started_ms.wrapping_add(run.length_ms),
+        memory: run.memory.map(|(peak_bytes, source, samples)| {
+            let source = match source {
+                SourceV1::Sampled => PeakSource::Sampled,
+                SourceV1::Cgroup => PeakSource::Cgroup,
+                SourceV1::Reported => PeakSource::Reported,
+            };
+            MemoryUse { peak_bytes, source, samples }
+        }),
+        cpu: run.cpu.map(|(mean_cores, peak_cores, throttled_share)| CpuUse {
+            mean_cores,
+            peak_cores,
+            throttled_share,
+        }),
+        resources: Resources { cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes },
+        outcome: match run.outcome {
+            OutcomeV1::Completed => Outcome::Completed,
+            OutcomeV1::OomKilled => Outcome::OomKilled,
+            OutcomeV1::Failed => Outcome::Failed,
+            OutcomeV1::Running => Outcome::Running,
+            OutcomeV1::Unknown => Outcome::Unknown,
+        },
+        attempt: run.attempt,
+        input_bytes: run.input_bytes,
+    })
+}
+
+fn encode_older(older: &Older) -> OlderV1 {
+    OlderV1 {
+        runs: older.runs,
+        first_ms: older.first_ms,
+        last_ms: older.last_ms,
+        last_start_ms: older.last_start_ms,
+        memory_peak: older.memory_peak.to_bytes(),
+        cpu_mean_cores: older.cpu_mean_cores.to_bytes(),
+        ooms: older.ooms,
+        max_peak_bytes: older.max_peak_bytes,
+        total_ms: older.total_ms,
+        core_ms: older.core_ms,
+        byte_ms: older.byte_ms,
+    }
+}
+
+fn decode_older(older: &OlderV1) -> Result<Older, String> {
+    let sketch = |bytes: &[u8]| LogHistogram::from_bytes(bytes).map_err(|e| e.to_string());
+    Ok(Older {
+        runs: older.runs,
+        first_ms: older.first_ms,
+        last_ms: older.last_ms,
+        last_start_ms: older.last_start_ms,
+        memory_peak: sketch(&older.memory_peak)?,
+        cpu_mean_cores: sketch(&older.cpu_mean_cores)?,
+        ooms: older.ooms,
+        max_peak_bytes: older.max_peak_bytes,
+        total_ms: older.total_ms,
+        core_ms: older.core_ms,
+        byte_ms: older.byte_ms,
+    })
+}
+
+/// Length of the common beginning, at most 255 and whole characters of both.
+fn shared_prefix(a: &str, b: &str) -> usize {
+    let mut shared = a.bytes().zip(b.bytes()).take(255).take_while(|(a, b)| a == b).count();
+    while !b.is_char_boundary(shared) {
+        shared -= 1;
+    }
+    shared
+}
+
+/// The number of a uid in the usual form (8-4-4-4-12 lower-case hexadecimal digits), which takes half the room.
+fn parse_uuid(text: &str) -> Option<u128> {
+    let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
+    (format_uuid(number) == text).then_some(number)
+}
+
+fn format_uuid(n: u128) -> String {
+    let part = |shift: u32, digits: u32| (n >> shift) & ((1_u128 << (4 * digits)) - 1);
+    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12))
+}

@@ -1,0 +1,87 @@
+//! What the sealed values of each table say.
+//! Knows nothing of transactions or files.
+
+use serde::{Deserialize, Serialize};
+
+use super::tables::{seal, unseal};
+use crate::history::codec;
+use crate::history::workload_history::History;
+use crate::workload::Workload;
+
+/// How far a source has been collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything up to here is in the histories, milliseconds since the epoch.
+    pub watermark_ms: i64,
+    /// What the collector wrote down about runs still open then; its own form.
+    pub open: Vec<u8>,
+}
+
+/// A pod that was seen, and whose it is: what lets its series be told apart after it is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSeen {
+    /// Pod name; the namespace is that of `workload`.
+    pub pod: String,
+    /// Pod uid.
+    pub uid: String,
+    /// Whose pod it is.
+    pub workload: Workload,
+    /// 1 for the first try of its unit of work, `None` where the engine does not tell.
+    pub attempt: Option<u32>,
+    /// When it was last seen, milliseconds since the epoch.
+    pub last_seen_ms: i64,
+}
+
+const PROGRESS_VERSION: u8 = 1;
+const POD_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct PodV1 {
+    workload: String,
+    attempt: Option<u32>,
+    last_seen_ms: i64,
+}
+
+pub(super) fn seal_history(history: &History) -> Result<Vec<u8>, postcard::Error> {
+    Ok(seal(codec::HISTORY_VERSION, &codec::encode(history)?))
+}
+
+pub(super) fn open_history(bytes: &[u8]) -> Result<History, String> {
+    let (version, payload) = unseal(bytes)?;
+    codec::decode(version, payload)
+}
+
+pub(super) fn seal_progress(watermark_ms: i64, open: &[u8]) -> Vec<u8> {
+    seal(PROGRESS_VERSION, &[&watermark_ms.to_le_bytes(), open].concat())
+}
+
+pub(super) fn open_progress(bytes: &[u8]) -> Result<Progress, String> {
+    match unseal(bytes)? {
+        (PROGRESS_VERSION, payload) => {
+            let (watermark, open) = payload.split_first_chunk::<8>().ok_or("too short")?;
+            Ok(Progress { watermark_ms: i64::from_le_bytes(*watermark), open: open.to_vec() })
+        }
+        (version, _) => Err(format!("form {version} of a progress is not known to this version of podfit")),
+    }
+}
+
+pub(super) fn seal_pod(pod: &PodSeen) -> Result<Vec<u8>, postcard::Error> {
+    let stored = PodV1 { workload: pod.workload.to_string(), attempt: pod.attempt, last_seen_ms: pod.last_seen_ms };
+    Ok(seal(POD_VERSION, &postcard::to_stdvec(&stored)?))
+}
+
+pub(super) fn open_pod(namespace: &str, pod: &str, uid: &str, bytes: &[u8]) -> Result<PodSeen, String> {
+    match unseal(bytes)? {
+        (POD_VERSION, payload) => {
+            let stored: PodV1 = postcard::from_bytes(payload).map_err(|e| e.to_string())?;
+            Ok(PodSeen {
+                pod: pod.to_owned(),
+                uid: uid.to_owned(),
+                workload: Workload::parse(namespace, &stored.workload).map_err(|e| e.to_string())?,
+                attempt: stored.attempt,
+                last_seen_ms: stored.last_seen_ms,
+            })
+        }
+        (version, _) => Err(format!("form {version} of a pod is not known to this version of podfit")),
+    }
+}

@@ -1,0 +1,127 @@
+//! The tables of the store's file, and the form of their values: a version, a checksum, a payload.
+//! Knows nothing of where the file is or who asks.
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+
+/// Schema version that this podfit reads and writes.
+pub(super) const SCHEMA: u32 = 1;
+
+/// What the file is: `schema`, `created_by`.
+pub(super) const META: TableDefinition<'static, &str, &str> = TableDefinition::new("meta");
+/// Text of a workload key → sealed history.
+pub(super) const HISTORIES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("histories");
+/// Source id → sealed progress.
+pub(super) const PROGRESS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("progress");
+/// (namespace, pod, uid) → sealed record of a pod.
+pub(super) const PODS: TableDefinition<'static, (&str, &str, &str), &[u8]> = TableDefinition::new("pods_seen");
+/// `table/key#n` → a value of that table that could not be read.
+pub(super) const DAMAGED: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("damaged");
+
+const SCHEMA_KEY: &str = "schema";
+const CREATED_BY_KEY: &str = "created_by";
+
+/// What a file turns out to hold.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nothing yet.
+    Empty,
+    /// A store of this schema version.
+    Store(u32),
+    /// Another program's tables.
+    Foreign,
+}
+
+/// Creates all tables and writes what the file is.
+pub(super) fn initialise(txn: &WriteTransaction) -> Result<(), redb::Error> {
+    txn.open_table(HISTORIES)?;
+    txn.open_table(PROGRESS)?;
+    txn.open_table(PODS)?;
+    txn.open_table(DAMAGED)?;
+    txn.open_table(META)?.insert(CREATED_BY_KEY, env!("CARGO_PKG_VERSION"))?;
+    write_schema(txn, SCHEMA)
+}
+
+pub(super) fn write_schema(txn: &WriteTransaction, version: u32) -> Result<(), redb::Error> {
+    txn.open_table(META)?.insert(SCHEMA_KEY, version.to_string().as_str())?;
+    Ok(())
+}
+
+/// Looks at what the file holds.
+pub(super) fn content(txn: &ReadTransaction) -> Result<Content, redb::Error> {
+    let names: Vec<String> = txn.list_tables()?.map(|t| t.name().to_owned()).collect();
+    if names.is_empty() && txn.list_multimap_tables()?.next().is_none() {
+        return Ok(Content::Empty);
+    }
+    if !names.iter().any(|n| n == META.name()) {
+        return Ok(Content::Foreign);
+    }
+    let Ok(meta) = txn.open_table(META) else { return Ok(Content::Foreign) };
+    let version = meta.get(SCHEMA_KEY)?.and_then(|v| v.value().parse().ok());
+    Ok(version.map_or(Content::Foreign, Content::Store))
+}
+
+/// A step from one schema version to the next, run in one transaction with the rest of the steps.
+pub(super) struct Migration {
+    /// The version that it starts from; it ends at the next.
+    pub from: u32,
+    /// Changes the tables; the version itself is written by [`migrate`].
+    pub apply: fn(&WriteTransaction) -> Result<(), redb::Error>,
+}
+
+/// The steps to [`SCHEMA`] from every older version: none yet, 1 is the first.
+pub(super) const MIGRATIONS: &[Migration] = &[];
+
+/// Applies all steps from version `stored` up to `target`. `Ok(false)` when a step is missing; then nothing may be
+/// committed.
+pub(super) fn migrate(
+    txn: &WriteTransaction,
+    stored: u32,
+    target: u32,
+    steps: &[Migration],
+) -> Result<bool, redb::Error> {
+    for version in stored..target {
+        let Some(step) = steps.iter().find(|s| s.from == version) else { return Ok(false) };
+        (step.apply)(txn)?;
+    }
+    write_schema(txn, target)?;
+    Ok(true)
+}
+
+/// Wraps a payload: form version (1 byte), CRC-32C of version and payload (4 bytes, little-endian), payload.
+pub(super) fn seal(version: u8, payload: &[u8]) -> Vec<u8> {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&[version]), payload);
+    let mut out = Vec::with_capacity(payload.len() + 5);
+    out.push(version);
+    out.extend(crc.to_le_bytes());
+    out.extend(payload);
+    out
+}
+
+/// Form version and payload of what [`seal`] wrote; the error says what is wrong.
+pub(super) fn unseal(bytes: &[u8]) -> Result<(u8, &[u8]), String> {
+    let Some((&[version, a, b, c, d], payload)) = bytes.split_first_chunk::<5>() else {
+        return Err("too short".to_owned());
+    };
+    if crc32c::crc32c_append(crc32c::crc32c(&[version]), payload) != u32::from_le_bytes([a, b, c, d]) {
+        return Err("checksum does not match".to_owned());
+    }
+    Ok((version, payload))
+}
+
+/// Keeps a value that could not be read, under a name that no other one has.
+pub(super) fn keep_damaged(txn: &WriteTransaction, table: &str, key: &str, value: &[u8]) -> Result<(), redb::Error> {
+    let mut damaged = txn.open_table(DAMAGED)?;
+    let mut n = 1_u32;
+    loop {
+        let name = format!("{table}/{key}#{n}");
+        let kept = damaged.get(name.as_str())?.map(|v| v.value() == value);
+        match kept {
+            Some(true) => return Ok(()),
+            Some(false) => n += 1,
+            None => {
+                damaged.insert(name.as_str(), value)?;
+                return Ok(());
+            }
+        }
+    }
+}

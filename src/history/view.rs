@@ -1,0 +1,101 @@
+//! Two views of one run: whether they are of the same run, and what both together say.
+//! Knows nothing of windows, sketches or files.
+
+use std::cmp::Ordering;
+
+use super::run::{CpuUse, MemoryUse, Outcome, Resources, Run};
+
+/// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
+///
+/// The same start is seen as whole seconds (Kubernetes timestamps) and as fractions (cAdvisor), and one may be cut where
+/// the other is rounded: up to a second either way. Restarts of one container nearer to each other than this would be
+/// taken for one run; such runs live too short to be sampled even once.
+pub const START_TOLERANCE_MS: i64 = 2_000;
+
+/// Whether two views are of the same run: the same pod, starts within [`START_TOLERANCE_MS`], and no two different uids.
+pub fn same_run(a: &Run, b: &Run) -> bool {
+    a.pod == b.pod
+        && a.started_ms.abs_diff(b.started_ms) <= START_TOLERANCE_MS.unsigned_abs()
+        && match (&a.uid, &b.uid) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        }
+}
+
+/// What two views of the same run say together. The order of the two does not matter, and a view joined with itself
+/// stays as it is.
+///
+/// The later view replaces the earlier, except that evidence never gets weaker: an end is not undone by "running", an
+/// OOM is not undone by another outcome, the peak is the highest of the better of the two sources, and what only one
+/// view knows is kept.
+#[must_use]
+pub fn join(a: &Run, b: &Run) -> Run {
+    let (late, early) = if freshness(a, b).is_lt() { (b, a) } else { (a, b) };
+    Run {
+        pod: late.pod.clone(),
+        uid: late.uid.as_ref().max(early.uid.as_ref()).cloned(),
+        started_ms: late.started_ms.min(early.started_ms),
+        ended_ms: late.ended_ms,
+        memory: join_option(late.memory, early.memory, join_memory),
+        cpu: join_option(late.cpu, early.cpu, join_cpu),
+        resources: join_resources(late.resources, early.resources),
+        outcome: if rank(late.outcome) >= rank(early.outcome) { late.outcome } else { early.outcome },
+        attempt: late.attempt.max(early.attempt),
+        input_bytes: join_option(late.input_bytes, early.input_bytes, f64::max),
+    }
+}
+
+/// Ended beats running, then the later end; ties go by what was measured, so that the order of views does not matter.
+fn freshness(a: &Run, b: &Run) -> Ordering {
+    let key = |r: &Run| (r.outcome != Outcome::Running, r.ended_ms);
+    let mean = |r: &Run| r.cpu.map_or(-1.0, |c| c.mean_cores);
+    key(a).cmp(&key(b)).then_with(|| mean(a).total_cmp(&mean(b)))
+}
+
+/// How much an outcome tells: a kill for memory most, "running" least.
+fn rank(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Running => 0,
+        Outcome::Unknown => 1,
+        Outcome::Completed => 2,
+        Outcome::Failed => 3,
+        Outcome::OomKilled => 4,
+    }
+}
+
+fn join_option<T>(late: Option<T>, early: Option<T>, both: impl Fn(T, T) -> T) -> Option<T> {
+    match (late, early) {
+        (Some(late), Some(early)) => Some(both(late, early)),
+        (late, early) => late.or(early),
+    }
+}
+
+fn join_memory(late: MemoryUse, early: MemoryUse) -> MemoryUse {
+    match late.source.cmp(&early.source) {
+        Ordering::Greater => late,
+        Ordering::Less => early,
+        Ordering::Equal => MemoryUse {
+            peak_bytes: late.peak_bytes.max(early.peak_bytes),
+            source: late.source,
+            samples: late.samples.max(early.samples),
+        },
+    }
+}
+
+fn join_cpu(late: CpuUse, early: CpuUse) -> CpuUse {
+    CpuUse {
+        mean_cores: late.mean_cores,
+        peak_cores: join_option(late.peak_cores, early.peak_cores, f64::max),
+        throttled_share: join_option(late.throttled_share, early.throttled_share, f64::max),
+    }
+}
+
+/// Field by field the higher: a limit raised in place stays seen, and a view that knows none takes nothing away.
+fn join_resources(a: Resources, b: Resources) -> Resources {
+    Resources {
+        cpu_request_millis: a.cpu_request_millis.max(b.cpu_request_millis),
+        cpu_limit_millis: a.cpu_limit_millis.max(b.cpu_limit_millis),
+        memory_request_bytes: a.memory_request_bytes.max(b.memory_request_bytes),
+        memory_limit_bytes: a.memory_limit_bytes.max(b.memory_limit_bytes),
+    }
+}
