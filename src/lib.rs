@@ -16,5 +16,5 @@ pub mod policy;
 pub mod prometheus;
 pub mod quantity;
 pub mod simulate;
-//pub mod sizing;
+pub mod sizing;
 pub mod workload;

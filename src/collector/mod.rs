@@ -242,7 +242,7 @@ async fn read_last_of_containers<S: SeriesSource>(
         drain(stream, |chunk| {
             if let (Some(key), Some(sample)) = (LifeKey::of(&chunk.labels), chunk.samples.last()) {
                 let slot = &mut of_lives.entry(key).or_default()[i];
-                *slot = slot.into_iter().chain([sample.value]).reduce(f64::max);
+                *slot = Some(slot.map_or(sample.value, |known| known.max(sample.value)));
             }
         })
         .await?;

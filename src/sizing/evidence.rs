@@ -61,17 +61,17 @@ impl Evidence {
         let count = |test: &dyn Fn(&Run) -> bool| finished.iter().filter(|r| test(r)).count() as u64;
         let source = |s: PeakSource| count(&|r| r.memory.is_some_and(|m| m.source == s));
         Self {
-            runs: finished.len() as u64 + history.older_runs(),
+            runs: finished.len() as u64 + history.older().runs,
             running: (runs.len() - finished.len()) as u64,
             unobserved: count(&|r| r.memory.is_none()),
-            first_ms: history.older_first_ms().into_iter().chain(runs.iter().map(|r| r.started_ms)).min(),
-            last_ms: runs.iter().map(|r| r.ended_ms).max(),
-            peak_max_bytes: peaks.last().copied().into_iter().chain(history.older_peak_bytes()).max(),
+            first_ms: history.first_ms(),
+            last_ms: history.last_ms(),
+            peak_max_bytes: peaks.last().copied().into_iter().chain(history.older().max_peak_bytes).max(),
             peak_median_bytes: middle(&peaks),
             memory_samples: runs.iter().filter_map(|r| r.memory).map(|m| u64::from(m.samples)).sum(),
             sampled_peaks: source(PeakSource::Sampled),
             cgroup_peaks: source(PeakSource::Cgroup),
-            oom_kills: count(&|r| r.outcome == Outcome::OomKilled) + history.older_ooms(),
+            oom_kills: count(&|r| r.outcome == Outcome::OomKilled) + history.older().ooms,
             censored: count(&|r| r.outcome != Outcome::OomKilled && reached_limit(r)),
             retries: count(&|r| r.attempt.is_some_and(|a| a > 1)),
             median_seconds: middle(&seconds),

@@ -86,14 +86,14 @@ pub(super) fn size(
     evidence.replay = replay;
 
     let killed_at = unanswered_oom(&finished);
-    let runs_counted = finished.len() as u64 + history.older_runs();
+    let runs_counted = finished.len() as u64 + history.older().runs;
     if runs_counted < MIN_RUNS as u64 && killed_at.is_none() {
         return Answer::Unknown(too_few(finished.len(), runs.len()));
     }
     // Running ones are lower bounds of their own peak: they may raise the size, never count towards n.
     let running = runs.iter().filter(|r| !is_finished(r)).filter_map(|r| r.memory).map(|m| m.peak_bytes).max();
     let seen = finished.iter().filter_map(|r| r.memory).map(|m| m.peak_bytes).max();
-    let older = history.older_peak_bytes();
+    let older = history.older().max_peak_bytes;
     let highest = seen.into_iter().chain(running).chain(older).max().unwrap_or(0) as f64;
     let mut bytes = highest * (1.0 + 1.0 / runs_counted.max(1) as f64);
     let mut rule = estimator.formula();
