@@ -1,1 +1,110 @@
-//! fit
+//! Makes a size right for its surroundings: engine, `LimitRange`, quota, `QoS` class, node.
+//! Must not know where a size comes from, nor how it is applied; values in, values and reasons out.
+
+mod container;
+mod engine;
+pub mod limit_range;
+mod pod;
+pub mod quota;
+mod resources;
+
+pub use container::{Fitted, fit};
+pub use engine::{MemoryRule, Place};
+pub use limit_range::{Bounds, LimitRanges};
+pub use pod::{PodFitted, fit_pod};
+pub use quota::{Quota, QuotaError};
+pub use resources::{ContainerResources, Pair, QosClass, Resource, Totals, Unreadable};
+
+use std::fmt;
+
+use crate::quantity::Quantity;
+
+/// What a pod of a namespace must fit into. The default binds nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The namespace's `LimitRanges`, merged to the tightest.
+    pub limit_ranges: LimitRanges,
+    /// The namespace's `ResourceQuotas`.
+    pub quotas: Vec<Quota>,
+    /// CPU that the largest node can give to pods, where known.
+    pub largest_node_cpu: Option<Quantity>,
+    /// Memory that the largest node can give to pods, where known.
+    pub largest_node_memory: Option<Quantity>,
+}
+
+impl Surroundings {
+    /// What the largest node can give to pods.
+    pub const fn largest_node(&self, resource: Resource) -> Option<Quantity> {
+        match resource {
+            Resource::Cpu => self.largest_node_cpu,
+            Resource::Memory => self.largest_node_memory,
+        }
+    }
+}
+
+/// One value that came out otherwise than wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Which value.
+    pub what: What,
+    /// Why, in one line: `raised to the LimitRange minimum 64Mi`.
+    pub why: String,
+}
+
+/// A value of a container's resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// A request.
+    Request(Resource),
+    /// A limit.
+    Limit(Resource),
+    /// Request and limit together.
+    Both(Resource),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(resource) => write!(f, "{resource} request"),
+            Self::Limit(resource) => write!(f, "{resource} limit"),
+            Self::Both(resource) => write!(f, "{resource}"),
+        }
+    }
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Skip {
+    /// `spec.resources`: the sum of the containers is bounded by it.
+    #[error("the pod sets resources at pod level")]
+    PodLevelResources,
+    /// A resource of the pod that is no quantity.
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
+    /// A `LimitRange` that cannot be read: what it asks for is not known.
+    #[error("a LimitRange of the namespace cannot be read: {0}")]
+    LimitRangeUnreadable(String),
+    /// Two demands that no value meets.
+    #[error("no {what} meets all bounds: {why}")]
+    Conflict {
+        /// Which value.
+        what: What,
+        /// Which demands.
+        why: String,
+    },
+}
+
+impl Skip {
+    /// The reason in one word, for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::PodLevelResources => "pod-level-resources",
+            Self::Unreadable(_) => "unreadable-resources",
+            Self::LimitRangeUnreadable(_) => "unreadable-limit-range",
+            Self::Conflict { .. } => "conflicting-bounds",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

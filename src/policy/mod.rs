@@ -1,1 +1,83 @@
-//! policy
+//! The rules: habits that podfit checks in every container of a pod, and the list of them.
+//! Must not know the network, the clock, admission or sizing: a pod spec as raw JSON in, findings out.
+//!
+//! A new rule is one new file and one line in [`RULES`].
+
+pub mod finding;
+mod latest_tag;
+mod mode;
+mod root_group;
+mod run_as_root;
+mod security_context;
+pub mod text;
+mod unproven_non_root;
+pub mod visitor;
+
+pub use finding::{Finding, Severity};
+pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
+pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot};
+
+/// Every rule, in the order of its findings.
+pub static RULES: &[&dyn Rule] =
+    &[&latest_tag::LatestTag, &run_as_root::RunAsRoot, &unproven_non_root::UnprovenNonRoot, &root_group::RootGroup];
+
+/// One habit.
+pub trait Rule: Sync {
+    /// Its name in configuration, messages and metrics: `latest-tag`.
+    fn id(&self) -> &'static str;
+    /// What it looks for, in one sentence.
+    fn summary(&self) -> &'static str;
+    /// Its mode where nothing is configured.
+    fn default_mode(&self) -> Mode;
+    /// Reports every breach in the pod.
+    fn check(&self, pod: &PodSpec<'_>, options: &Options, report: &mut Report<'_>);
+}
+
+/// Switches of single rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Accept root inside a user namespace (`spec.hostUsers: false`), as Pod Security does from Kubernetes 1.35: uid 0
+    /// in the container is then an ordinary user on the node. Off by default: the ban holds everywhere.
+    pub accept_user_namespaces: bool,
+}
+
+/// Where a rule puts its findings.
+pub struct Report<'a> {
+    rule: &'static str,
+    mode: Mode,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    /// Adds a finding; its mode is the rule's, softened to a warning for a mere remark.
+    pub fn add(&mut self, severity: Severity, reason: &'static str, container: &str, path: &str, message: &str) {
+        let mode = match (severity, self.mode) {
+            (Severity::Remark, Mode::Enforce) => Mode::Warn,
+            (_, mode) => mode,
+        };
+        self.findings.push(Finding {
+            rule: self.rule,
+            reason,
+            severity,
+            mode,
+            container: text::clean(container),
+            path: text::clean(path),
+            message: text::clip(&text::clean(message), text::LINE_CHARS),
+        });
+    }
+}
+
+/// Applies every rule whose mode is not `off`.
+pub fn check(pod: &PodSpec<'_>, modes: &Modes, options: &Options) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in RULES {
+        let mode = modes.of(*rule);
+        if mode != Mode::Off {
+            rule.check(pod, options, &mut Report { rule: rule.id(), mode, findings: &mut findings });
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;

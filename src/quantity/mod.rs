@@ -113,11 +113,13 @@ impl Quantity {
     }
 
     /// Rounded up to whole units: whole CPUs.
+    #[must_use]
     pub const fn rounded_up_to_units(self) -> Self {
         Self::capped(ceil_div(self.nano, NANO) * NANO, self.format)
     }
 
     /// Rounded up to what Kubernetes stores for containers, a thousandth of a unit.
+    #[must_use]
     pub const fn rounded_up_to_millis(self) -> Self {
         Self::capped(ceil_div(self.nano, NANO_PER_MILLI) * NANO_PER_MILLI, self.format)
     }

@@ -1,0 +1,41 @@
+//! `unproven-non-root`: nothing in the pod keeps the container from running as root, so the image decides.
+//! Must not repeat what `run-as-root` reports: an explicit root is not unproven.
+
+use super::security_context::{Identity, in_user_namespace};
+use super::{Mode, Options, PodSpec, Report, Rule, Severity, text};
+
+pub(super) struct UnprovenNonRoot;
+
+impl Rule for UnprovenNonRoot {
+    fn id(&self) -> &'static str {
+        "unproven-non-root"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Without runAsNonRoot: true or a non-zero runAsUser, whether a container runs as root is up to its image."
+    }
+
+    /// Most engines' own pods prove nothing, so that turning them away is a decision for the operator.
+    fn default_mode(&self) -> Mode {
+        Mode::Warn
+    }
+
+    fn check(&self, pod: &PodSpec<'_>, options: &Options, report: &mut Report<'_>) {
+        if options.accept_user_namespaces && in_user_namespace(pod) {
+            return;
+        }
+        for container in pod.containers() {
+            let identity = Identity::of(pod, &container);
+            let said = identity.non_root.is_some()
+                || identity.user.is_some()
+                || identity.windows_user.is_some()
+                || identity.host_process.as_ref().is_some_and(|host| host.value);
+            if !said {
+                let name = text::name(container.name);
+                let message = format!("container {name}: may run as root, its image decides: set runAsNonRoot: true");
+                let path = format!("{}/securityContext", container.path);
+                report.add(Severity::Breach, "image-decides", container.name, &path, &message);
+            }
+        }
+    }
+}
