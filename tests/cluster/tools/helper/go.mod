@@ -1,0 +1,3 @@
+module podfit/tests/cluster/tools/helper
+
+go 1.24
