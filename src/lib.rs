@@ -8,6 +8,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod cluster;
 pub mod collector;
 pub mod fit;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod image;
 pub mod policy;
 pub mod prometheus;
 pub mod quantity;
+pub mod report;
 pub mod simulate;
 pub mod sizing;
 pub mod workload;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{CpuSize, MemorySize, is_finished};
-use crate::history::{Outcome, Resources, Run};
+use super::is_finished;
+use crate::history::{History, Outcome, Resources, Run};
 
 const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
 const GIB: f64 = 1_073_741_824.0;
@@ -20,12 +20,9 @@ pub struct Effect {
 }
 
 impl Effect {
-    pub(super) fn of(
-        runs: &[&Run],
-        current: &Resources,
-        memory: Option<&MemorySize>,
-        cpu: Option<&CpuSize>,
-    ) -> Self {
+    /// Of giving the seen runs this much memory (bytes) and CPU (millicores) instead of what they asked for now.
+    pub fn of(history: &History, current: &Resources, memory_bytes: Option<u64>, cpu_millis: Option<u64>) -> Self {
+        let runs: Vec<&Run> = history.runs().collect();
         let seconds: f64 = runs.iter().map(|r| r.seconds()).sum();
         let (Some(first), Some(last)) = (runs.iter().map(|r| r.started_ms).min(), runs.iter().map(|r| r.ended_ms).max())
         else {
@@ -35,16 +32,16 @@ impl Effect {
         let window = ((last - first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
         let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
         Self {
-            memory_gib_hours_per_week: memory.zip(current.memory_request_bytes).map(|(size, asked)| {
-                (asked as f64 - size.bytes as f64) / GIB * hours_per_week
+            memory_gib_hours_per_week: memory_bytes.zip(current.memory_request_bytes).map(|(size, asked)| {
+                (asked as f64 - size as f64) / GIB * hours_per_week
             }),
-            cpu_core_hours_per_week: cpu.zip(current.cpu_request_millis).map(|(size, asked)| {
-                (asked as f64 - size.request_millis as f64) / 1000.0 * hours_per_week
+            cpu_core_hours_per_week: cpu_millis.zip(current.cpu_request_millis).map(|(size, asked)| {
+                (asked as f64 - size as f64) / 1000.0 * hours_per_week
             }),
-            oom_kills_prevented: memory.map_or(0, |size| {
+            oom_kills_prevented: memory_bytes.map_or(0, |size| {
                 runs.iter()
                     .filter(|r| is_finished(r) && r.outcome == Outcome::OomKilled)
-                    .filter(|r| r.resources.memory_limit_bytes.is_some_and(|limit| size.bytes > limit))
+                    .filter(|r| r.resources.memory_limit_bytes.is_some_and(|limit| size > limit))
                     .count() as u64
             }),
         }

@@ -65,21 +65,19 @@ pub struct Sizing {
     pub cpu: Answer<CpuSize>,
     /// What both rest on.
     pub evidence: Evidence,
-    /// What was in force in the latest run.
+    /// What is in force now, as far as known.
     pub current: Resources,
-    /// What the change would bring.
-    pub effect: Effect,
 }
 
-/// Sizes one container of one workload from its history.
-pub fn recommend(history: &History, policy: &SizingPolicy) -> Sizing {
+/// Sizes one container of one workload from its history. `current` is what the next run would ask for without podfit;
+/// where it is not known, what the latest run had stands for it.
+pub fn recommend(history: &History, current: Option<Resources>, policy: &SizingPolicy) -> Sizing {
     let runs: Vec<&Run> = history.runs().collect();
-    let current = current_resources(&runs);
+    let current = current.unwrap_or_else(|| current_resources(&runs));
     let mut evidence = Evidence::gather(history, &runs);
     let memory = memory::size(&runs, history, &current, policy, &mut evidence);
     let cpu = cpu::size(&runs, &current, policy, &mut evidence);
-    let effect = Effect::of(&runs, &current, memory.known(), cpu.known());
-    Sizing { memory, cpu, evidence, current, effect }
+    Sizing { memory, cpu, evidence, current }
 }
 
 /// What the latest run asked for; runs of which nothing is known are looked past.

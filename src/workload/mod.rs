@@ -3,6 +3,7 @@
 
 mod airflow;
 mod argo;
+pub mod containers;
 mod controllers;
 mod dagster;
 pub mod facts;

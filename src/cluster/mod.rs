@@ -1,0 +1,10 @@
+//! The live cluster, read only: what a namespace holds right now.
+//! Hands out raw objects; decides nothing about them.
+
+mod error;
+mod reader;
+mod snapshot;
+
+pub use error::ClusterError;
+pub use reader::{Access, Reader};
+pub use snapshot::{LiveWorkload, Snapshot};

@@ -1,0 +1,158 @@
+//! Lists and gets raw objects through the user's kubeconfig, page by page.
+//! Objects stay JSON: typed structs would drop fields they do not know.
+
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
+
+use super::ClusterError;
+
+/// Objects asked for at a time.
+const PAGE: usize = 500;
+/// A CLI that hangs is worse than one that says so.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which kubeconfig, which context.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Path of the kubeconfig; otherwise `KUBECONFIG`, `~/.kube/config` or the pod's own service account.
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context; otherwise the current one.
+    pub context: Option<String>,
+}
+
+/// A connection to one API server.
+#[derive(Clone)]
+pub struct Reader {
+    client: kube::Client,
+    server: String,
+    namespace: String,
+}
+
+impl Reader {
+    /// Reads the kubeconfig; sends nothing yet.
+    ///
+    /// # Errors
+    /// [`ClusterError::Kubeconfig`].
+    pub async fn connect(access: &Access) -> Result<Self, ClusterError> {
+        let no = |e: &dyn std::fmt::Display| ClusterError::Kubeconfig(one_line(&e.to_string()));
+        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let mut config = match &access.kubeconfig {
+            Some(path) => {
+                let read = Kubeconfig::read_from(path).map_err(|e| no(&e))?;
+                kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|e| no(&e))?
+            }
+            None => match kube::Config::from_kubeconfig(&options).await {
+                Ok(config) => config,
+                Err(e) if access.context.is_none() => kube::Config::incluster().map_err(|_| no(&e))?,
+                Err(e) => return Err(no(&e)),
+            },
+        };
+        config.connect_timeout = Some(TIMEOUT);
+        config.read_timeout = Some(TIMEOUT);
+        config.default_retry = false;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let namespace = config.default_namespace.clone();
+        let client = kube::Client::try_from(config).map_err(|e| no(&e))?;
+        Ok(Self { client, server, namespace })
+    }
+
+    /// The context's namespace.
+    pub fn default_namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The API server's address.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// One object, `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ClusterError`], saying `what` was tried.
+    pub async fn get(&self, path: &str, what: &str) -> Result<Option<Value>, ClusterError> {
+        match self.request(path, what).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ClusterError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All objects of a list, `keep` applied to each as it comes so that pages need not be held whole.
+    ///
+    /// # Errors
+    /// [`ClusterError`], saying `what` was tried.
+    pub async fn list(
+        &self,
+        path: &str,
+        what: &str,
+        mut keep: impl FnMut(&mut Value),
+    ) -> Result<Vec<Value>, ClusterError> {
+        let mut out = Vec::new();
+        let mut next = String::new();
+        loop {
+            let mut page = self.request(&format!("{path}?limit={PAGE}{next}"), what).await?;
+            if let Some(items) = page.get_mut("items").and_then(Value::as_array_mut) {
+                for mut item in items.drain(..) {
+                    if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
+                        metadata.remove("managedFields");
+                    }
+                    keep(&mut item);
+                    out.push(item);
+                }
+            }
+            match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|c| !c.is_empty()) {
+                Some(token) => next = format!("&continue={}", query_value(token)),
+                None => return Ok(out),
+            }
+        }
+    }
+
+    async fn request(&self, path: &str, what: &str) -> Result<Value, ClusterError> {
+        let server = self.server.clone();
+        let refused = |status: u16, message: String| match status {
+            401 => ClusterError::Unauthorized { server: self.server.clone() },
+            403 => ClusterError::Forbidden { what: what.to_owned() },
+            _ => ClusterError::Refused { server: self.server.clone(), status, what: what.to_owned(), message },
+        };
+        let request = http::Request::get(path)
+            .body(Vec::new())
+            .map_err(|e| refused(0, one_line(&e.to_string())))?;
+        match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
+            Err(_) => Err(ClusterError::Unreachable { server, why: format!("no answer in {} s", TIMEOUT.as_secs()) }),
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(kube::Error::Api(status))) => Err(refused(status.code, one_line(&status.message))),
+            Ok(Err(error)) => Err(ClusterError::Unreachable { server, why: causes(&error) }),
+        }
+    }
+}
+
+/// An error with its causes, the innermost is usually the one that tells.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    one_line(&text)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}
+
+fn query_value(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
+            _ => format!("%{b:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! One namespace as it is now: its pods and CronJobs by workload, its LimitRanges, quotas, and the largest node.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::{ClusterError, Reader};
+use crate::collector::KnownPods;
+use crate::fit::{LimitRanges, Quota, Surroundings};
+use crate::quantity::Quantity;
+use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, identify, pod_facts};
+
+/// A workload as the cluster has it now.
+#[derive(Clone, Debug)]
+pub struct LiveWorkload {
+    /// Pods there are of it now, finished ones that are kept included.
+    pub pods: usize,
+    /// Its newest pod; of a CronJob without pods, the pod its template would make.
+    pub newest: Value,
+    /// What `newest` was identified as.
+    pub identity: Identity,
+}
+
+/// One namespace as it is now.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Workloads by key.
+    pub workloads: BTreeMap<Workload, LiveWorkload>,
+    /// Every identified pod, for the collector.
+    pub known: KnownPods,
+    /// What sizes must fit into.
+    pub surroundings: Surroundings,
+    /// Pods that belong to no workload: name, reason.
+    pub unidentified: Vec<(String, String)>,
+    /// What could not be read and what that means.
+    pub notes: Vec<String>,
+}
+
+impl Snapshot {
+    /// Reads a namespace.
+    ///
+    /// # Errors
+    /// [`ClusterError`] when pods cannot be listed or there is no such namespace. What may be missing without harm is
+    /// noted instead.
+    pub async fn read(reader: &Reader, namespace: &str, rules: &IdentityRules) -> Result<Self, ClusterError> {
+        let mut snapshot = Self::default();
+        match reader.get(&format!("/api/v1/namespaces/{namespace}"), "read the namespace").await {
+            Ok(None) => return Err(ClusterError::NoNamespace(namespace.to_owned())),
+            // Whoever may list pods of a namespace need not be allowed to read the namespace itself.
+            Ok(Some(_)) | Err(ClusterError::Forbidden { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let owners = Owners::read(reader, namespace, &mut snapshot.notes).await?;
+        let pods = reader
+            .list(
+                &format!("/api/v1/namespaces/{namespace}/pods"),
+                &format!("list pods in namespace {namespace}"),
+                |pod| {
+                    if let Some(object) = pod.as_object_mut() {
+                        object.remove("status");
+                    }
+                },
+            )
+            .await?;
+        for pod in pods {
+            snapshot.add_pod(pod, namespace, &owners, rules);
+        }
+        for cronjob in &owners.cronjobs {
+            snapshot.add_cronjob(cronjob, namespace, rules);
+        }
+        snapshot.read_surroundings(reader, namespace).await?;
+        Ok(snapshot)
+    }
+
+    fn add_pod(&mut self, pod: Value, namespace: &str, owners: &Owners, rules: &IdentityRules) {
+        let Ok(mut facts) = pod_facts(&pod, namespace) else { return };
+        facts.owner_of_owner = facts.owner.as_ref().and_then(|o| owners.of(&o.kind, &o.name));
+        let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        self.known.add(&facts, uid, rules);
+        self.add(pod, &facts, rules, 1);
+    }
+
+    fn add_cronjob(&mut self, cronjob: &Value, namespace: &str, rules: &IdentityRules) {
+        let (Some(name), Some(template)) = (
+            cronjob.pointer("/metadata/name").and_then(Value::as_str),
+            cronjob.pointer("/spec/jobTemplate/spec/template"),
+        ) else {
+            return;
+        };
+        let mut pod = template.clone();
+        if let Some(object) = pod.as_object_mut() {
+            object.entry("metadata").or_insert_with(|| json!({}));
+            object.insert("apiVersion".to_owned(), json!("v1"));
+            object.insert("kind".to_owned(), json!("Pod"));
+        }
+        let Ok(mut facts) = pod_facts(&pod, namespace) else { return };
+        facts.owner = Some(Owner::new("Job", name));
+        facts.owner_of_owner = Some(Owner::new("CronJob", name));
+        self.add(pod, &facts, rules, 0);
+    }
+
+    fn add(&mut self, pod: Value, facts: &PodFacts, rules: &IdentityRules, pods: usize) {
+        let identity = match identify(facts, rules) {
+            Ok(identity) => identity,
+            Err(reason) => {
+                self.unidentified.push((facts.name_or_prefix().unwrap_or_default().to_owned(), reason.to_string()));
+                return;
+            }
+        };
+        let created = |pod: &Value| pod.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
+        match self.workloads.get_mut(&identity.workload) {
+            Some(live) => {
+                live.pods += pods;
+                if pods > 0 && created(&pod) >= created(&live.newest) {
+                    live.newest = pod;
+                    live.identity = identity;
+                }
+            }
+            None => {
+                self.workloads
+                    .insert(identity.workload.clone(), LiveWorkload { pods, newest: pod, identity });
+            }
+        }
+    }
+
+    async fn read_surroundings(&mut self, reader: &Reader, namespace: &str) -> Result<(), ClusterError> {
+        let ranges = self
+            .optional(reader, namespace, "limitranges", "LimitRanges", "sizes may be outside of them")
+            .await?;
+        self.surroundings.limit_ranges = LimitRanges::of_objects(&ranges);
+        for quota in self
+            .optional(reader, namespace, "resourcequotas", "ResourceQuotas", "sizes may not fit into them")
+            .await?
+        {
+            match Quota::of_object(&quota) {
+                Ok(quota) => self.surroundings.quotas.push(quota),
+                Err(error) => self.notes.push(error.to_string()),
+            }
+        }
+        match reader.list("/api/v1/nodes", "list nodes", |_| {}).await {
+            Ok(nodes) => {
+                let largest = |resource: &str| {
+                    nodes
+                        .iter()
+                        .filter_map(|n| n.pointer(&format!("/status/allocatable/{resource}")))
+                        .filter_map(|q| Quantity::from_json(q).ok())
+                        .max()
+                };
+                self.surroundings.largest_node_cpu = largest("cpu");
+                self.surroundings.largest_node_memory = largest("memory");
+            }
+            Err(ClusterError::Forbidden { .. }) => {
+                self.notes.push("you may not list nodes: sizes are not checked against the largest node".to_owned());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn optional(
+        &mut self,
+        reader: &Reader,
+        namespace: &str,
+        plural: &str,
+        name: &str,
+        consequence: &str,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let path = format!("/api/v1/namespaces/{namespace}/{plural}");
+        match reader.list(&path, &format!("list {name}"), |_| {}).await {
+            Ok(objects) => Ok(objects),
+            Err(ClusterError::Forbidden { .. }) => {
+                self.notes.push(format!("you may not list {name} in {namespace}: {consequence}"));
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The controllers above Jobs and ReplicaSets.
+#[derive(Default)]
+struct Owners {
+    of: HashMap<(String, String), Owner>,
+    cronjobs: Vec<Value>,
+}
+
+impl Owners {
+    async fn read(reader: &Reader, namespace: &str, notes: &mut Vec<String>) -> Result<Self, ClusterError> {
+        let mut owners = Self::default();
+        for (kind, group, plural) in [("Job", "batch", "jobs"), ("ReplicaSet", "apps", "replicasets")] {
+            let path = format!("/apis/{group}/v1/namespaces/{namespace}/{plural}");
+            let strip = |object: &mut Value| {
+                if let Some(o) = object.as_object_mut() {
+                    o.retain(|key, _| key == "metadata");
+                }
+            };
+            match reader.list(&path, &format!("list {plural}"), strip).await {
+                Ok(objects) => owners.add(kind, &objects),
+                Err(ClusterError::Forbidden { .. }) => {
+                    notes.push(format!("you may not list {plural} in {namespace}: names stand in for their owners"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let path = format!("/apis/batch/v1/namespaces/{namespace}/cronjobs");
+        match reader.list(&path, "list cronjobs", |_| {}).await {
+            Ok(cronjobs) => owners.cronjobs = cronjobs,
+            Err(ClusterError::Forbidden { .. }) => {
+                notes.push(format!("you may not list cronjobs in {namespace}: only those with pods are seen"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(owners)
+    }
+
+    fn add(&mut self, kind: &str, objects: &[Value]) {
+        for object in objects {
+            let name = object.pointer("/metadata/name").and_then(Value::as_str);
+            let owner = object
+                .pointer("/metadata/ownerReferences")
+                .and_then(Value::as_array)
+                .and_then(|o| o.iter().find(|o| o.get("controller").and_then(Value::as_bool) == Some(true)))
+                .and_then(|o| Some(Owner::new(o.get("kind")?.as_str()?, o.get("name")?.as_str()?)));
+            if let (Some(name), Some(owner)) = (name, owner) {
+                self.of.insert((kind.to_owned(), name.to_owned()), owner);
+            }
+        }
+    }
+
+    fn of(&self, kind: &str, name: &str) -> Option<Owner> {
+        self.of.get(&(kind.to_owned(), name.to_owned())).cloned()
+    }
+}

@@ -1,0 +1,11 @@
+//! What people read: one model of a namespace's workloads, and its faces.
+//! Gets histories and objects, asks nobody.
+
+pub mod csv;
+pub mod histogram;
+pub mod markdown;
+mod model;
+pub mod table;
+pub mod units;
+
+pub use model::{Change, FindingLine, Line, Report, Totals, Verdict};

@@ -1,0 +1,297 @@
+//! The model behind every face: one line per container of a workload, what it asks for, what it needs, why.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::fit::{ContainerResources, Fitted, Place, Surroundings, fit};
+use crate::history::{History, Resources};
+use crate::policy::Finding;
+use crate::quantity::Quantity;
+use crate::sizing::{Answer, Effect, Evidence, Sizing, SizingPolicy, recommend};
+use crate::workload::WorkloadKey;
+
+/// Changes smaller than this share of what is asked for are none.
+const NEAR: f64 = 0.05;
+
+/// What is to be done about one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// More is needed than is asked for.
+    Raise,
+    /// Nothing is asked for.
+    Set,
+    /// Less would do.
+    Lower,
+    /// It fits.
+    Keep,
+    /// There is no number.
+    Unknown,
+}
+
+impl Change {
+    fn of(current: Option<u64>, recommended: Option<u64>) -> Self {
+        match (current, recommended) {
+            (_, None) => Self::Unknown,
+            (None, Some(_)) => Self::Set,
+            (Some(current), Some(recommended)) => {
+                let near = (recommended as f64 - current as f64).abs() <= NEAR * current as f64;
+                match recommended.cmp(&current) {
+                    _ if near => Self::Keep,
+                    std::cmp::Ordering::Greater => Self::Raise,
+                    _ => Self::Lower,
+                }
+            }
+        }
+    }
+}
+
+/// What is to be done, and why there is or is not a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Memory.
+    pub memory: Change,
+    /// CPU.
+    pub cpu: Change,
+}
+
+/// A finding of a rule as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FindingLine {
+    /// The rule.
+    pub rule: String,
+    /// What admission would do: `enforce`, `warn`, `audit`.
+    pub mode: String,
+    /// The container, or the volume.
+    pub container: String,
+    /// What is wrong and how to fix it.
+    pub message: String,
+}
+
+impl From<&Finding> for FindingLine {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            rule: finding.rule.to_owned(),
+            mode: finding.mode.to_string(),
+            container: finding.container.clone(),
+            message: finding.message.clone(),
+        }
+    }
+}
+
+/// One container of one workload.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Namespace.
+    pub namespace: String,
+    /// The workload's text form, `kind/name/…`.
+    pub workload: String,
+    /// Container.
+    pub container: String,
+    /// Pods there are of it now; `None` where nobody looked.
+    pub live_pods: Option<usize>,
+    /// What it asks for.
+    pub current: ContainerResources,
+    /// What it should ask for, made right for its surroundings; a value that is not there stays as it is.
+    pub recommended: ContainerResources,
+    /// What is to be done.
+    pub verdict: Verdict,
+    /// Why, one sentence each: unknown, held back, changed by surroundings.
+    pub notes: Vec<String>,
+    /// The rule that gave the memory.
+    pub memory_rule: Option<String>,
+    /// The rule that gave the CPU request.
+    pub cpu_rule: Option<String>,
+    /// What the numbers rest on.
+    pub evidence: Evidence,
+    /// What the change would bring.
+    pub effect: Effect,
+    /// Habits that break the rules.
+    pub findings: Vec<FindingLine>,
+    /// The JSON patch that admission would make to the newest pod, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Value>,
+}
+
+impl Line {
+    /// From a history; `current` is what the newest pod asks for, where one was looked at.
+    /// `fit_into_pod` makes the wanted size right for a whole pod; without it the surroundings bind the container
+    /// alone.
+    pub fn new(
+        key: &WorkloadKey,
+        history: &History,
+        current: Option<ContainerResources>,
+        policy: &SizingPolicy,
+        surroundings: &Surroundings,
+        fit_into_pod: impl FnOnce(&ContainerResources) -> Option<Fitted>,
+    ) -> Self {
+        let sizing = recommend(history, current.as_ref().map(resources_of), policy);
+        let current = current.unwrap_or_else(|| quantities_of(&sizing.current));
+        let wanted = wanted(&sizing);
+        let fitted = fit_into_pod(&wanted).unwrap_or_else(|| {
+            fit(&current, &wanted, &Place::without_pod(Some(key.workload.kind), &current), surroundings)
+        });
+        let mut recommended = fitted.resources;
+        if sizing.memory.known().is_none() {
+            (recommended.memory_request, recommended.memory_limit) = (None, None);
+        }
+        if sizing.cpu.known().is_none() {
+            (recommended.cpu_request, recommended.cpu_limit) = (None, None);
+        }
+        let bytes = |q: Option<Quantity>| q.map(Quantity::bytes_rounded_up);
+        let millis = |q: Option<Quantity>| q.map(Quantity::millis_rounded_up);
+        let asked_memory = current.memory_limit.or(current.memory_request);
+        let effect = Effect::of(
+            history,
+            &sizing.current,
+            bytes(recommended.memory_request),
+            millis(recommended.cpu_request),
+        );
+        Self {
+            namespace: key.workload.namespace.clone(),
+            workload: key.workload.to_string(),
+            container: key.container.clone(),
+            live_pods: None,
+            verdict: Verdict {
+                memory: Change::of(bytes(asked_memory), bytes(recommended.memory_limit.or(recommended.memory_request))),
+                cpu: Change::of(millis(current.cpu_request), millis(recommended.cpu_request)),
+            },
+            notes: notes(&sizing, &fitted),
+            memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
+            cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
+            current,
+            recommended,
+            evidence: sizing.evidence,
+            effect,
+            findings: Vec::new(),
+            patch: None,
+        }
+    }
+
+    /// How urgent it is: what will be killed first, then what wastes most.
+    fn urgency(&self) -> (u8, i64) {
+        let class = match self.verdict.memory {
+            Change::Raise => 0,
+            Change::Set => 1,
+            Change::Lower => 2,
+            Change::Keep => 3,
+            Change::Unknown => 4,
+        };
+        let saved = self.effect.memory_gib_hours_per_week.unwrap_or(0.0);
+        (class, -(saved.abs() * 1000.0) as i64)
+    }
+}
+
+/// Everything that was found out about some namespaces.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Containers that do their workload's work, the most urgent first.
+    pub workloads: Vec<Line>,
+    /// Live pods that belong to no workload: pod, reason.
+    pub unidentified_pods: Vec<(String, String)>,
+    /// What was missing, what could not be read, and what to do about it.
+    pub notes: Vec<String>,
+    /// What it all adds up to.
+    pub totals: Totals,
+}
+
+impl Report {
+    /// Orders the lines and adds them up.
+    pub fn new(mut workloads: Vec<Line>, unidentified_pods: Vec<(String, String)>, notes: Vec<String>) -> Self {
+        workloads.sort_by_cached_key(|l| {
+            (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone())
+        });
+        let totals = Totals::of(&workloads);
+        Self { workloads, unidentified_pods, notes, totals }
+    }
+}
+
+/// Sums over a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Containers listed.
+    pub containers: usize,
+    /// Without a number for memory.
+    pub unknown: usize,
+    /// Memory that would no longer be reserved, GiB-hours a week; negative where more is needed.
+    pub memory_gib_hours_per_week: f64,
+    /// CPU that would no longer be reserved, core-hours a week.
+    pub cpu_core_hours_per_week: f64,
+    /// OOM kills in the window.
+    pub oom_kills: u64,
+    /// Of those, kills of runs that would have had more.
+    pub oom_kills_prevented: u64,
+    /// Findings of rules.
+    pub findings: usize,
+}
+
+impl Totals {
+    fn of(lines: &[Line]) -> Self {
+        Self {
+            containers: lines.len(),
+            unknown: lines.iter().filter(|l| l.verdict.memory == Change::Unknown).count(),
+            memory_gib_hours_per_week: lines.iter().filter_map(|l| l.effect.memory_gib_hours_per_week).sum(),
+            cpu_core_hours_per_week: lines.iter().filter_map(|l| l.effect.cpu_core_hours_per_week).sum(),
+            oom_kills: lines.iter().map(|l| l.evidence.oom_kills).sum(),
+            oom_kills_prevented: lines.iter().map(|l| l.effect.oom_kills_prevented).sum(),
+            findings: lines.iter().map(|l| l.findings.len()).sum(),
+        }
+    }
+}
+
+/// What sizing wants, as quantities; `None` = leave as it is.
+fn wanted(sizing: &Sizing) -> ContainerResources {
+    let memory = sizing.memory.known().map(|m| Quantity::from_bytes_mib_rounded_up(m.bytes));
+    ContainerResources {
+        cpu_request: sizing.cpu.known().map(|c| Quantity::from_millis(c.request_millis)),
+        cpu_limit: None,
+        memory_request: memory,
+        memory_limit: memory,
+    }
+}
+
+fn resources_of(resources: &ContainerResources) -> Resources {
+    Resources {
+        cpu_request_millis: resources.cpu_request.map(Quantity::millis_rounded_up),
+        cpu_limit_millis: resources.cpu_limit.map(Quantity::millis_rounded_up),
+        memory_request_bytes: resources.memory_request.map(Quantity::bytes_rounded_up),
+        memory_limit_bytes: resources.memory_limit.map(Quantity::bytes_rounded_up),
+    }
+}
+
+fn quantities_of(resources: &Resources) -> ContainerResources {
+    ContainerResources {
+        cpu_request: resources.cpu_request_millis.map(Quantity::from_millis),
+        cpu_limit: resources.cpu_limit_millis.map(Quantity::from_millis),
+        memory_request: resources.memory_request_bytes.map(Quantity::from_bytes),
+        memory_limit: resources.memory_limit_bytes.map(Quantity::from_bytes),
+    }
+}
+
+fn notes(sizing: &Sizing, fitted: &Fitted) -> Vec<String> {
+    let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    if let Answer::Unknown(why) = &sizing.memory {
+        by_text.entry(format!("unknown: {why}")).or_default().push("memory");
+    }
+    if let Answer::Unknown(why) = &sizing.cpu {
+        by_text.entry(format!("unknown: {why}")).or_default().push("CPU");
+    }
+    if let Some(held) = sizing.memory.known().and_then(|m| m.held.as_ref()) {
+        by_text.entry(format!("held: {held}")).or_default().push("memory");
+    }
+    if let Some(held) = sizing.cpu.known().and_then(|c| c.held.as_ref()) {
+        by_text.entry(format!("held: {held}")).or_default().push("CPU");
+    }
+    let mut notes: Vec<String> =
+        by_text.into_iter().map(|(text, what)| format!("{} {text}", what.join(" and "))).collect();
+    if let Some(skip) = &fitted.skipped {
+        notes.push(format!("left as it is: {skip}"));
+    }
+    notes.extend(fitted.adjustments.iter().map(|a| format!("{}: {}", a.what, a.why)));
+    notes
+}

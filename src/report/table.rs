@@ -1,0 +1,293 @@
+//! The report on a terminal: 100 columns, the most urgent first.
+
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+use super::units;
+use super::{Change, Line, Report};
+use crate::quantity::Quantity;
+
+/// Every line fits this many columns.
+pub const COLUMNS: u16 = 100;
+/// Longest workload name shown; both ends of a longer one.
+const NAME: usize = 40;
+
+/// The report as text. `wide` shows every number exactly, at any width.
+pub fn render(report: &Report, wide: bool) -> String {
+    let mut out = String::new();
+    let several = several_namespaces(report);
+    if report.workloads.is_empty() {
+        out.push_str("No recurring workload was found.\n");
+    } else {
+        out.push_str(&if wide { wide_table(report) } else { narrow_table(report, several) });
+        out.push('\n');
+        out.push_str(&summary(report));
+    }
+    out.push_str(&why(report, several));
+    out.push_str(&findings(report, several));
+    for (title, rows) in [("Pods of no workload", &report.unidentified_pods)] {
+        if !rows.is_empty() {
+            out.push_str(&format!("\n{title}\n"));
+            for (pod, reason) in rows.iter().take(10) {
+                out.push_str(&wrapped(&format!("{}: {reason}", units::name(pod, 60))));
+            }
+            if rows.len() > 10 {
+                out.push_str(&format!("  and {} more\n", rows.len() - 10));
+            }
+        }
+    }
+    if !report.notes.is_empty() {
+        out.push_str("\nNotes\n");
+        for note in &report.notes {
+            out.push_str(&wrapped(note));
+        }
+    }
+    out
+}
+
+fn several_namespaces(report: &Report) -> bool {
+    report.workloads.iter().any(|l| l.namespace != report.workloads[0].namespace)
+}
+
+/// A workload as a table names it: with its namespace only where there are several, with its container only where the
+/// workload has several.
+fn title(report: &Report, line: &Line, several: bool, most: usize) -> String {
+    let shared = report
+        .workloads
+        .iter()
+        .filter(|l| l.namespace == line.namespace && l.workload == line.workload)
+        .count()
+        > 1;
+    let mut text = if several { format!("{}/{}", line.namespace, line.workload) } else { line.workload.clone() };
+    if shared {
+        text.push(':');
+        text.push_str(&line.container);
+    }
+    units::name(&text, most)
+}
+
+fn narrow_table(report: &Report, several: bool) -> String {
+    let mut table = new_table(&["WORKLOAD", "RUNS", "MEMORY", "PEAK", "CPU", "GiB·h/wk", "DO"]);
+    for (i, width) in [(0, NAME as u16), (6, 7)] {
+        if let Some(column) = table.column_mut(i) {
+            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(width + 2)));
+        }
+    }
+    for line in &report.workloads {
+        table.add_row(vec![
+            Cell::new(title(report, line, several, NAME)),
+            right(runs(line)),
+            right(arrow(
+                line.verdict.memory,
+                &units::memory_or_dash(asked_memory(line)),
+                &units::memory_or_dash(line.recommended.memory_limit.or(line.recommended.memory_request)),
+            )),
+            right(line.evidence.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory)),
+            right(arrow(
+                line.verdict.cpu,
+                &units::cpu_or_dash(line.current.cpu_request),
+                &units::cpu_or_dash(line.recommended.cpu_request),
+            )),
+            right(saved(line.effect.memory_gib_hours_per_week)),
+            Cell::new(action(line)),
+        ]);
+    }
+    trim(&table.to_string())
+}
+
+fn wide_table(report: &Report) -> String {
+    let mut table = new_table(&[
+        "NAMESPACE", "WORKLOAD", "CONTAINER", "RUNS", "LIVE", "MEM REQ", "MEM LIM", "MEM REC", "PEAK", "MEDIAN",
+        "SEEN BY", "OOM", "REPLAY", "CPU REQ", "CPU LIM", "CPU REC", "CORES", "GiB·h/wk", "core·h/wk", "DO",
+    ]);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    let text = |q: Option<Quantity>| q.map_or_else(|| "—".to_owned(), |q| q.to_string());
+    for line in &report.workloads {
+        let e = &line.evidence;
+        table.add_row(vec![
+            Cell::new(units::name(&line.namespace, 63)),
+            Cell::new(units::name(&line.workload, 200)),
+            Cell::new(units::name(&line.container, 63)),
+            right(runs(line)),
+            right(line.live_pods.map_or_else(|| "—".to_owned(), |n| n.to_string())),
+            right(text(line.current.memory_request)),
+            right(text(line.current.memory_limit)),
+            right(text(line.recommended.memory_limit.or(line.recommended.memory_request))),
+            right(e.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory)),
+            right(e.peak_median_bytes.map_or_else(|| "—".to_owned(), units::memory)),
+            Cell::new(seen_by(e)),
+            right(e.oom_kills.to_string()),
+            right(format!("{}/{}", e.replay.exceeded, e.replay.decisions)),
+            right(text(line.current.cpu_request)),
+            right(text(line.current.cpu_limit)),
+            right(text(line.recommended.cpu_request)),
+            right(e.cores_max.map_or_else(|| "—".to_owned(), |c| format!("{c:.2}"))),
+            right(saved(line.effect.memory_gib_hours_per_week)),
+            right(saved(line.effect.cpu_core_hours_per_week)),
+            Cell::new(action(line)),
+        ]);
+    }
+    trim(&table.to_string())
+}
+
+/// How peaks were seen: `12 scraped, 3 kernel`.
+pub fn seen_by(evidence: &crate::sizing::Evidence) -> String {
+    let mut parts = Vec::new();
+    for (n, word) in [(evidence.sampled_peaks, "scraped"), (evidence.cgroup_peaks, "kernel")] {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    if parts.is_empty() { "—".to_owned() } else { parts.join(", ") }
+}
+
+fn runs(line: &Line) -> String {
+    if line.evidence.running > 0 {
+        format!("{}+{}", line.evidence.runs, line.evidence.running)
+    } else {
+        line.evidence.runs.to_string()
+    }
+}
+
+fn asked_memory(line: &Line) -> Option<Quantity> {
+    line.current.memory_limit.or(line.current.memory_request)
+}
+
+fn arrow(change: Change, from: &str, to: &str) -> String {
+    match change {
+        Change::Unknown | Change::Keep => from.to_owned(),
+        _ => format!("{from} → {to}"),
+    }
+}
+
+fn saved(hours: Option<f64>) -> String {
+    match hours {
+        None => "—".to_owned(),
+        Some(h) if h.abs() < 0.05 => "0".to_owned(),
+        Some(h) if h > 0.0 => format!("−{}", short(h)),
+        Some(h) => format!("+{}", short(-h)),
+    }
+}
+
+fn short(hours: f64) -> String {
+    if hours < 9.95 { format!("{hours:.1}") } else { format!("{hours:.0}") }
+}
+
+/// One word for what to do, memory first: it kills.
+fn action(line: &Line) -> &'static str {
+    match (line.verdict.memory, line.verdict.cpu) {
+        (Change::Raise, _) => "raise",
+        (Change::Set, _) => "set",
+        (Change::Lower, _) => "lower",
+        (Change::Keep | Change::Unknown, Change::Raise | Change::Lower | Change::Set) => "cpu",
+        (Change::Keep, _) => "ok",
+        (Change::Unknown, _) => "unknown",
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let t = &report.totals;
+    let mut text = format!("{} container{}", t.containers, if t.containers == 1 { "" } else { "s" });
+    if t.unknown > 0 {
+        text.push_str(&format!(", {} without enough evidence", t.unknown));
+    }
+    text.push_str(&format!(
+        ". A week: {} GiB·h of memory and {} core·h reserved",
+        saved(Some(t.memory_gib_hours_per_week)),
+        saved(Some(t.cpu_core_hours_per_week))
+    ));
+    if t.oom_kills > 0 {
+        text.push_str(&format!(", {} of {} OOM kills prevented", t.oom_kills_prevented, t.oom_kills));
+    }
+    text.push_str(".\n");
+    text
+}
+
+fn why(report: &Report, several: bool) -> String {
+    let mut out = String::new();
+    for line in report.workloads.iter().filter(|l| !l.notes.is_empty()) {
+        if out.is_empty() {
+            out.push_str("\nWhy\n");
+        }
+        for note in &line.notes {
+            out.push_str(&wrapped(&format!("{}: {note}", title(report, line, several, 60))));
+        }
+    }
+    out
+}
+
+fn findings(report: &Report, several: bool) -> String {
+    let mut out = String::new();
+    for line in &report.workloads {
+        for finding in &line.findings {
+            if out.is_empty() {
+                out.push_str("\nFindings\n");
+            }
+            out.push_str(&wrapped(&format!(
+                "{} {} ({}): {}",
+                finding.mode,
+                finding.rule,
+                title(report, line, several, 50),
+                finding.message
+            )));
+        }
+    }
+    out
+}
+
+/// An indented paragraph of at most [`COLUMNS`] columns.
+fn wrapped(text: &str) -> String {
+    let most = usize::from(COLUMNS) - 2;
+    let mut out = String::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word = word.to_owned();
+        loop {
+            let room = most.saturating_sub(line.chars().count() + usize::from(!line.is_empty()));
+            if word.chars().count() <= room {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(&word);
+                break;
+            }
+            if line.trim().is_empty() {
+                // A word longer than a line is cut.
+                let head: String = word.chars().take(most).collect();
+                word = word.chars().skip(most).collect();
+                out.push_str(&format!("  {head}\n"));
+                if word.is_empty() {
+                    break;
+                }
+                continue;
+            }
+            out.push_str(&format!("  {line}\n"));
+            line = "  ".to_owned();
+        }
+    }
+    if !line.trim().is_empty() {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out
+}
+
+fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(COLUMNS);
+    table.set_header(header.iter().map(|h| Cell::new(h)).collect::<Vec<_>>());
+    table
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// Without the blanks that end lines.
+fn trim(text: &str) -> String {
+    let mut out: String = text.lines().map(|l| format!("{}\n", l.trim_end())).collect();
+    if out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
