@@ -1,16 +1,31 @@
-//! The wire to a Prometheus-compatible server: the query API, streamed remote read, OpenMetrics files.
+//! The wire to a Prometheus-compatible server: the query API, streamed remote read, `OpenMetrics` files.
 //! Knows nothing of pods or workloads: selectors in, labelled samples out.
 
+mod bits;
+mod chunk;
+mod client;
+mod config;
+mod error;
+mod frame;
+mod http;
+mod json;
+mod matching;
+mod messages;
+mod openmetrics;
+mod probe;
+mod query;
+mod remote_read;
 pub mod selector;
 pub mod series;
+mod sink;
+mod slices;
+mod store;
 
+pub use client::{Client, Stats};
+pub use config::{Auth, Config, Mode, Secret};
+pub use error::Error;
+pub use openmetrics::OpenMetricsFile;
+pub use probe::{Capabilities, Product, ProductKind, RemoteRead, Transport};
 pub use selector::{MatchOp, Matcher, Selector};
 pub use series::{Labels, Sample, SampleStream, SeriesChunk, SeriesSource, TimeRange};
-
-/// Placeholder until the client defines its errors.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not reachable.
-    #[error("{0}")]
-    Other(String),
-}
+pub use store::SeriesStore;

@@ -1,8 +1,9 @@
 //! Labelled samples and where they come from, independent of the wire format.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Selector;
+use super::selector::{Matcher, Selector};
 
 /// One sample. Stale markers never appear; NaN does not either.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,16 @@ impl Labels {
         Self(map.into_iter().filter(|(n, v)| n != "__name__" && !v.is_empty()).collect())
     }
 
+    /// From pairs that are most likely in order and without duplicates, as servers send them; the same rules as
+    /// [`Labels::new`], without the work where there is nothing to do.
+    pub(crate) fn from_pairs(mut pairs: Vec<(String, String)>) -> Self {
+        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
+            return Self::new(pairs);
+        }
+        pairs.retain(|(n, v)| n != "__name__" && !v.is_empty());
+        Self(pairs)
+    }
+
     /// The value of a label; `None` when absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok().map(|i| self.0[i].1.as_str())
@@ -43,6 +54,18 @@ pub struct TimeRange {
     pub start_ms: i64,
     /// Last millisecond.
     pub end_ms: i64,
+}
+
+impl TimeRange {
+    /// True when the time is inside, both ends included.
+    pub fn contains(&self, at_ms: i64) -> bool {
+        self.start_ms <= at_ms && at_ms <= self.end_ms
+    }
+
+    /// Milliseconds inside, both ends included; 0 when the end is before the start.
+    pub fn len_ms(&self) -> u64 {
+        if self.end_ms < self.start_ms { 0 } else { self.end_ms.abs_diff(self.start_ms).saturating_add(1) }
+    }
 }
 
 /// Some samples of one series, in time order.
@@ -75,6 +98,27 @@ pub trait SeriesSource: Send + Sync {
         selector: &Selector,
         range: TimeRange,
     ) -> impl Future<Output = Result<SampleStream, super::Error>> + Send;
+
+    /// Which of these metrics have a series inside the range that passes the matchers; a server may count whole blocks
+    /// of time around it.
+    fn metric_names_present(
+        &self,
+        names: &[&str],
+        range: TimeRange,
+        matchers: &[Matcher],
+    ) -> impl Future<Output = Result<BTreeSet<String>, super::Error>> + Send {
+        async move {
+            let mut present = BTreeSet::new();
+            for name in names {
+                let selector = Selector { metric: (*name).to_owned(), matchers: matchers.to_vec() };
+                if let Some(first) = self.last(&selector, range).await?.recv().await {
+                    first?;
+                    present.insert((*name).to_owned());
+                }
+            }
+            Ok(present)
+        }
+    }
 
     /// What to call this source in messages, without credentials.
     fn describe(&self) -> String;

@@ -1,0 +1,276 @@
+//! Where the server is and how to be let in. Keeps secrets out of everything printed.
+//! Knows nothing of queries and makes no requests.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::Error;
+
+/// A value that is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the request only.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+/// How requests are authorized. Files are read again for every request, so a rotated secret needs no restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// User and password.
+    Basic {
+        /// User.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+    /// User, and a file that holds the password.
+    BasicFile {
+        /// User.
+        user: String,
+        /// File of the password; white space around it is ignored.
+        password_file: PathBuf,
+    },
+    /// A bearer token.
+    Bearer(Secret),
+    /// A file that holds the bearer token.
+    BearerFile(PathBuf),
+}
+
+/// Which transport fetches raw samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Streamed remote read where it is offered, else the query API.
+    #[default]
+    Auto,
+    /// Remote read only.
+    RemoteRead,
+    /// The query API only.
+    Query,
+}
+
+/// Everything about one server. Start from [`Config::new`] and change fields.
+#[derive(Clone)]
+pub struct Config {
+    /// Base address, with a path prefix where the API has one (Mimir `/prometheus`, `VictoriaMetrics`
+    /// `/select/0/prometheus`). A user and password in it count as basic auth unless `auth` says otherwise.
+    pub url: String,
+    /// Authorization.
+    pub auth: Auth,
+    /// Further headers, name and value: `X-Scope-OrgID`, `THANOS-TENANT`.
+    pub headers: Vec<(String, Secret)>,
+    /// Further parameters of each query: `dedup`, `partial_response`, `max_source_resolution`.
+    pub extra_params: Vec<(String, String)>,
+    /// PEM file of the only CAs to trust; the system's when absent.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the client certificate, chain included; goes with `client_key`.
+    pub client_cert: Option<PathBuf>,
+    /// PEM file of the client certificate's key.
+    pub client_key: Option<PathBuf>,
+    /// Accept any server certificate.
+    pub insecure: bool,
+    /// The longest silence of the server before a request is given up; a long answer that keeps coming is fine.
+    pub timeout: Duration,
+    /// Transport.
+    pub mode: Mode,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// About how many samples one query may return; the time slices of the query API grow and shrink to meet it.
+    pub max_samples_hint: u64,
+    /// The first time slice of the query API.
+    pub slice: Duration,
+    /// Tries per request after the first, for what may work a little later.
+    pub retries: usize,
+    /// The longest wait between two tries, whatever the server asks for.
+    pub max_wait: Duration,
+}
+
+impl Config {
+    /// The defaults: no credentials, 2 min of patience, 4 requests at once, slices of one day, 4 retries.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            auth: Auth::None,
+            headers: Vec::new(),
+            extra_params: Vec::new(),
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            insecure: false,
+            timeout: Duration::from_secs(120),
+            mode: Mode::Auto,
+            concurrency: 4,
+            max_samples_hint: 5_000_000,
+            slice: Duration::from_secs(86_400),
+            retries: 4,
+            max_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &mut dyn Iterator<Item = &String>| pairs.cloned().collect::<Vec<_>>();
+        f.debug_struct("Config")
+            .field("url", &Base::parse(&self.url).map_or_else(|_| "(not an address)".to_owned(), |b| b.shown))
+            .field("auth", &self.auth)
+            .field("headers", &names(&mut self.headers.iter().map(|(n, _)| n)))
+            .field("extra_params", &names(&mut self.extra_params.iter().map(|(n, _)| n)))
+            .field("ca_file", &self.ca_file)
+            .field("client_cert", &self.client_cert)
+            .field("insecure", &self.insecure)
+            .field("timeout", &self.timeout)
+            .field("mode", &self.mode)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The base address taken apart.
+pub(crate) struct Base {
+    /// Address without user, query and fragment.
+    pub url: Url,
+    /// The same for people: no slash at the end.
+    pub shown: String,
+    /// User and password that were in the address.
+    pub userinfo: Option<(String, Secret)>,
+    /// Query parameters that were in the address; they go with every request and are not printed.
+    pub params: Vec<(String, String)>,
+}
+
+impl Base {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let config = |problem: &str| Error::Config { setting: "Prometheus URL", problem: problem.to_owned() };
+        let text = text.trim();
+        let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let mut url = Url::parse(&full).map_err(|_| config("not an address; write it like http://prometheus:9090"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(config("only http:// and https:// addresses can be used"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(config("no host in the address; write it like http://prometheus:9090"));
+        }
+        let userinfo = (!url.username().is_empty() || url.password().is_some())
+            .then(|| (percent_decode(url.username()), Secret::new(percent_decode(url.password().unwrap_or("")))));
+        // Both calls fail only for addresses that cannot have a user, and those have no host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let params = url.query_pairs().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+        url.set_query(None);
+        url.set_fragment(None);
+        let mut path = url.path().trim_end_matches('/');
+        for pasted in ["/api/v1/query_range", "/api/v1/query", "/api/v1/read", "/api/v1", "/graph"] {
+            if let Some(prefix) = path.strip_suffix(pasted) {
+                path = prefix.trim_end_matches('/');
+                break;
+            }
+        }
+        let path = path.to_owned();
+        url.set_path(&path);
+        let shown = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { url, shown, userinfo, params })
+    }
+
+    /// The address of an endpoint below the base, `api/v1/…` without a slash in front.
+    pub(crate) fn endpoint(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}/{path}"));
+        url
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (bytes[i], hex(i + 1), hex(i + 2)) {
+            out.push((high * 16 + low) as u8);
+            i += 3;
+        } else {
+            out.push(bytes[i]);
+            i += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Reads a secret from a file, without the white space around it.
+pub(crate) fn read_secret(path: &Path) -> Result<Secret, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::File { path: path.to_owned(), problem: e.to_string() })?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Err(Error::File { path: path.to_owned(), problem: "it is empty, a secret was expected".to_owned() });
+    }
+    Ok(Secret::new(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_gives_up_its_user_and_what_was_pasted_with_it() {
+        let base = Base::parse("https://me:p%40ss@prom.example/prometheus/api/v1/query?tenant=a#x").unwrap();
+        assert_eq!(base.shown, "https://prom.example/prometheus");
+        assert_eq!(base.userinfo, Some(("me".into(), Secret::new("p@ss"))));
+        assert_eq!(base.params, [("tenant".to_owned(), "a".to_owned())]);
+        assert_eq!(base.endpoint("api/v1/read").as_str(), "https://prom.example/prometheus/api/v1/read");
+    }
+
+    #[test]
+    fn addresses_in_every_shape() {
+        for (given, shown) in [
+            ("prometheus:9090", "http://prometheus:9090"),
+            ("http://[::1]:9090/", "http://[::1]:9090"),
+            ("http://h/select/0/prometheus/", "http://h/select/0/prometheus"),
+            ("http://h/graph", "http://h"),
+        ] {
+            assert_eq!(Base::parse(given).unwrap().shown, shown, "{given}");
+        }
+        for wrong in ["", "ftp://h", "http://", "http://:80", "http://h:99999"] {
+            assert!(Base::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let mut config = Config::new("http://me:hunter2@h?token=hunter2");
+        config.auth = Auth::Basic { user: "me".into(), password: Secret::new("hunter2") };
+        config.headers.push(("X-Key".into(), Secret::new("hunter2")));
+        config.extra_params.push(("key".into(), "hunter2".into()));
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+        let error = Base::parse("http://me:hunter2@h:99999").err().unwrap();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,156 @@
+//! The query API: raw range vectors by instant queries over slices of time, and the last sample of each series.
+//! Knows nothing of remote read.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::client::Inner;
+use super::error::Error;
+use super::http::{Body, Failure};
+use super::json::{Parser, Problem};
+use super::selector::Selector;
+use super::series::{Labels, TimeRange};
+use super::sink::{Halt, Sink};
+use super::slices::{Slices, is_too_much, too_much};
+
+/// Streams all samples of a selector, slice by slice in order of time.
+pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
+    let mut slices = inner.slices(range);
+    while let Some(slice) = slices.current() {
+        // A range ends at the time of the query. Prometheus 3 leaves its start out, Prometheus 2 takes it in: ask for one
+        // millisecond more than is wanted and drop what is outside.
+        let query = format!("{selector}[{}ms]", slice.len_ms());
+        sink.mark();
+        match retrying(inner, &query, slice, sink, |_| true).await {
+            Ok(samples) => slices.advance(samples),
+            Err(halt) => shrink(&mut slices, slice, sink, halt)?,
+        }
+    }
+    Ok(())
+}
+
+/// Sends the last sample of each series, its time being the end of the range. Where the range has to be cut, the latest
+/// slice comes first and a series is sent once.
+pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
+    let mut seen: HashSet<Arc<Labels>> = HashSet::new();
+    let mut waiting = vec![range];
+    while let Some(slice) = waiting.pop() {
+        if slice.len_ms() == 0 {
+            continue;
+        }
+        let query = format!("last_over_time({selector}[{}ms])", slice.len_ms());
+        sink.mark();
+        let fresh = |labels: &Arc<Labels>| seen.insert(labels.clone());
+        match retrying(inner, &query, slice, sink, fresh).await {
+            Ok(_) => {}
+            Err(Halt::Failed(error)) if is_too_much(&error) && !sink.delivered() => {
+                let half = slice.len_ms() / 2;
+                if half < 60_000 {
+                    return Err(too_much(error, slice).into());
+                }
+                let middle = slice.start_ms.saturating_add_unsigned(half);
+                waiting.push(TimeRange { end_ms: middle - 1, ..slice });
+                waiting.push(TimeRange { start_ms: middle, ..slice });
+            }
+            Err(halt) => return Err(halt),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the slices smaller when the server found one too large and nothing of it was delivered; else the error stands.
+pub(crate) fn shrink(slices: &mut Slices, slice: TimeRange, sink: &Sink, halt: Halt) -> Result<(), Halt> {
+    match halt {
+        Halt::Failed(error) if is_too_much(&error) && !sink.delivered() => {
+            if slices.halve() {
+                Ok(())
+            } else {
+                Err(too_much(error, slice).into())
+            }
+        }
+        other => Err(other),
+    }
+}
+
+/// One query with retries: allowed as long as nothing of it was delivered.
+async fn retrying(
+    inner: &Inner,
+    query: &str,
+    slice: TimeRange,
+    sink: &Sink,
+    fresh: impl FnMut(&Arc<Labels>) -> bool,
+) -> Result<u64, Halt> {
+    let fresh = tokio::sync::Mutex::new(fresh);
+    inner
+        .http
+        .retrying(
+            async || {
+                let mut fresh = fresh.lock().await;
+                once(inner, query, slice, sink, &mut *fresh).await
+            },
+            |halt: &Halt| halt.error().is_some_and(|e| e.is_transient() && !is_too_much(e)) && !sink.delivered(),
+        )
+        .await
+}
+
+/// One query, parsed as it comes; the number of samples.
+async fn once(
+    inner: &Inner,
+    query: &str,
+    slice: TimeRange,
+    sink: &Sink,
+    fresh: &mut impl FnMut(&Arc<Labels>) -> bool,
+) -> Result<u64, Halt> {
+    let params = [
+        ("query", query.to_owned()),
+        ("time", seconds(slice.end_ms)),
+        ("timeout", format!("{}s", inner.timeout.as_secs().max(1))),
+    ];
+    let mut body = inner.http.post_form("api/v1/query", &params).await?.reject_page()?;
+    let mut parser = Parser::new(slice);
+    let mut pieces = Vec::new();
+    while let Some(bytes) = body.chunk().await? {
+        parser.feed(&bytes, &mut pieces).map_err(|p| failure(inner, &body, p))?;
+        for piece in pieces.drain(..) {
+            if fresh(&piece.labels) {
+                sink.send(piece).await?;
+            }
+        }
+    }
+    parser.finish().map_err(|p| failure(inner, &body, p))?;
+    inner.count(body.bytes(), parser.samples, parser.histograms);
+    inner.warn(&parser.notes);
+    Ok(parser.samples)
+}
+
+/// A parser's problem with the address it came from.
+fn failure(inner: &Inner, body: &Body, problem: Problem) -> Error {
+    let url = inner.http.shown().to_owned();
+    match problem {
+        Problem::Malformed { at, what } => Error::Json { url, at, problem: what },
+        Problem::Page => Error::NotPrometheus { url, what: "it answers with a web page".to_owned() },
+        Problem::Truncated => {
+            Error::Truncated { url, bytes: body.bytes(), cause: "the JSON stops in the middle".to_owned() }
+        }
+        Problem::Server { kind, message } => Error::Server { url, kind, message },
+    }
+}
+
+/// Milliseconds as the seconds of the API.
+pub(crate) fn seconds(at_ms: i64) -> String {
+    let sign = if at_ms < 0 { "-" } else { "" };
+    let ms = at_ms.unsigned_abs();
+    format!("{sign}{}.{:03}", ms / 1000, ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_keep_their_milliseconds() {
+        assert_eq!(seconds(1_700_000_000_007), "1700000000.007");
+        assert_eq!(seconds(-1), "-0.001");
+        assert_eq!(seconds(0), "0.000");
+    }
+}
