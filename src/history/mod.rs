@@ -15,3 +15,6 @@ pub use sketch_bytes::SketchError;
 pub use store::{CommitSummary, Histories, Notice, Opened, PodSeen, Progress, Store, StoreError};
 pub use view::{START_TOLERANCE_MS, join, same_run};
 pub use workload_history::{Added, History, MAX_RUNS, Older};
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::view::{START_TOLERANCE_MS, join, same_run};
 ///
 /// Enough for every use that needs single runs: a run of ten a day is remembered for 100 days, a daily one for almost
 /// three years; with 1,000 runs and no failure an OOM share of 0.3 % is excluded at 95 % confidence, so a target of 1 %
-/// can be told from 2 %. Few enough for one value in the store: a full history takes about 70 KB there and at most
+/// can be told from 2 %. Few enough for one value in the store: a full history takes about 90 KB there and at most
 /// about 400 KB in memory (a run: 240 bytes and the text of its pod name and uid, together about 330).
 pub const MAX_RUNS: usize = 1_000;
 
@@ -152,10 +152,10 @@ impl History {
     ///
     /// A run counts once, however often it is given: a view of a kept run (same pod, start within
     /// [`START_TOLERANCE_MS`], no different uid) is joined with what is known of it, the later one replacing the
-    /// earlier. When there are more than [`MAX_RUNS`], the earliest started ones are folded into [`Older`], running
-    /// ones last of all. From then on a run that is not kept, and that both began and ended no later than the folded
-    /// ones, is taken for one of them and dropped. So runs should be given in the order of their end, as they come from
-    /// a collector; a batch is folded after all of it was added.
+    /// earlier. When there are more than [`MAX_RUNS`], those that ended first are folded into [`Older`], running ones
+    /// last of all. From then on a run that is not kept, and that both began and ended no later than the folded ones, is
+    /// taken for one of them and dropped. So runs should be given in the order of their end, as they come from a
+    /// collector; a batch is folded after all of it was added.
     pub fn add_all(&mut self, runs: impl IntoIterator<Item = Run>) -> Vec<Added> {
         let added = runs.into_iter().map(|run| self.take(run)).collect();
         self.fold_surplus();
@@ -198,22 +198,27 @@ impl History {
     }
 
     fn fold_surplus(&mut self) {
-        let mut surplus = self.runs.len().saturating_sub(MAX_RUNS);
+        let surplus = self.runs.len().saturating_sub(MAX_RUNS);
         if surplus == 0 {
             return;
         }
-        // Ended runs first: what is still running has its peak and its end before it.
-        for also_running in [false, true] {
-            let older = &mut self.older;
-            self.runs.retain(|run| {
-                let fold = surplus > 0 && (also_running || run.outcome != Outcome::Running);
-                if fold {
-                    older.fold(run);
-                    surplus -= 1;
-                }
-                !fold
-            });
-        }
+        // Running ones last of all: they have their peak and their end before them.
+        let turn = |run: &Run| (run.outcome == Outcome::Running, run.ended_ms);
+        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        // Stable, so runs that ended together go in the order of their start.
+        order.sort_by_key(|at| turn(&self.runs[*at]));
+        order.truncate(surplus);
+        order.sort_unstable();
+        let (mut at, mut next) = (0, order.into_iter().peekable());
+        let older = &mut self.older;
+        self.runs.retain(|run| {
+            let fold = next.next_if_eq(&at).is_some();
+            at += 1;
+            if fold {
+                older.fold(run);
+            }
+            !fold
+        });
     }
 
     /// Adds all of another history: of the same workload seen elsewhere, or of a related workload.

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod damage;
+mod processes;
+mod size;
+
 use std::path::Path;
 
 use podfit::history::{
-    Added, CpuUse, History, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store,
+    Added, CpuUse, History, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store, StoreError,
 };
 use podfit::workload::{Kind, Workload, WorkloadKey};
 
@@ -39,6 +43,35 @@ fn open(path: &Path) -> Store {
     let opened = Store::open(path).unwrap();
     assert_eq!(opened.notice, None);
     opened.store
+}
+
+const WORKLOADS: u64 = 40;
+
+/// One commit adds the `n`-th run to every workload.
+fn commit_round(store: &Store, n: u64) -> Result<(), StoreError> {
+    let runs = (0..WORKLOADS).map(|w| (key("data", &format!("w{w:03}")), run(n)));
+    let summary = store.commit("prom", n.cast_signed(), &n.to_le_bytes(), runs)?;
+    assert_eq!(summary.new as u64, WORKLOADS);
+    Ok(())
+}
+
+/// Rounds that are in the store, after a check that each is there whole or not at all.
+fn rounds(store: &Store) -> u64 {
+    let Some(progress) = store.progress("prom").unwrap() else {
+        assert_eq!(store.workloads().unwrap(), []);
+        return 0;
+    };
+    let done = progress.watermark_ms.unsigned_abs() + 1;
+    assert_eq!(progress.open, (done - 1).to_le_bytes());
+    let mut expected = History::new();
+    expected.add_all((0..done).map(run));
+    let mut seen = 0;
+    for entry in store.histories(None).unwrap() {
+        assert_eq!(entry.unwrap().1, expected);
+        seen += 1;
+    }
+    assert_eq!(seen, WORKLOADS);
+    done
 }
 
 #[test]

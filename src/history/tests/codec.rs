@@ -1,0 +1,62 @@
+//! The byte form of histories.
+//! Knows nothing of checksums and tables.
+
+use proptest::prelude::*;
+
+use super::any_run;
+use crate::history::codec::{HISTORY_VERSION, decode, encode};
+use crate::history::{History, MAX_RUNS, Run};
+
+proptest! {
+    #[test]
+    fn bytes_are_read_back(runs in proptest::collection::vec(any_run(), 0..20)) {
+        let mut history = History::new();
+        history.add_all(runs);
+        let bytes = encode(&history).unwrap();
+        prop_assert_eq!(decode(HISTORY_VERSION, &bytes), Ok(history));
+        prop_assert!(decode(HISTORY_VERSION, &[&bytes[..], b"x"].concat()).is_err());
+        prop_assert!(decode(HISTORY_VERSION + 1, &bytes).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode(HISTORY_VERSION, &bytes);
+    }
+
+    #[test]
+    fn changed_bytes_are_read_or_refused(
+        runs in proptest::collection::vec(any_run(), 1..5),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut history = History::new();
+        history.add_all(runs);
+        let mut bytes = encode(&history).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = decode(HISTORY_VERSION, &bytes);
+    }
+}
+
+#[test]
+fn a_false_count_takes_no_memory() {
+    // No older part, then a count of 2^63 runs.
+    let bytes = [&[0_u8][..], &[0xff; 9], &[0x01]].concat();
+    assert!(decode(HISTORY_VERSION, &bytes).is_err());
+}
+
+#[test]
+fn folded_runs_are_read_back() {
+    let mut history = History::new();
+    history.add_all((0..MAX_RUNS as u64 + 100).map(super::history::hourly));
+    assert_eq!(history.older().runs, 100);
+    let bytes = encode(&history).unwrap();
+    assert_eq!(decode(HISTORY_VERSION, &bytes), Ok(history));
+    // The size that MAX_RUNS was chosen for.
+    assert!(bytes.len() < 90_000, "{}", bytes.len());
+}
+
+#[test]
+fn a_run_takes_the_memory_that_the_docs_say() {
+    assert!(size_of::<Run>() <= 256, "{}", size_of::<Run>());
+}

@@ -1,0 +1,77 @@
+//! Laws of sketches and histories, on random data.
+//! Knows nothing of files; those are in tests/history_store.rs.
+
+mod codec;
+mod history;
+mod sketch;
+
+use proptest::prelude::*;
+
+use super::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+
+/// Any outcome.
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Completed),
+        Just(Outcome::OomKilled),
+        Just(Outcome::Failed),
+        Just(Outcome::Running),
+        Just(Outcome::Unknown),
+    ]
+}
+
+fn source() -> impl Strategy<Value = PeakSource> {
+    prop_oneof![Just(PeakSource::Sampled), Just(PeakSource::Cgroup), Just(PeakSource::Reported)]
+}
+
+fn memory() -> impl Strategy<Value = MemoryUse> {
+    (any::<u64>(), source(), any::<u32>()).prop_map(|(peak_bytes, source, samples)| MemoryUse {
+        peak_bytes,
+        source,
+        samples,
+    })
+}
+
+fn cpu() -> impl Strategy<Value = CpuUse> {
+    (0.0..64.0, proptest::option::of(0.0..64.0), proptest::option::of(0.0..1.0))
+        .prop_map(|(mean_cores, peak_cores, throttled_share)| CpuUse { mean_cores, peak_cores, throttled_share })
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    let size = || proptest::option::of(any::<u64>());
+    (size(), size(), size(), size()).prop_map(
+        |(cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes)| Resources {
+            cpu_request_millis,
+            cpu_limit_millis,
+            memory_request_bytes,
+            memory_limit_bytes,
+        },
+    )
+}
+
+/// Anything that fits the type.
+fn any_run() -> impl Strategy<Value = Run> {
+    (
+        (
+            "\\PC{0,40}|nightly-report-[0-9]{6}-[a-z0-9]{5}",
+            proptest::option::of("\\PC{0,40}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
+        ),
+        (any::<i64>(), any::<i64>()),
+        (proptest::option::of(memory()), proptest::option::of(cpu()), resources()),
+        (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15)),
+    )
+        .prop_map(
+            |((pod, uid), (started_ms, ended_ms), (memory, cpu, resources), (outcome, attempt, input_bytes))| Run {
+                pod,
+                uid,
+                started_ms,
+                ended_ms,
+                memory,
+                cpu,
+                resources,
+                outcome,
+                attempt,
+                input_bytes,
+            },
+        )
+}
