@@ -1,0 +1,9 @@
+//! Ready-made clusters: the small ones of the tests, the large one of the benches, the one of the demo.
+//! Only descriptions; playing and scraping them is the simulator's business.
+
+mod nightly;
+
+pub use nightly::{
+    forty_seconds, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three, nightly_unlabelled,
+    weekly_short,
+};
