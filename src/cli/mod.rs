@@ -1,1 +1,131 @@
-//! cli
+//! The command line: arguments, dispatch, exit codes. A file per subcommand.
+
+mod cluster_args;
+mod demo;
+mod dry_run;
+mod explain;
+mod gather;
+mod identify;
+mod output;
+mod progress;
+mod recommend;
+mod source_args;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to object to.
+    Fine,
+    /// Something that `--fail-on` names was found.
+    Found,
+}
+
+#[derive(Parser)]
+#[command(
+    name = "podfit",
+    version,
+    about = "Right-sizes recurring data workloads on Kubernetes",
+    long_about = "podfit learns from Prometheus what every run of a recurring workload really used (Spark, Airflow, \
+                  Dagster, Prefect, Argo Workflows, Flink, CronJobs, Jobs) and says, with evidence, what the next run \
+                  should ask for.",
+    after_help = "Exit status: 0 fine, 1 something that --fail-on names was found, 2 it could not be done.",
+    max_term_width = 100
+)]
+struct Cli {
+    /// Say more about what is done, on standard error; twice for all of it
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Size a small data platform from a simulated history: no cluster, no Prometheus, nothing to set up
+    Demo(demo::Args),
+    /// For a live namespace: what every workload asks for, what it needs, why, and which habits break the rules
+    DryRun(Box<dry_run::Args>),
+    /// From history alone: what every workload needs
+    Recommend(Box<recommend::Args>),
+    /// The evidence behind one workload's numbers
+    Explain(Box<explain::Args>),
+    /// Say which recurring workload a pod belongs to, from its manifest
+    Identify(identify::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Parses the process's arguments, runs the command, prints errors. The exit status is the last word.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::anyhow!("cannot start: {error}")),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        // A reader that has seen enough (`podfit … | head`) is no fault.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::DryRun(args) => dry_run::run(*args).await,
+        Command::Recommend(args) => recommend::run(*args).await,
+        Command::Explain(args) => explain::run(*args).await,
+        Command::Identify(args) => identify::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "podfit", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(Outcome::Fine)
+        }
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&text);
+        }
+    }
+    let line: String = line.chars().map(|c| if crate::report::units::is_unprintable(c) { ' ' } else { c }).collect();
+    anstream::eprintln!("podfit: {line}");
+    ExitCode::from(2)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "podfit=warn",
+        1 => "podfit=info",
+        _ => "podfit=debug,kube=info,reqwest=info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PODFIT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+}

@@ -5,6 +5,7 @@ pub mod finish;
 pub mod life;
 pub mod metrics;
 pub mod objects;
+pub mod runs_csv;
 pub mod segment;
 pub mod who;
 

@@ -1,0 +1,172 @@
+//! `podfit explain`: the evidence behind one workload's numbers, as a picture and in sentences.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::Outcome;
+use super::cluster_args::namespace;
+use super::gather::{find, gather};
+use super::source_args::SourceArgs;
+use crate::collector::KnownPods;
+use crate::fit::{Fitted, Surroundings};
+use crate::history::{History, Outcome as RunOutcome};
+use crate::quantity::Quantity;
+use crate::report::histogram::{self, Mark};
+use crate::report::{Line, units};
+use crate::sizing::SizingPolicy;
+use crate::workload::WorkloadKey;
+
+/// Arguments of `podfit explain`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The workload as `podfit recommend` shows it, such as cronjob/nightly-report or
+    /// airflow-task/sales/extract; with `:container` for one of several
+    workload: String,
+    /// Its namespace; needed only where several have a workload of that name
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// One line that says what, where and what to do.
+pub async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let namespaces = args.namespace.into_iter().collect();
+    let gathered = gather(&args.source, namespaces, KnownPods::default()).await?;
+    let mut text = String::new();
+    for (key, history) in find(&gathered.histories, &args.workload)? {
+        text.push_str(&explain(key, history));
+    }
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Outcome::Fine)
+}
+
+/// Everything there is to say about one container of a workload.
+pub fn explain(key: &WorkloadKey, history: &History) -> String {
+    let line = Line::new(key, history, None, &SizingPolicy::default(), &Surroundings::default(), |_| None::<Fitted>);
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{}\nnamespace {}, container {}\n",
+        units::name(&line.workload, 98),
+        units::name(&line.namespace, 63),
+        units::name(&line.container, 63)
+    );
+    out.push_str(&seen(&line));
+    out.push_str(&picture(&line, history));
+    out.push_str(&memory(&line));
+    out.push_str(&cpu(&line));
+    for note in &line.notes {
+        let _ = writeln!(out, "Note    {note}.");
+    }
+    out.push('\n');
+    out
+}
+
+fn seen(line: &Line) -> String {
+    let e = &line.evidence;
+    let mut text = format!("Seen    {} finished run{}", e.runs, if e.runs == 1 { "" } else { "s" });
+    if let (Some(first), Some(last)) = (e.first_ms, e.last_ms) {
+        let _ = write!(text, " from {} to {}", units::day(first), units::day(last));
+    }
+    if let Some(seconds) = e.median_seconds {
+        let _ = write!(text, ", median {}", units::duration(seconds));
+    }
+    for (n, what) in [
+        (e.running, "still running"),
+        (e.oom_kills, "OOM-killed"),
+        (e.retries, "retries"),
+        (e.censored, "at their limit"),
+        (e.unobserved, "without a memory sample"),
+    ] {
+        if n > 0 {
+            let _ = write!(text, ", {n} {what}");
+        }
+    }
+    format!("{text}.\n")
+}
+
+fn picture(line: &Line, history: &History) -> String {
+    let peaks: Vec<u64> = history
+        .runs()
+        .filter(|r| r.outcome != RunOutcome::Running)
+        .filter_map(|r| r.memory)
+        .map(|m| m.peak_bytes)
+        .collect();
+    if peaks.is_empty() {
+        return String::new();
+    }
+    let mut marks = Vec::new();
+    let mut mark = |quantity: Option<Quantity>, label: &str| {
+        if let Some(q) = quantity {
+            marks.push(Mark { bytes: q.bytes_rounded_up(), label: label.to_owned() });
+        }
+    };
+    let (c, r) = (&line.current, &line.recommended);
+    if c.memory_request == c.memory_limit {
+        mark(c.memory_limit, "request and limit now");
+    } else {
+        mark(c.memory_request, "request now");
+        mark(c.memory_limit, "limit now");
+    }
+    mark(r.memory_limit.or(r.memory_request), "recommended");
+    format!("\nMemory peaks of {} runs\n{}\n", peaks.len(), histogram::render(&peaks, &marks))
+}
+
+fn memory(line: &Line) -> String {
+    let e = &line.evidence;
+    let Some(size) = line.recommended.memory_limit.or(line.recommended.memory_request) else {
+        return "Memory  unknown.\n".to_owned();
+    };
+    let mut text = format!("Memory  {size}");
+    if let (Some(rule), Some(max)) = (&line.memory_rule, e.peak_max_bytes) {
+        let _ = write!(text, " = {rule} with max {} and n {}", units::memory(max), e.runs);
+    }
+    text.push_str(".\n");
+    if e.replay.decisions > 0 {
+        let _ = writeln!(
+            text,
+            "        Replayed on these runs, each from those before it: {} of {} would have needed more\n        \
+             ({} at most, with 95 % confidence).",
+            e.replay.exceeded,
+            e.replay.decisions,
+            units::percent(e.replay.exceeded_share_upper())
+        );
+    }
+    let _ = writeln!(
+        text,
+        "        Peaks: {}; {} samples in all.",
+        match (e.sampled_peaks, e.cgroup_peaks) {
+            (0, 0) => "reported by their owner".to_owned(),
+            (s, 0) => format!("{s} scraped maxima, lower bounds"),
+            (0, k) => format!("{k} of the kernel's own high-water marks"),
+            (s, k) => format!("{s} scraped maxima, {k} of the kernel's own high-water marks"),
+        },
+        e.memory_samples
+    );
+    if let Some(saved) = line.effect.memory_gib_hours_per_week.filter(|h| h.abs() >= 0.05) {
+        let word = if saved > 0.0 { "less" } else { "more" };
+        let _ = writeln!(text, "        {:.1} GiB·h a week {word} reserved than now.", saved.abs());
+    }
+    text
+}
+
+fn cpu(line: &Line) -> String {
+    let e = &line.evidence;
+    let Some(request) = line.recommended.cpu_request else { return "CPU     unknown.\n".to_owned() };
+    let mut text = format!("CPU     request {request}");
+    if let Some(rule) = &line.cpu_rule {
+        let _ = write!(text, " = {rule}");
+    }
+    if let (Some(median), Some(max)) = (e.cores_median, e.cores_max) {
+        let _ = write!(text, "; median {median:.2}, highest {max:.2} cores");
+    }
+    if e.throttled_runs > 0 {
+        let _ = write!(text, "; throttled in {} runs", e.throttled_runs);
+    }
+    text.push_str(". A CPU limit is kept as it is.\n");
+    text
+}

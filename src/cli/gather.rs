@@ -1,0 +1,144 @@
+//! Collects history and makes report lines of it: what `recommend`, `dry-run`, `explain` and `demo` share.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+
+use super::progress::Bar;
+use super::source_args::{Source, SourceArgs, open_text};
+use crate::collector::{KnownPods, Request, Summary, Who, collect, runs_csv};
+use crate::fit::{ContainerResources, Fitted, Surroundings};
+use crate::history::{History, Store};
+use crate::prometheus::TimeRange;
+use crate::report::Line;
+use crate::sizing::SizingPolicy;
+use crate::workload::containers::does_the_work;
+use crate::workload::{Workload, WorkloadKey};
+
+/// Histories of what was asked about, and how they came about.
+pub struct Gathered {
+    /// Histories by workload and container.
+    pub histories: BTreeMap<WorkloadKey, History>,
+    /// What was missing and what to do about it.
+    pub notes: Vec<String>,
+}
+
+/// Collects from the source that the arguments name. `namespaces` empty = all.
+///
+/// # Errors
+/// One line that says what, where and what to do.
+pub async fn gather(args: &SourceArgs, namespaces: Vec<String>, known: KnownPods) -> anyhow::Result<Gathered> {
+    let store = args.store()?;
+    if !args.runs().is_empty() {
+        for path in args.runs() {
+            let text = open_text(path)?;
+            runs_csv::load(text, &path.display().to_string(), &store)?;
+        }
+        return finish(&store, &namespaces, Summary::default(), Vec::new());
+    }
+    let (source, window) = args.open().await?;
+    gather_from(&source, window, &store, args, namespaces, known).await
+}
+
+/// Collects from an open source.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn gather_from(
+    source: &Source,
+    window: TimeRange,
+    store: &Store,
+    args: &SourceArgs,
+    namespaces: Vec<String>,
+    known: KnownPods,
+) -> anyhow::Result<Gathered> {
+    let bar = Bar::new("Reading history");
+    let mut who = Who::new(known, args.rules());
+    let request = Request::new(args.scope(namespaces.clone()), window);
+    let summary = collect(source, store, &request, &mut who, |step| bar.step(step))
+        .await
+        .with_context(|| "the history could not be read to its end")?;
+    drop(bar);
+    finish(store, &namespaces, summary, source.warnings())
+}
+
+fn finish(
+    store: &Store,
+    namespaces: &[String],
+    summary: Summary,
+    warnings: Vec<String>,
+) -> anyhow::Result<Gathered> {
+    let mut histories = BTreeMap::new();
+    for entry in store.histories(None)? {
+        let (key, history) = entry?;
+        let wanted = namespaces.is_empty() || namespaces.contains(&key.workload.namespace);
+        if wanted && does_the_work(key.workload.kind, &key.container) {
+            histories.insert(key, history);
+        }
+    }
+    let mut notes: Vec<String> = summary.gaps;
+    notes.extend(summary.unidentified.iter().map(|u| {
+        let lives = if u.lives == 1 { "container" } else { "containers" };
+        format!("{} {lives} of past pods in {} belong to no workload, {} among them: {}", u.lives, u.namespace, u.example, u.reason)
+    }));
+    if summary.absurd_samples > 0 {
+        notes.push(format!(
+            "{} samples were left out because no container can have such values: check what writes those series",
+            summary.absurd_samples
+        ));
+    }
+    notes.extend(warnings.into_iter().map(|w| format!("the server warned: {w}")));
+    notes.extend(store.take_notices().into_iter().map(|n| n.message));
+    Ok(Gathered { histories, notes })
+}
+
+/// Report lines from histories alone.
+pub fn lines(histories: &BTreeMap<WorkloadKey, History>) -> Vec<Line> {
+    let policy = SizingPolicy::default();
+    histories
+        .iter()
+        .map(|(key, history)| Line::new(key, history, None, &policy, &Surroundings::default(), |_| None::<Fitted>))
+        .collect()
+}
+
+/// The key that a workload argument means: `kind/name/…`, with or without `namespace/` before and `:container` after.
+///
+/// # Errors
+/// Says which keys there are that come near.
+pub fn find<'a>(
+    histories: &'a BTreeMap<WorkloadKey, History>,
+    text: &str,
+) -> anyhow::Result<Vec<(&'a WorkloadKey, &'a History)>> {
+    let (workload, container) = match text.rsplit_once(':') {
+        Some((workload, container)) => (workload, Some(container)),
+        None => (text, None),
+    };
+    let matches = |w: &Workload| {
+        let short = w.to_string();
+        short == workload || format!("{}/{short}", w.namespace) == workload
+    };
+    let found: Vec<_> = histories
+        .iter()
+        .filter(|(key, _)| matches(&key.workload) && container.is_none_or(|c| c == key.container))
+        .collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let last = workload.rsplit('/').next().unwrap_or(workload);
+    let near: Vec<String> = histories
+        .keys()
+        .filter(|key| key.workload.to_string().contains(last))
+        .take(5)
+        .map(|key| key.workload.to_string())
+        .collect();
+    if near.is_empty() {
+        anyhow::bail!(
+            "no history of {text:?}: {} workloads were found, `podfit recommend` lists them",
+            histories.len()
+        );
+    }
+    anyhow::bail!("no history of {text:?}; there is {}", near.join(", "))
+}
+
+/// What the recommendation is based on when nothing about the pod is known.
+pub type Current = Option<ContainerResources>;

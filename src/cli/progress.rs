@@ -1,0 +1,39 @@
+//! A bar on a terminal while long work goes on; nothing in a pipe.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::collector::Step;
+
+/// Shows how far a collection is, on standard error.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Hidden unless standard error is a terminal.
+    pub fn new(what: &str) -> Self {
+        let bar = ProgressBar::new(0);
+        if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} days")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style);
+        } else {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.set_message(what.to_owned());
+        Self(bar)
+    }
+
+    /// Moves it.
+    pub fn step(&self, step: Step) {
+        self.0.set_length(step.slices as u64);
+        self.0.set_position(step.done as u64);
+        self.0.set_message(format!("Reading history, {} runs", step.runs));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,276 @@
+//! Arguments that say where the history is: a Prometheus-compatible server or a file; how far back; which series.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::collector::metrics::Scope;
+use crate::history::Store;
+use crate::prometheus::{
+    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector,
+    SeriesSource, SeriesStore, TimeRange,
+};
+use crate::workload::IdentityRules;
+
+/// Where the history is.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct SourceArgs {
+    /// Address of Prometheus, Thanos, Mimir or `VictoriaMetrics`, with a path prefix where it has one
+    #[arg(long, env = "PODFIT_PROMETHEUS_URL", value_name = "URL", help_heading = "History")]
+    prometheus_url: Option<String>,
+    /// Read series from an `OpenMetrics` file with timestamps (.gz too) instead of a server
+    #[arg(long, value_name = "FILE", help_heading = "History", conflicts_with = "prometheus_url")]
+    openmetrics: Option<PathBuf>,
+    /// Read finished runs from CSV files (.gz too) instead of a server
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "History", conflicts_with_all = ["prometheus_url", "openmetrics"])]
+    runs: Vec<PathBuf>,
+    /// How far back to learn from, such as 14d, 36h, 3w
+    #[arg(long, default_value = "14d", value_name = "TIME", value_parser = span, help_heading = "History")]
+    history: Duration,
+    /// End of the history (RFC 3339); now, or the file's last sample, when absent
+    #[arg(long, value_name = "TIME", help_heading = "History")]
+    at: Option<jiff::Timestamp>,
+    /// Keep what was learned in this file, and ask only for what is new next time
+    #[arg(long, value_name = "FILE", help_heading = "History")]
+    store: Option<PathBuf>,
+    /// Only series with this label, such as cluster=prod (repeatable)
+    #[arg(long = "series-label", value_name = "NAME=VALUE", value_parser = series_label, help_heading = "History")]
+    series_labels: Vec<(String, String)>,
+    /// Pod labels whose values name a workload, before any engine's rules, such as team,job
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "History")]
+    group_by_labels: Vec<String>,
+
+    /// User for basic authentication; the password comes from --prometheus-password-file
+    #[arg(long, value_name = "NAME", requires = "prometheus_password_file", help_heading = "Prometheus access")]
+    prometheus_user: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE", requires = "prometheus_user", help_heading = "Prometheus access")]
+    prometheus_password_file: Option<PathBuf>,
+    /// File that holds a bearer token; read again for every request
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus_user", help_heading = "Prometheus access")]
+    prometheus_token_file: Option<PathBuf>,
+    /// Header to send, such as 'THANOS-TENANT: data' (repeatable)
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header, help_heading = "Prometheus access")]
+    prometheus_header: Vec<(String, String)>,
+    /// Tenant of Mimir or Cortex (X-Scope-OrgID)
+    #[arg(long, value_name = "ID", help_heading = "Prometheus access")]
+    org_id: Option<String>,
+    /// Query parameter to send, such as `partial_response=false` (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, help_heading = "Prometheus access")]
+    prometheus_param: Vec<(String, String)>,
+    /// PEM file of the CA that signed the server's certificate
+    #[arg(long, value_name = "FILE", help_heading = "Prometheus access")]
+    prometheus_ca_file: Option<PathBuf>,
+    /// PEM file of the client certificate
+    #[arg(long, value_name = "FILE", requires = "prometheus_key_file", help_heading = "Prometheus access")]
+    prometheus_cert_file: Option<PathBuf>,
+    /// PEM file of the client certificate's key
+    #[arg(long, value_name = "FILE", requires = "prometheus_cert_file", help_heading = "Prometheus access")]
+    prometheus_key_file: Option<PathBuf>,
+    /// How samples are fetched
+    #[arg(long, value_enum, default_value_t = Read::Auto, help_heading = "Prometheus access")]
+    prometheus_read: Read,
+    /// Longest silence of the server, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Prometheus access")]
+    prometheus_timeout: u64,
+}
+
+/// How samples are fetched.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum Read {
+    /// Streamed remote read where it is offered, else the query API
+    #[default]
+    Auto,
+    /// Remote read only
+    RemoteRead,
+    /// The query API only
+    Query,
+}
+
+impl SourceArgs {
+    /// The store that was asked for, and what there is to tell about it.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        let Some(path) = &self.store else { return Ok(Store::in_memory()?) };
+        let opened = Store::open(path)?;
+        if let Some(notice) = opened.notice {
+            anstream::eprintln!("podfit: {}", notice.message);
+        }
+        Ok(opened.store)
+    }
+
+    /// Files of runs.
+    pub fn runs(&self) -> &[PathBuf] {
+        &self.runs
+    }
+
+    /// The user's own identity rules.
+    pub fn rules(&self) -> IdentityRules {
+        IdentityRules { label_keys: self.group_by_labels.clone() }
+    }
+
+    /// Which series.
+    pub fn scope(&self, namespaces: Vec<String>) -> Scope {
+        let matchers = self
+            .series_labels
+            .iter()
+            .map(|(label, value)| Matcher { label: label.clone(), op: MatchOp::Equal, value: value.clone() })
+            .collect();
+        Scope { namespaces, matchers }
+    }
+
+    /// Opens the source and says which time is to be learned from.
+    pub async fn open(&self) -> anyhow::Result<(Source, TimeRange)> {
+        if let Some(path) = &self.openmetrics {
+            let file = OpenMetricsFile::open(path)?;
+            let Some(range) = file.store().time_range() else {
+                bail!("{} holds no samples: write it with timestamps", path.display());
+            };
+            let end_ms = self.at.map_or(range.end_ms, jiff::Timestamp::as_millisecond);
+            return Ok((Source::File(file), self.window(end_ms)));
+        }
+        let Some(url) = &self.prometheus_url else {
+            bail!("where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE or --runs FILE");
+        };
+        let client = Client::new(&self.config(url))?;
+        let capabilities = client.probe().await?;
+        tracing::info!("{capabilities}");
+        let skew_ms = capabilities.clock_skew_ms.unwrap_or(0);
+        if skew_ms.abs() > 60_000 {
+            anstream::eprintln!(
+                "podfit: this machine's clock and the server's differ by {} s; the server's is used",
+                skew_ms / 1000
+            );
+        }
+        let end_ms = self.at.map_or_else(
+            || jiff::Timestamp::now().as_millisecond().saturating_add(if skew_ms.abs() > 60_000 { skew_ms } else { 0 }),
+            jiff::Timestamp::as_millisecond,
+        );
+        Ok((Source::Server(Box::new(client)), self.window(end_ms)))
+    }
+
+    fn window(&self, end_ms: i64) -> TimeRange {
+        let history_ms = i64::try_from(self.history.as_millis()).unwrap_or(i64::MAX);
+        TimeRange { start_ms: end_ms.saturating_sub(history_ms), end_ms }
+    }
+
+    fn config(&self, url: &str) -> Config {
+        let mut config = Config::new(url);
+        config.auth = match (&self.prometheus_user, &self.prometheus_password_file, &self.prometheus_token_file) {
+            (Some(user), Some(file), _) => Auth::BasicFile { user: user.clone(), password_file: file.clone() },
+            (_, _, Some(file)) => Auth::BearerFile(file.clone()),
+            _ => Auth::None,
+        };
+        let org = self.org_id.iter().map(|id| ("X-Scope-OrgID".to_owned(), Secret::new(id.clone())));
+        config.headers = self
+            .prometheus_header
+            .iter()
+            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
+            .chain(org)
+            .collect();
+        config.extra_params.clone_from(&self.prometheus_param);
+        config.ca_file.clone_from(&self.prometheus_ca_file);
+        config.client_cert.clone_from(&self.prometheus_cert_file);
+        config.client_key.clone_from(&self.prometheus_key_file);
+        config.timeout = Duration::from_secs(self.prometheus_timeout);
+        config.mode = match self.prometheus_read {
+            Read::Auto => Mode::Auto,
+            Read::RemoteRead => Mode::RemoteRead,
+            Read::Query => Mode::Query,
+        };
+        config
+    }
+}
+
+/// A server or a file: the same to the collector.
+pub enum Source {
+    /// A Prometheus-compatible server.
+    Server(Box<Client>),
+    /// An OpenMetrics file.
+    File(OpenMetricsFile),
+    /// Series in memory.
+    Memory(SeriesStore),
+}
+
+impl Source {
+    /// What the server warned of.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Server(client) => client.warnings(),
+            Self::File(_) | Self::Memory(_) => Vec::new(),
+        }
+    }
+}
+
+impl SeriesSource for Source {
+    async fn samples(&self, selector: &Selector, range: TimeRange) -> Result<SampleStream, Error> {
+        match self {
+            Self::Server(client) => client.samples(selector, range).await,
+            Self::File(file) => file.samples(selector, range).await,
+            Self::Memory(store) => store.samples(selector, range).await,
+        }
+    }
+
+    async fn last(&self, selector: &Selector, range: TimeRange) -> Result<SampleStream, Error> {
+        match self {
+            Self::Server(client) => client.last(selector, range).await,
+            Self::File(file) => file.last(selector, range).await,
+            Self::Memory(store) => store.last(selector, range).await,
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Server(client) => client.describe(),
+            Self::File(file) => file.describe(),
+            Self::Memory(store) => store.describe(),
+        }
+    }
+}
+
+/// A span of time as Prometheus writes it: `14d`, `36h`, `90m`, `3w`.
+fn span(text: &str) -> Result<Duration, String> {
+    let usage = || "a number and a unit: m, h, d or w, such as 14d".to_owned();
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err(usage()),
+    };
+    let number: u64 = number.parse().map_err(|_| usage())?;
+    match number.checked_mul(seconds) {
+        Some(s) if (60..=400 * 86_400).contains(&s) => Ok(Duration::from_secs(s)),
+        _ => Err("from one minute to 400 days".to_owned()),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .ok_or_else(|| "NAME=VALUE".to_owned())
+}
+
+fn series_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    let ok = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+    if ok { Ok((name, value)) } else { Err("a label name has letters, digits and underscores only".to_owned()) }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    text.split_once(':')
+        .filter(|(name, _)| !name.trim().is_empty())
+        .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
+        .ok_or_else(|| "NAME: VALUE".to_owned())
+}
+
+/// Opens a file, decompressing `.gz`.
+pub fn open_text(path: &std::path::Path) -> anyhow::Result<Box<dyn std::io::Read>> {
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if path.extension().is_some_and(|e| e == "gz") {
+        return Ok(Box::new(flate2::read::GzDecoder::new(file)));
+    }
+    Ok(Box::new(std::io::BufReader::new(file)))
+}
