@@ -164,6 +164,7 @@ impl<'a> Target<'a> {
     pub(super) fn scrapes(self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = Scrape> + 'a {
         let interval = self.interval_ms.max(1);
         let jitter = self.options.jitter_ms.clamp(0, interval - 1);
+        let missed = self.options.missed_share;
         let seed = mix(self.key, u64::from(self.replica));
         let phase = match self.options.phase {
             Phase::Aligned => 0,
@@ -175,14 +176,13 @@ impl<'a> Target<'a> {
             .take_while(move |k| phase + k * interval <= to_ms)
             .map(move |k| {
                 let noise = mix(seed, k as u64);
-                let late = below(noise, jitter + 1);
+                let late = if jitter > 0 { below(noise, jitter + 1) } else { 0 };
                 let at_ms = phase + k * interval + late;
-                let lag = below(mix(noise, 1), self.lag_ms + 1);
-                (Scrape { number: k, at_ms, measured_ms: at_ms - lag }, share(mix(noise, 2)))
+                let lag = if self.lag_ms > 0 { below(mix(noise, 1), self.lag_ms + 1) } else { 0 };
+                let worked = missed <= 0.0 || share(mix(noise, 2)) >= missed;
+                (Scrape { number: k, at_ms, measured_ms: at_ms - lag }, worked)
             })
-            .filter(move |(s, luck)| {
-                s.at_ms >= from_ms && s.at_ms <= to_ms && *luck >= self.options.missed_share && !self.in_gap(s.at_ms)
-            })
+            .filter(move |(s, worked)| *worked && s.at_ms >= from_ms && s.at_ms <= to_ms && !self.in_gap(s.at_ms))
             .map(|(s, _)| s)
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod failures;
 mod nightly;
 mod parts;
+mod platforms_large;
 
 /// 2026-11-22T12:00:00Z, a Sunday.
 const NOON: i64 = 1_795_348_800_000;
