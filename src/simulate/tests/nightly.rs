@@ -1,4 +1,5 @@
 //! The small platforms: known figures, and each variant's one difficulty.
+//! Numbers are spelled out here, not taken from the platforms.
 
 use super::*;
 use crate::simulate::platforms::*;

@@ -1,4 +1,5 @@
 //! The platform of the benches and the platform of the demo with its stories.
+//! Numbers are spelled out here, not taken from the platforms.
 
 use super::*;
 use crate::simulate::platforms::*;
