@@ -28,8 +28,14 @@ impl Write for Digest {
     }
 }
 
+impl Digest {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325, 0)
+    }
+}
+
 fn digest(sim: &Simulation) -> (u64, usize) {
-    let mut out = Digest(0xcbf2_9ce4_8422_2325, 0);
+    let mut out = Digest::new();
     sim.write_openmetrics(&mut out).unwrap();
     (out.0, out.1)
 }

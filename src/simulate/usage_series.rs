@@ -102,11 +102,16 @@ impl Series<'_> {
 
     fn push(&self, samples: &mut Vec<Sample>, scrape: Scrape, life: &Life, value: f64) {
         // What lingers was not measured any more.
-        let at_ms = if scrape.at_ms <= life.end_ms { self.sim.scrape.stamp(scrape) } else { scrape.at_ms };
+        let at_ms = if scrape.at_ms <= life.end_ms { self.stamp(scrape) } else { scrape.at_ms };
         // A second scrape of the same measurement adds nothing.
         if at_ms >= life.start_ms && samples.last().is_none_or(|s| s.at_ms < at_ms) {
             samples.push(Sample { at_ms, value });
         }
+    }
+
+    /// The time of a sample; what a container is, as opposed to what it uses, never carries a time of its own.
+    fn stamp(&self, scrape: Scrape) -> i64 {
+        if self.metric == Metric::StartTime { scrape.at_ms } else { self.sim.scrape.stamp(scrape) }
     }
 
     fn value(&self, life: &Life, at_ms: i64) -> f64 {
@@ -118,7 +123,8 @@ impl Series<'_> {
             Metric::MaxUsage => life.high_water(at_ms) as f64,
             Metric::CfsPeriods => life.periods(at_ms),
             Metric::CfsThrottledPeriods => life.throttled_periods(at_ms),
-            _ => life.start_ms as f64 / 1000.0,
+            // cAdvisor tells whole seconds.
+            _ => (life.start_ms / 1000) as f64,
         }
     }
 
@@ -132,7 +138,7 @@ impl Series<'_> {
         for scrape in self.target.scrapes(pod.start_ms(), pod.end_ms()) {
             let at = scrape.measured_ms;
             let value = match self.metric {
-                Metric::StartTime => pod.start_ms() as f64 / 1000.0,
+                Metric::StartTime => (pod.start_ms() / 1000) as f64,
                 // Gauges show the lives that are going on, counters also what earlier ones left.
                 Metric::WorkingSet | Metric::Rss => {
                     self.sum(|l| if l.start_ms <= at && at <= l.end_ms { self.value(l, at) } else { 0.0 })
@@ -147,7 +153,7 @@ impl Series<'_> {
                     .sum(),
                 _ => (self.sum(|l| if l.start_ms <= at { self.value(l, at) } else { 0.0 }) * 1e6).round() / 1e6,
             };
-            let at_ms = self.sim.scrape.stamp(scrape);
+            let at_ms = self.stamp(scrape);
             if at_ms >= pod.start_ms() && samples.last().is_none_or(|s| s.at_ms < at_ms) {
                 samples.push(Sample { at_ms, value });
             }
@@ -219,6 +225,9 @@ impl Series<'_> {
         .into_iter()
         .map(|(k, v)| (k.to_owned(), v))
         .collect();
+        if self.metric == Metric::CpuUsage && path == "/metrics/cadvisor" {
+            labels.push(("cpu".to_owned(), "total".to_owned()));
+        }
         labels.extend(replica_label(&self.sim.scrape, self.replica));
         labels
     }

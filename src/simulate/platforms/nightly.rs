@@ -79,6 +79,7 @@ pub fn nightly_counter_reset() -> Platform {
     let mut model =
         WorkloadModel::new("nightly", "restarting", engine, Schedule::Nightly { hour: 2, minute: 0 }, vec![part]);
     model.start_delay_ms = (2_000, 2_000);
+    model.retention = Retention::After(600_000);
     model.fail_share = 0.4;
     platform(vec![model]).scraped(|s| s.container_ids = false)
 }

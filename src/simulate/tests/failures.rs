@@ -1,4 +1,5 @@
 //! What follows when something dies: each engine's own way, and what the series show of it.
+//! Workloads are taken from the demo and given a limit that is too small.
 
 use super::*;
 use crate::simulate::platforms::data_platform;

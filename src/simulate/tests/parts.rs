@@ -1,4 +1,5 @@
 //! The simulator's parts on their own: dates, lives, timestamps.
+//! No platform is played here.
 
 use rstest::rstest;
 

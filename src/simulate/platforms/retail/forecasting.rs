@@ -1,4 +1,5 @@
 //! Namespace `forecasting`: demand and clicks, on Dagster, Flink and CronJobs.
+//! Knows nothing of how they are played or scraped.
 
 use super::{Asks, Engine, Part, Schedule, WorkloadModel, asks, image, nightly, usage};
 

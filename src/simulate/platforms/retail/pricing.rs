@@ -1,4 +1,5 @@
 //! Namespace `pricing`: prices of competitors and of the shop, on the Spark operator, Argo, Prefect and plain Jobs.
+//! Knows nothing of how they are played or scraped.
 
 use super::{Asks, Engine, Part, Retention, Schedule, WorkloadModel, asks, image, nightly, usage};
 

@@ -1,4 +1,5 @@
 //! Namespace `sales-data`: orders and stock, on Airflow, Spark, CronJobs and a Deployment.
+//! Knows nothing of how they are played or scraped.
 
 use super::{Engine, Part, Schedule, WorkloadModel, asks, image, nightly, usage};
 
