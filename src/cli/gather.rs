@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::progress::Bar;
 use super::source_args::{Source, SourceArgs, open_text};
 use crate::collector::{KnownPods, Request, Summary, Who, collect, runs_csv};
-use crate::fit::{ContainerResources, Fitted, Surroundings};
+use crate::fit::{Fitted, Surroundings};
 use crate::history::{History, Store};
 use crate::prometheus::TimeRange;
 use crate::report::Line;
@@ -139,6 +139,3 @@ pub fn find<'a>(
     }
     anyhow::bail!("no history of {text:?}; there is {}", near.join(", "))
 }
-
-/// What the recommendation is based on when nothing about the pod is known.
-pub type Current = Option<ContainerResources>;

@@ -50,6 +50,11 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// The format that was asked for.
+    pub fn format(&self) -> Format {
+        self.output
+    }
+
     /// Prints the report on standard output.
     ///
     /// # Errors

@@ -25,6 +25,12 @@ impl KnownPods {
         }
     }
 
+    /// Adds the pods of another namespace.
+    pub fn extend(&mut self, other: Self) {
+        self.by_name.extend(other.by_name);
+        self.names.extend(other.names);
+    }
+
     fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&Identity> {
         let (known_uid, identity) = self.by_name.get(&(namespace.to_owned(), pod.to_owned()))?;
         match (known_uid.as_deref(), uid) {

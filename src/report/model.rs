@@ -12,8 +12,6 @@ use crate::quantity::Quantity;
 use crate::sizing::{Answer, Effect, Evidence, Sizing, SizingPolicy, recommend};
 use crate::workload::WorkloadKey;
 
-/// Changes smaller than this share of what is asked for are none.
-const NEAR: f64 = 0.05;
 
 /// What is to be done about one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,11 +35,10 @@ impl Change {
             (_, None) => Self::Unknown,
             (None, Some(_)) => Self::Set,
             (Some(current), Some(recommended)) => {
-                let near = (recommended as f64 - current as f64).abs() <= NEAR * current as f64;
                 match recommended.cmp(&current) {
-                    _ if near => Self::Keep,
+                    std::cmp::Ordering::Equal => Self::Keep,
                     std::cmp::Ordering::Greater => Self::Raise,
-                    _ => Self::Lower,
+                    std::cmp::Ordering::Less => Self::Lower,
                 }
             }
         }
@@ -245,7 +242,7 @@ impl Totals {
 }
 
 /// What sizing wants, as quantities; `None` = leave as it is.
-fn wanted(sizing: &Sizing) -> ContainerResources {
+pub fn wanted(sizing: &Sizing) -> ContainerResources {
     let memory = sizing.memory.known().map(|m| Quantity::from_bytes_mib_rounded_up(m.bytes));
     ContainerResources {
         cpu_request: sizing.cpu.known().map(|c| Quantity::from_millis(c.request_millis)),
@@ -255,7 +252,8 @@ fn wanted(sizing: &Sizing) -> ContainerResources {
     }
 }
 
-fn resources_of(resources: &ContainerResources) -> Resources {
+/// The same without units, for sizing.
+pub fn resources_of(resources: &ContainerResources) -> Resources {
     Resources {
         cpu_request_millis: resources.cpu_request.map(Quantity::millis_rounded_up),
         cpu_limit_millis: resources.cpu_limit.map(Quantity::millis_rounded_up),
@@ -289,9 +287,23 @@ fn notes(sizing: &Sizing, fitted: &Fitted) -> Vec<String> {
     }
     let mut notes: Vec<String> =
         by_text.into_iter().map(|(text, what)| format!("{} {text}", what.join(" and "))).collect();
+    if sizing.evidence.suspected_kills > 0 {
+        notes.push(format!(
+            "{} runs reached their memory limit and ended in a way that nothing recorded: probably OOM-killed",
+            sizing.evidence.suspected_kills
+        ));
+    }
     if let Some(skip) = &fitted.skipped {
         notes.push(format!("left as it is: {skip}"));
     }
-    notes.extend(fitted.adjustments.iter().map(|a| format!("{}: {}", a.what, a.why)));
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for adjustment in &fitted.adjustments {
+        let what = adjustment.what.to_string();
+        match by_reason.iter_mut().find(|(why, _)| *why == adjustment.why) {
+            Some((_, whats)) => whats.push(what),
+            None => by_reason.push((&adjustment.why, vec![what])),
+        }
+    }
+    notes.extend(by_reason.into_iter().map(|(why, whats)| format!("{}: {why}", whats.join(" and "))));
     notes
 }

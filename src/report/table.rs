@@ -1,6 +1,6 @@
 //! The report on a terminal: 100 columns, the most urgent first.
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::units;
 use super::{Change, Line, Report};
@@ -8,8 +8,9 @@ use crate::quantity::Quantity;
 
 /// Every line fits this many columns.
 pub const COLUMNS: u16 = 100;
-/// Longest workload name shown; both ends of a longer one.
-const NAME: usize = 40;
+/// Room that a workload's name has at least and at most; of a longer one both ends are shown.
+const SHORTEST_NAME: usize = 24;
+const LONGEST_NAME: usize = 64;
 
 /// The report as text. `wide` shows every number exactly, at any width.
 pub fn render(report: &Report, wide: bool) -> String {
@@ -66,32 +67,42 @@ fn title(report: &Report, line: &Line, several: bool, most: usize) -> String {
 }
 
 fn narrow_table(report: &Report, several: bool) -> String {
-    let mut table = new_table(&["WORKLOAD", "RUNS", "MEMORY", "PEAK", "CPU", "GiB·h/wk", "DO"]);
-    for (i, width) in [(0, NAME as u16), (6, 7)] {
-        if let Some(column) = table.column_mut(i) {
-            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(width + 2)));
-        }
-    }
-    for line in &report.workloads {
-        table.add_row(vec![
-            Cell::new(title(report, line, several, NAME)),
-            right(runs(line)),
-            right(arrow(
-                line.verdict.memory,
-                &units::memory_or_dash(asked_memory(line)),
-                &units::memory_or_dash(line.recommended.memory_limit.or(line.recommended.memory_request)),
-            )),
-            right(line.evidence.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory)),
-            right(arrow(
-                line.verdict.cpu,
-                &units::cpu_or_dash(line.current.cpu_request),
-                &units::cpu_or_dash(line.recommended.cpu_request),
-            )),
-            right(saved(line.effect.memory_gib_hours_per_week)),
-            Cell::new(action(line)),
-        ]);
+    let header = ["WORKLOAD", "RUNS", "MEMORY", "PEAK", "CPU", "GiB·h/wk", "DO"];
+    let rows: Vec<[String; 6]> = report.workloads.iter().map(cells).collect();
+    // The name gets what the numbers leave; between two columns there are two blanks.
+    let numbers: usize = (0..6)
+        .map(|i| rows.iter().map(|r| r[i].chars().count()).chain([header[i + 1].chars().count()]).max().unwrap_or(0) + 2)
+        .sum();
+    let name = usize::from(COLUMNS).saturating_sub(numbers).clamp(SHORTEST_NAME, LONGEST_NAME);
+    let mut table = new_table(&header);
+    for (line, row) in report.workloads.iter().zip(rows) {
+        let mut record = vec![Cell::new(title(report, line, several, name))];
+        let last = row.len() - 1;
+        record.extend(row.into_iter().enumerate().map(|(i, text)| if i == last { Cell::new(text) } else { right(text) }));
+        table.add_row(record);
     }
     trim(&table.to_string())
+}
+
+/// What the narrow table says of a line, behind its name.
+fn cells(line: &Line) -> [String; 6] {
+    let recommended = line.recommended.memory_limit.or(line.recommended.memory_request);
+    [
+        runs(line),
+        arrow(
+            line.verdict.memory,
+            &units::memory_or_dash(asked_memory(line)),
+            &units::memory_or_dash(recommended),
+        ),
+        line.evidence.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory),
+        arrow(
+            line.verdict.cpu,
+            &units::cpu_or_dash(line.current.cpu_request),
+            &units::cpu_or_dash(line.recommended.cpu_request),
+        ),
+        saved(line.effect.memory_gib_hours_per_week),
+        action(line).to_owned(),
+    ]
 }
 
 fn wide_table(report: &Report) -> String {
@@ -99,7 +110,6 @@ fn wide_table(report: &Report) -> String {
         "NAMESPACE", "WORKLOAD", "CONTAINER", "RUNS", "LIVE", "MEM REQ", "MEM LIM", "MEM REC", "PEAK", "MEDIAN",
         "SEEN BY", "OOM", "REPLAY", "CPU REQ", "CPU LIM", "CPU REC", "CORES", "GiB·h/wk", "core·h/wk", "DO",
     ]);
-    table.set_content_arrangement(ContentArrangement::Disabled);
     let text = |q: Option<Quantity>| q.map_or_else(|| "—".to_owned(), |q| q.to_string());
     for line in &report.workloads {
         let e = &line.evidence;
@@ -270,12 +280,15 @@ fn wrapped(text: &str) -> String {
     out
 }
 
+/// Columns apart by two blanks, as wide as what is in them.
 fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(COLUMNS);
-    table.set_header(header.iter().map(|h| Cell::new(h)).collect::<Vec<_>>());
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
 }
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::evidence::Evidence;
-use super::{Answer, MIN_RUNS, SizingPolicy, is_finished, memory};
+use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished, memory};
 use crate::history::{Resources, Run};
 
 /// Share of runs whose mean use the request covers (KRR uses the same percentile, of samples).
@@ -51,6 +51,11 @@ pub(super) fn size(
     if let Some(asked) = current.cpu_request_millis.filter(|a| *a > request_millis && throttled * 2 > means.len()) {
         request_millis = asked;
         held = Some(format!("throttled in {throttled} of {} runs: they wanted more than they used", means.len()));
+    }
+    if let Some(asked) = current.cpu_request_millis
+        && (request_millis as f64 - asked as f64).abs() <= NEAR * asked as f64
+    {
+        request_millis = asked;
     }
     Answer::Known(CpuSize { request_millis, rule: "P95 of runs' mean cores", held })
 }

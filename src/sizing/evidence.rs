@@ -35,6 +35,8 @@ pub struct Evidence {
     pub oom_kills: u64,
     /// Runs whose peak reached the limit without a kill: it says nothing about what less would do.
     pub censored: u64,
+    /// Of those, runs of which nothing recorded how they ended: probably killed.
+    pub suspected_kills: u64,
     /// Runs that were further tries of the same unit of work.
     pub retries: u64,
     /// Median run time in seconds.
@@ -73,6 +75,7 @@ impl Evidence {
             cgroup_peaks: source(PeakSource::Cgroup),
             oom_kills: count(&|r| r.outcome == Outcome::OomKilled) + history.older().ooms,
             censored: count(&|r| r.outcome != Outcome::OomKilled && reached_limit(r)),
+            suspected_kills: 0,
             retries: count(&|r| r.attempt.is_some_and(|a| a > 1)),
             median_seconds: middle(&seconds),
             cores_max: cores.last().copied(),

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::evidence::{Evidence, Replay};
-use super::{Answer, MIN_RUNS, SizingPolicy, is_finished};
+use super::evidence::{Evidence, Replay, reached_limit};
+use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
 use crate::history::{History, Outcome, PeakSource, Resources, Run};
 
 /// Sizes are whole mebibytes, rounded up.
@@ -12,6 +12,9 @@ const MIB: f64 = 1_048_576.0;
 /// After an OOM kill at a limit, with no finished run above it, the next try gets this much of the limit. Doubling is
 /// the retry rule of Witt et al. (HPCS 2019) and of the sizing literature since.
 const OOM_FACTOR: f64 = 2.0;
+/// Where runs ended at their limit and nothing recorded how, a kill is likely but not proven: one step of VPA's
+/// (`vertical-pod-autoscaler`, `oom-bump-up-ratio` 1.2) instead of a doubling.
+const SUSPECTED_FACTOR: f64 = 1.2;
 /// A peak at or above this share of the limit says no more than that the limit was reached (page cache, a JVM's heap).
 pub const CENSORED_SHARE: f64 = 0.98;
 /// With fewer scraped samples than this over all runs, peaks between samples are likely to have been missed: at a 30 s
@@ -104,17 +107,41 @@ pub(super) fn size(
         bytes = OOM_FACTOR * limit as f64;
         rule = "2·limit that killed";
     }
+    if let Some(limit) = suspected_kill(&finished, evidence)
+        && SUSPECTED_FACTOR * limit as f64 > bytes
+    {
+        bytes = SUSPECTED_FACTOR * limit as f64;
+        rule = "1.2·limit reached";
+    }
     let mut bytes = rounded(bytes).max(policy.memory_floor_bytes);
     let asked = current.memory_limit_bytes.or(current.memory_request_bytes);
     if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason_not_to_shrink(&finished, evidence)) {
         bytes = asked;
         held = Some(why);
     }
+    if let Some(asked) = asked
+        && (bytes as f64 - asked as f64).abs() <= NEAR * asked as f64
+        && asked as f64 >= highest * (1.0 + NEAR / 2.0)
+    {
+        bytes = asked;
+    }
     if let Some(ceiling) = policy.memory_ceiling_bytes.filter(|c| bytes > *c) {
         bytes = ceiling.max(highest as u64);
         held = Some("no node has more to give".to_owned());
     }
     Answer::Known(MemorySize { bytes, rule, held })
+}
+
+/// The highest limit that a run reached before it ended in a way that nothing recorded: pods that are deleted as soon
+/// as they end (Spark's executors) are often gone before their reason is scraped.
+fn suspected_kill(finished: &[&Run], evidence: &mut Evidence) -> Option<u64> {
+    let suspects: Vec<u64> = finished
+        .iter()
+        .filter(|r| r.outcome == Outcome::Unknown && reached_limit(r))
+        .filter_map(|r| r.resources.memory_limit_bytes)
+        .collect();
+    evidence.suspected_kills = suspects.len() as u64;
+    suspects.into_iter().max()
 }
 
 fn too_few(finished: usize, all: usize) -> String {

@@ -18,6 +18,10 @@ pub use memory::MemorySize;
 /// Fewer finished runs than this are no evidence (`n < 3` in Ponder, arXiv 2408.00047, keeps the request too).
 pub const MIN_RUNS: usize = 3;
 
+/// A change smaller than this share of what is asked for is none: it would bring nothing and would make every pod of a
+/// workload look different.
+pub(crate) const NEAR: f64 = 0.05;
+
 /// What bounds every recommendation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SizingPolicy {

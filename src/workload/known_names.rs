@@ -26,6 +26,20 @@ impl KnownNames {
             .or_insert(Some(learned));
     }
 
+    /// Adds what another has learned; stems begin with a namespace, so those of different namespaces never meet.
+    pub fn extend(&mut self, other: Self) {
+        for (stem, learned) in other.stems {
+            self.stems
+                .entry(stem)
+                .and_modify(|known| {
+                    if *known != learned {
+                        *known = None;
+                    }
+                })
+                .or_insert(learned);
+        }
+    }
+
     /// The workload of a pod by its name alone, where one was learned and it is the only one.
     pub fn identify(&self, namespace: &str, pod: &str) -> Option<Identity> {
         let (workload, main_container) = self.stems.get(&(namespace.to_owned(), stem(pod)?))?.clone()?;

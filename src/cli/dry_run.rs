@@ -1,0 +1,196 @@
+//! `podfit dry-run`: a live namespace and its history, side by side. Reads only, changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::Outcome;
+use super::cluster_args::{ClusterArgs, namespace};
+use super::gather::{Gathered, gather};
+use super::output::OutputArgs;
+use super::source_args::SourceArgs;
+use crate::admission::{Decision, Request, Stamp, decide};
+use crate::cluster::{LiveWorkload, Reader, Snapshot};
+use crate::collector::KnownPods;
+use crate::fit::{ContainerResources, Fitted, Surroundings, fit_pod};
+use crate::history::History;
+use crate::policy::{Modes, Options, PodSpec};
+use crate::report::{FindingLine, Line, Report};
+use crate::sizing::{Answer, SizingPolicy, recommend};
+use crate::workload::containers::does_the_work;
+use crate::workload::{Workload, WorkloadKey};
+
+/// Arguments of `podfit dry-run`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Namespace (repeatable); the context's own when absent
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Vec<String>,
+    /// Print the JSON patch that admission would make to the next pod of each workload
+    #[arg(long)]
+    show_patch: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// One line that says what, where and what to do.
+pub async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let reader = Reader::connect(&args.cluster.access()).await?;
+    let namespaces =
+        if args.namespace.is_empty() { vec![reader.default_namespace().to_owned()] } else { args.namespace.clone() };
+    let rules = args.source.rules();
+    let mut snapshots = BTreeMap::new();
+    let mut known = KnownPods::default();
+    for name in &namespaces {
+        let mut snapshot = Snapshot::read(&reader, name, &rules).await?;
+        known.extend(std::mem::take(&mut snapshot.known));
+        snapshots.insert(name.clone(), snapshot);
+    }
+    let gathered = gather(&args.source, namespaces, known).await?;
+    let report = report(&snapshots, gathered, args.show_patch);
+    args.output.print(&report)
+}
+
+/// What is live and what is remembered, workload by workload.
+fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch: bool) -> Report {
+    let mut by_workload: BTreeMap<Workload, BTreeMap<String, History>> = BTreeMap::new();
+    for (key, history) in gathered.histories {
+        by_workload.entry(key.workload).or_default().insert(key.container, history);
+    }
+    for snapshot in snapshots.values() {
+        for workload in snapshot.workloads.keys() {
+            by_workload.entry(workload.clone()).or_default();
+        }
+    }
+    let nothing = Surroundings::default();
+    let mut lines = Vec::new();
+    for (workload, histories) in by_workload {
+        let snapshot = snapshots.get(&workload.namespace);
+        let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
+        match snapshot.and_then(|s| s.workloads.get(&workload)) {
+            Some(live) => lines.extend(live_lines(&workload, histories, live, surroundings, show_patch)),
+            None => lines.extend(histories.iter().map(|(container, history)| {
+                let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
+                let mut line = Line::new(&key, history, None, &SizingPolicy::default(), surroundings, |_| None);
+                line.live_pods = Some(0);
+                line
+            })),
+        }
+    }
+    let mut notes = gathered.notes;
+    let mut unidentified = Vec::new();
+    for (namespace, snapshot) in snapshots {
+        notes.extend(snapshot.notes.iter().cloned());
+        unidentified.extend(
+            snapshot.unidentified.iter().map(|(pod, reason)| (format!("{namespace}/{pod}"), reason.clone())),
+        );
+    }
+    Report::new(lines, unidentified, notes)
+}
+
+/// Lines of a workload that has a pod (or a template) to look at.
+fn live_lines(
+    workload: &Workload,
+    mut histories: BTreeMap<String, History>,
+    live: &LiveWorkload,
+    surroundings: &Surroundings,
+    show_patch: bool,
+) -> Vec<Line> {
+    let policy = SizingPolicy::default();
+    let containers = containers_of(live);
+    for name in containers.keys() {
+        if does_the_work(workload.kind, name) && live.identity.is_main(name) {
+            histories.entry(name.clone()).or_default();
+        }
+    }
+    histories.retain(|name, _| live.identity.is_main(name) || !containers.contains_key(name));
+    let wanted: BTreeMap<String, ContainerResources> = histories
+        .iter()
+        .filter(|(name, _)| containers.contains_key(*name))
+        .map(|(name, history)| (name.clone(), wanted(history, containers.get(name), &policy)))
+        .collect();
+    let pod = PodSpec::of_pod(&live.newest).ok();
+    let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
+    let decision = decision(workload, live, &wanted, surroundings);
+    let patch = decision
+        .as_ref()
+        .filter(|d| show_patch && !d.ops.is_empty())
+        .and_then(|d| serde_json::to_value(&d.ops).ok());
+    let mut lines: Vec<Line> = histories
+        .iter()
+        .map(|(name, history)| {
+            let key = WorkloadKey { workload: workload.clone(), container: name.clone() };
+            let current = containers.get(name).copied();
+            let fitted_one = || -> Option<Fitted> {
+                let fitted = fitted.as_ref()?;
+                match &fitted.skipped {
+                    Some(skip) => Some(Fitted::unchanged(current?, Some(skip.clone()))),
+                    None => fitted.containers.get(name).cloned(),
+                }
+            };
+            let mut line = Line::new(&key, history, current, &policy, surroundings, |_| fitted_one());
+            line.live_pods = Some(live.pods);
+            line.patch.clone_from(&patch);
+            line
+        })
+        .collect();
+    // Findings belong to the pod: its first line shows those that are of no container listed.
+    if let Some(decision) = &decision {
+        for finding in &decision.findings {
+            let at = lines.iter().position(|l| l.container == finding.container).unwrap_or(0);
+            if let Some(line) = lines.get_mut(at) {
+                line.findings.push(FindingLine::from(finding));
+            }
+        }
+        if let Some(first) = lines.first_mut() {
+            first.notes.extend(decision.warnings.iter().filter(|w| w.contains("opt")).cloned());
+        }
+    }
+    lines
+}
+
+fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
+    let Ok(pod) = PodSpec::of_pod(&live.newest) else { return BTreeMap::new() };
+    pod.containers()
+        .filter(|c| c.slot == crate::policy::Slot::Main)
+        .filter_map(|c| Some((c.name.to_owned(), ContainerResources::of_container(c.json).ok()?)))
+        .collect()
+}
+
+fn wanted(
+    history: &History,
+    current: Option<&ContainerResources>,
+    policy: &SizingPolicy,
+) -> ContainerResources {
+    let sizing = recommend(history, current.map(crate::report::resources_of), policy);
+    match (&sizing.memory, &sizing.cpu) {
+        (Answer::Unknown(_), Answer::Unknown(_)) => ContainerResources::default(),
+        _ => crate::report::wanted(&sizing),
+    }
+}
+
+/// What admission would say to the next pod: the very function that the webhook uses.
+fn decision(
+    workload: &Workload,
+    live: &LiveWorkload,
+    wanted: &BTreeMap<String, ContainerResources>,
+    surroundings: &Surroundings,
+) -> Option<Decision> {
+    let stamp = Stamp { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
+    decide(&Request {
+        pod: &live.newest,
+        kind: Some(workload.kind),
+        recommended: wanted,
+        stamp: Some(&stamp),
+        surroundings,
+        modes: &Modes::default(),
+        options: &Options::default(),
+        from_kubelet: false,
+    })
+    .ok()
+}
