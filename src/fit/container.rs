@@ -75,7 +75,7 @@ impl Fitting {
         }
         self.keep_engine(place);
         self.order();
-        self.keep_node(surroundings);
+        self.keep_node(surroundings, place.guaranteed);
         self.keep_limit_range(&surroundings.limit_ranges)?;
         if place.guaranteed {
             self.both_to_the_larger();
@@ -103,9 +103,14 @@ impl Fitting {
 
     /// Request and limit stay equal; whole CPUs, which may be pinned to cores, stay whole.
     fn keep_guaranteed(&mut self) {
-        // An unmentioned CPU limit is kept: lowering it to the request would throttle.
-        let kept = (self.resource == Resource::Cpu && self.wanted.limit.is_none()).then_some(self.current.limit);
-        let Some(mut both) = self.wanted.request.max(self.wanted.limit).max(kept.flatten()) else { return };
+        let Pair { request, limit } = self.pair;
+        let both = match self.wanted.limit {
+            // An unmentioned CPU limit holds: lower would throttle. An unmentioned memory limit follows its request.
+            None if self.resource == Resource::Cpu => limit,
+            None => request,
+            Some(_) => request.max(limit),
+        };
+        let Some(mut both) = both else { return };
         if self.resource == Resource::Cpu && self.current.limit.is_some_and(Quantity::is_whole) {
             both = both.rounded_up_to_units();
         }
@@ -158,14 +163,16 @@ impl Fitting {
     }
 
     /// No node can hold more; what the container already asks for stays.
-    fn keep_node(&mut self, surroundings: &Surroundings) {
+    fn keep_node(&mut self, surroundings: &Surroundings, guaranteed: bool) {
         let (Some(most), Some(request)) = (surroundings.largest_node(self.resource), self.pair.request) else { return };
         let most = most.max(self.current.effective_request().unwrap_or(most));
         if request <= most {
             return;
         }
         self.set_request(most, format!("held at {most}, what the largest node can give"));
-        if self.pair.limit.is_some_and(|limit| limit == request) {
+        // Where request and limit were to be one number, they stay so.
+        let together = self.wanted.request.is_some() && self.wanted.request == self.wanted.limit;
+        if self.pair.limit.is_some_and(|limit| limit == request) && (together || guaranteed) {
             self.set_limit(most, format!("held at {most}, what the largest node can give"));
         }
     }

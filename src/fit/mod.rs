@@ -84,6 +84,9 @@ pub enum Skip {
     /// A `LimitRange` that cannot be read: what it asks for is not known.
     #[error("a LimitRange of the namespace cannot be read: {0}")]
     LimitRangeUnreadable(String),
+    /// Fitting again and again gives other sizes each time.
+    #[error("its demands contradict each other")]
+    Unsettled,
     /// Two demands that no value meets.
     #[error("no {what} meets all bounds: {why}")]
     Conflict {
@@ -101,10 +104,11 @@ impl Skip {
             Self::PodLevelResources => "pod-level-resources",
             Self::Unreadable(_) => "unreadable-resources",
             Self::LimitRangeUnreadable(_) => "unreadable-limit-range",
+            Self::Unsettled => "unsettled",
             Self::Conflict { .. } => "conflicting-bounds",
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,9 @@ use crate::policy::visitor::present;
 use crate::quantity::Quantity;
 use crate::workload::Kind;
 
+/// Rounds of fitting after which a pod is left as it came.
+const MAX_ROUNDS: usize = 4;
+
 /// The sizes of a pod made right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFitted {
@@ -42,10 +45,38 @@ pub fn fit_pod(
     if present(pod.json(), "resources").is_some_and(|own| own.as_object().is_none_or(|own| !own.is_empty())) {
         return nothing(Skip::PodLevelResources);
     }
-    match Whole::read(pod) {
-        Ok(whole) => whole.fit(kind, wanted, surroundings).unwrap_or_else(nothing),
-        Err(skip) => nothing(skip),
+    settle(pod, kind, wanted, surroundings).unwrap_or_else(nothing)
+}
+
+/// Fits until fitting again changes nothing: a new size may be of another class, for which other rules hold, and the
+/// webhook may be asked again about its own answer.
+fn settle(
+    pod: &PodSpec<'_>,
+    kind: Option<Kind>,
+    wanted: &BTreeMap<String, ContainerResources>,
+    surroundings: &Surroundings,
+) -> Result<PodFitted, Skip> {
+    let whole = Whole::read(pod, &BTreeMap::new())?;
+    let original = whole.members.iter().map(|m| (m.name.to_owned(), m.current)).collect::<BTreeMap<_, _>>();
+    let class_before = whole.class(false);
+    let mut settled = whole.fit(kind, wanted, surroundings)?;
+    for _ in 0..MAX_ROUNDS {
+        let again = Whole::read(pod, &settled.containers)?.fit(kind, wanted, surroundings)?;
+        let same = settled
+            .containers
+            .iter()
+            .all(|(name, fitted)| again.containers.get(name).is_some_and(|again| again.resources == fitted.resources));
+        if same {
+            return Ok(PodFitted { class_before, ..settled });
+        }
+        settled = again;
     }
+    let unchanged = |(name, _)| {
+        let current = original.get(&name).copied().unwrap_or_default();
+        (name, Fitted::unchanged(current, Some(Skip::Unsettled)))
+    };
+    let containers = settled.containers.into_iter().map(unchanged).collect();
+    Ok(PodFitted { containers, skipped: None, class_before, class_after: class_before })
 }
 
 /// One container that can have resources.
@@ -90,7 +121,8 @@ struct Obstacle {
 }
 
 impl<'a> Whole<'a> {
-    fn read(pod: &PodSpec<'a>) -> Result<Self, Skip> {
+    /// The pod's containers; those that were fitted before, as they came out then.
+    fn read(pod: &PodSpec<'a>, fitted: &BTreeMap<String, Fitted>) -> Result<Self, Skip> {
         let mut members = Vec::new();
         for container in pod.containers() {
             let Some(part) = Part::of(&container) else { continue };
@@ -99,6 +131,7 @@ impl<'a> Whole<'a> {
                 unreadable
             })?;
             let (name, json) = (container.name, container.json);
+            let current = fitted.get(name).map_or(current, |fitted| fitted.resources);
             members.push(Member { name, json, part, current, place: Place::default(), change: None });
         }
         Ok(Self { pod: *pod, members })

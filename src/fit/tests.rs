@@ -51,7 +51,9 @@ fn fits_freely(#[case] current: &str, #[case] wanted: &str, #[case] expected: &s
 #[rstest]
 #[case::both_move("1/1 4Gi/4Gi", "500m/500m 1Gi/1Gi", "1/1 1Gi/1Gi")]
 #[case::cpu_limit_kept("1500m/1500m 4Gi/4Gi", "500m/- 1Gi/-", "1500m/1500m 1Gi/1Gi")]
-#[case::cpu_grows("1500m/1500m 4Gi/4Gi", "1700m/- -/-", "1700m/1700m 4Gi/4Gi")]
+#[case::cpu_limit_holds("1500m/1500m 4Gi/4Gi", "1700m/- -/-", "1500m/1500m 4Gi/4Gi")]
+#[case::cpu_grows("1500m/1500m 4Gi/4Gi", "1700m/1700m -/-", "1700m/1700m 4Gi/4Gi")]
+#[case::limit_alone("1500m/1500m 4Gi/4Gi", "-/1 -/1Gi", "1500m/1500m 4Gi/4Gi")]
 #[case::whole_cpus_stay_whole("2/2 4Gi/4Gi", "2100m/2100m -/-", "3/3 4Gi/4Gi")]
 #[case::larger_counts("1500m/1500m 4Gi/4Gi", "500m/700m 1Gi/2Gi", "700m/700m 2Gi/2Gi")]
 fn guaranteed_stays_guaranteed(#[case] current: &str, #[case] wanted: &str, #[case] expected: &str) {

@@ -1,5 +1,5 @@
 //! One breach of a rule: where it is and how to mend it.
-//! Must not hold values that may be secret; texts are printable and at most 120 characters.
+//! Must not hold values that may be secret; texts are printable and at most 112 characters.
 
 use serde::Serialize;
 
@@ -30,6 +30,6 @@ pub struct Finding {
     pub container: String,
     /// JSON pointer into the object to the value at fault, or to where it is missing.
     pub path: String,
-    /// One line, at most 120 characters: what is wrong and how to mend it.
+    /// One line, at most 112 characters: what is wrong and how to mend it.
     pub message: String,
 }

@@ -51,5 +51,11 @@ fn judge(head: &str, name: &str, image: &Value, path: &str, report: &mut Report<
         Image::Reference(_) => ("no-tag", " has no tag (latest): pin a version or a digest"),
         Image::Unparsable(_) => ("unreadable", " is no image reference: write REPOSITORY:VERSION"),
     };
-    report.add(Severity::Breach, reason, name, path, &text::line(&format!("{head}image "), written, after));
+    report.add(
+        Severity::Breach,
+        reason,
+        name,
+        path,
+        &text::line(&format!("{head}image "), written, after, text::MESSAGE_CHARS),
+    );
 }

@@ -49,6 +49,19 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// Adds a finding about a container: `problem` is what is wrong and how to mend it, without the name.
+    pub fn container(
+        &mut self,
+        severity: Severity,
+        reason: &'static str,
+        container: &Container<'_>,
+        path: &str,
+        problem: &str,
+    ) {
+        let message = text::line("container ", container.name, &format!(": {problem}"), text::MESSAGE_CHARS);
+        self.add(severity, reason, container.name, path, &message);
+    }
+
     /// Adds a finding; its mode is the rule's, softened to a warning for a mere remark.
     pub fn add(&mut self, severity: Severity, reason: &'static str, container: &str, path: &str, message: &str) {
         let mode = match (severity, self.mode) {
@@ -62,7 +75,7 @@ impl Report<'_> {
             mode,
             container: text::clean(container),
             path: text::clean(path),
-            message: text::clip(&text::clean(message), text::LINE_CHARS),
+            message: text::clip(&text::clean(message), text::MESSAGE_CHARS),
         });
     }
 }

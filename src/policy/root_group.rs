@@ -2,7 +2,7 @@
 //! Must not weigh like running as root: images that expect an arbitrary uid use group 0 on purpose.
 
 use super::security_context::Identity;
-use super::{Mode, Options, PodSpec, Report, Rule, Severity, text};
+use super::{Mode, Options, PodSpec, Report, Rule, Severity};
 
 pub(super) struct RootGroup;
 
@@ -23,10 +23,8 @@ impl Rule for RootGroup {
         for container in pod.containers() {
             let group = Identity::of(pod, &container).group;
             if let Some(group) = group.filter(|group| group.value == 0) {
-                let name = text::name(container.name);
-                let message =
-                    format!("container {name}: its group is root's (runAsGroup 0): set the image's own group");
-                report.add(Severity::Breach, "gid-0", container.name, &group.path, &message);
+                let problem = "its group is root's (runAsGroup 0): set the image's own group";
+                report.container(Severity::Breach, "gid-0", &container, &group.path, problem);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! files as their own user.
 
 use super::security_context::{Identity, in_user_namespace};
-use super::{Container, Mode, Options, PodSpec, Report, Rule, Severity, text};
+use super::{Container, Mode, Options, PodSpec, Report, Rule, Severity};
 
 pub(super) struct RunAsRoot;
 
@@ -33,27 +33,23 @@ impl Rule for RunAsRoot {
 }
 
 fn linux(identity: &Identity, container: &Container<'_>, report: &mut Report<'_>) {
-    let name = text::name(container.name);
-    let non_root = identity.non_root.as_ref();
-    match (&identity.user, non_root) {
+    match (&identity.user, &identity.non_root) {
         (Some(user), Some(flag)) if user.value == 0 && flag.value => {
-            let message =
-                format!("container {name}: runAsNonRoot with runAsUser 0 never starts: set a non-zero runAsUser");
-            report.add(Severity::Breach, "contradiction", container.name, &user.path, &message);
+            let problem = "runAsNonRoot with runAsUser 0 never starts: set a non-zero runAsUser";
+            report.container(Severity::Breach, "contradiction", container, &user.path, problem);
         }
         (Some(user), _) if user.value == 0 => {
-            let message =
-                format!("container {name}: runs as root (runAsUser 0): set runAsUser to the image's own user");
-            report.add(Severity::Breach, "uid-0", container.name, &user.path, &message);
+            let problem = "runs as root (runAsUser 0): set runAsUser to the image's own user";
+            report.container(Severity::Breach, "uid-0", container, &user.path, problem);
         }
-        (Some(user), Some(flag)) if !flag.value => {
-            let message = format!("container {name}: runAsNonRoot is false, though a runAsUser is set: set it to true");
-            report.add(Severity::Remark, "non-root-false", container.name, &flag.path, &message);
+        // The uid decides; the flag only says that nobody checks it.
+        (Some(_), Some(flag)) if !flag.value => {
+            let problem = "runAsNonRoot is false, though a runAsUser is set: set it to true";
+            report.container(Severity::Remark, "non-root-false", container, &flag.path, problem);
         }
         (None, Some(flag)) if !flag.value && !is_plain_windows_user(identity) => {
-            let message =
-                format!("container {name}: root is allowed (runAsNonRoot false): set it to true, with a runAsUser");
-            report.add(Severity::Breach, "non-root-false", container.name, &flag.path, &message);
+            let problem = "root is allowed (runAsNonRoot false): set it to true, with a runAsUser";
+            report.container(Severity::Breach, "non-root-false", container, &flag.path, problem);
         }
         _ => {}
     }
@@ -65,13 +61,12 @@ fn is_plain_windows_user(identity: &Identity) -> bool {
 }
 
 fn windows(identity: &Identity, container: &Container<'_>, report: &mut Report<'_>) {
-    let name = text::name(container.name);
     if let Some(user) = identity.windows_user.as_ref().filter(|_| identity.is_windows_administrator()) {
-        let message = format!("container {name}: runs as Windows administrator: set runAsUserName to ContainerUser");
-        report.add(Severity::Breach, "windows-administrator", container.name, &user.path, &message);
+        let problem = "runs as Windows administrator: set runAsUserName to ContainerUser";
+        report.container(Severity::Breach, "windows-administrator", container, &user.path, problem);
     }
     if let Some(host) = identity.host_process.as_ref().filter(|host| host.value) {
-        let message = format!("container {name}: runs as a host process: remove windowsOptions.hostProcess");
-        report.add(Severity::Breach, "host-process", container.name, &host.path, &message);
+        let problem = "runs as a host process: remove windowsOptions.hostProcess";
+        report.container(Severity::Breach, "host-process", container, &host.path, problem);
     }
 }

@@ -169,7 +169,7 @@ fn messages_are_one_short_line_that_names_the_cure() {
     let findings = check(&pod, &Modes::all(Mode::Warn), &Options::default());
     assert_eq!(findings.len(), 11);
     for finding in findings {
-        assert!(finding.message.chars().count() <= text::LINE_CHARS, "{}", finding.message);
+        assert!(finding.message.chars().count() <= text::MESSAGE_CHARS, "{}", finding.message);
         assert!(!finding.message.contains(char::is_control), "{}", finding.message);
         assert!(
             finding.message.contains(": set ")

@@ -3,6 +3,8 @@
 
 /// Longest line of a message, in characters: many warnings share one budget in the API server's answer.
 pub const LINE_CHARS: usize = 120;
+/// Longest message of a finding, in characters: a line with `podfit: ` before it.
+pub const MESSAGE_CHARS: usize = 112;
 
 /// The text with control characters and invisible ones escaped.
 pub fn clean(text: &str) -> String {
@@ -25,10 +27,10 @@ pub fn clip(text: &str, chars: usize) -> String {
     short
 }
 
-/// A line of at most [`LINE_CHARS`] characters in which only `value` is shortened.
-pub fn line(before: &str, value: &str, after: &str) -> String {
-    let room = LINE_CHARS.saturating_sub(before.chars().count() + after.chars().count());
-    clip(&format!("{before}{}{after}", clip(&clean(value), room)), LINE_CHARS)
+/// A text of at most `chars` characters in which, if that is enough, only `value` is shortened.
+pub fn line(before: &str, value: &str, after: &str, chars: usize) -> String {
+    let room = chars.saturating_sub(before.chars().count() + after.chars().count());
+    clip(&format!("{before}{}{after}", clip(&clean(value), room)), chars)
 }
 
 /// A container's name for the head of a message: printable, at most 40 characters.
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn only_the_value_is_cut() {
-        let shown = line("before ", &"v".repeat(300), " after");
+        let shown = line("before ", &"v".repeat(300), " after", LINE_CHARS);
         assert_eq!(shown.chars().count(), LINE_CHARS);
         assert!(shown.starts_with("before v") && shown.ends_with("v… after"), "{shown}");
     }

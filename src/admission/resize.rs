@@ -1,0 +1,132 @@
+//! The sizing's answer to a pod: operations on the containers that a recommendation names, and what to tell the author.
+//! Must not deny: where a size does not fit or a patch does not apply, the pod goes as it came.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::decide::Request;
+use super::patch::{Editor, Op, PatchError};
+use super::stamp::{self, Change, Record};
+use super::{judge, stamp::Stamp};
+use crate::fit::{self, ContainerResources, Resource, What};
+use crate::policy::{PodSpec, text};
+use crate::quantity::Quantity;
+
+/// What is done about a pod's size.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resizing {
+    /// The patch, tried on a copy; empty when there is nothing to do.
+    pub ops: Vec<Op>,
+    /// One line each, at most 120 characters. An answer takes a [`judge::few`].
+    pub warnings: Vec<String>,
+    /// By container name, what changes.
+    pub changes: BTreeMap<String, Change>,
+    /// Why nothing is resized, in one word for metrics, where there was something to do.
+    pub skipped: Option<&'static str>,
+}
+
+/// Makes the patch for a pod that is being created.
+pub fn resize(request: &Request<'_>, pod: &PodSpec<'_>) -> Resizing {
+    let Some(stamp) = request.stamp else { return Resizing::default() };
+    if stamp::is_mirror(request.pod) {
+        return Resizing { skipped: Some("mirror-pod"), ..Resizing::default() };
+    }
+    let mut resizing = Resizing::default();
+    if stamp::is_opted_out(request.pod) {
+        resizing.skipped = Some("opted-out");
+    } else if !request.recommended.is_empty() {
+        changes(request, pod, stamp, &mut resizing);
+    }
+    match patch(request.pod, pod, stamp, &resizing.changes) {
+        Ok(ops) => resizing.ops = ops,
+        Err(error) => {
+            let warning = judge::warning(&format!("not resized: {error}"));
+            resizing = Resizing { warnings: vec![warning], skipped: Some("patch-failed"), ..Resizing::default() };
+        }
+    }
+    resizing
+}
+
+fn changes(request: &Request<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mut Resizing) {
+    let fitted = fit::fit_pod(pod, request.kind, request.recommended, request.surroundings);
+    if let Some(skip) = &fitted.skipped {
+        resizing.skipped = Some(skip.reason());
+        resizing.warnings.push(judge::warning(&format!("not resized: {skip}")));
+    }
+    for (name, fitted) in fitted.containers {
+        let Some(container) = pod.containers().find(|container| container.name == name) else { continue };
+        let Ok(from) = ContainerResources::of_container(container.json) else { continue };
+        if let Some(skip) = &fitted.skipped {
+            resizing.skipped = Some(skip.reason());
+            resizing.warnings.push(judge::warning(&format!("{}: not resized: {skip}", text::name(&name))));
+        }
+        if fitted.resources != from {
+            let change = Change { from, to: fitted.resources };
+            resizing.warnings.push(told(&name, &change, &stamp.workload));
+            resizing.changes.insert(name.clone(), change);
+        }
+        // What the pod as a whole may not have is news to its author; bending to an engine is not.
+        for adjustment in fitted.adjustments.iter().filter(|a| matches!(a.what, What::Both(_))) {
+            let line = format!("{}: {} {}", text::name(&name), adjustment.what, adjustment.why);
+            resizing.warnings.push(judge::warning(&line));
+        }
+    }
+}
+
+/// `podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly`
+fn told(name: &str, change: &Change, workload: &str) -> String {
+    let shown = |value: Option<Quantity>| value.map_or("unset".to_owned(), |value| value.to_string());
+    let mut parts = Vec::new();
+    for resource in [Resource::Memory, Resource::Cpu] {
+        let (from, to) = (change.from.pair(resource), change.to.pair(resource));
+        if from == to {
+            continue;
+        }
+        if from.request == from.limit && to.request == to.limit {
+            parts.push(format!("{resource} {} → {}", shown(from.request), shown(to.request)));
+            continue;
+        }
+        for (what, from, to) in [("request", from.request, to.request), ("limit", from.limit, to.limit)] {
+            if from != to {
+                parts.push(format!("{resource} {what} {} → {}", shown(from), shown(to)));
+            }
+        }
+    }
+    let head = format!("podfit: {}: {}; past runs of ", text::name(name), parts.join(", "));
+    text::line(&head, workload, "", text::LINE_CHARS)
+}
+
+/// The operations, each tried on a copy; the copy is read again to prove that it holds what was meant.
+fn patch(
+    pod: &Value,
+    spec: &PodSpec<'_>,
+    stamp: &Stamp,
+    changes: &BTreeMap<String, Change>,
+) -> Result<Vec<Op>, PatchError> {
+    let mut editor = Editor::new(pod);
+    for container in spec.containers() {
+        let Some(change) = changes.get(container.name) else { continue };
+        for resource in Resource::ALL {
+            let (from, to) = (change.from.pair(resource), change.to.pair(resource));
+            for (section, from, to) in [("requests", from.request, to.request), ("limits", from.limit, to.limit)] {
+                if let Some(to) = to.filter(|to| Some(*to) != from) {
+                    let keys = ["resources", section, resource.as_str()];
+                    editor.set(&container.path, &keys, json!(to.to_string()))?;
+                }
+            }
+        }
+        let unmeant = PatchError { path: container.path.clone(), why: "it would not hold what was meant" };
+        let after = editor.document().pointer(&container.path).map(ContainerResources::of_container);
+        if after != Some(Ok(change.to)) {
+            return Err(unmeant);
+        }
+    }
+    editor.set("", &["metadata", "labels", stamp::WORKLOAD], json!(stamp::label_value(&stamp.workload)))?;
+    if !changes.is_empty() {
+        let record = Record::new(stamp, changes, pod);
+        let record = serde_json::to_string(&record).unwrap_or_default();
+        editor.set("", &["metadata", "annotations", stamp::RESIZED], json!(record))?;
+    }
+    Ok(editor.into_ops())
+}

@@ -1,0 +1,141 @@
+//! What podfit writes on a pod: which workload it belongs to, and what was changed, from what, by which recommendation.
+//! Must not trust what a pod brought along: a record counts only where it says what the pod has.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fit::ContainerResources;
+
+/// Annotation that records a resize, JSON of [`Record`].
+pub const RESIZED: &str = "podfit.dev/resized";
+/// Annotation with which a pod's author switches sizing off: `"off"`.
+pub const RESIZE: &str = "podfit.dev/resize";
+/// Label that names the pod's workload; see [`label_value`].
+pub const WORKLOAD: &str = "podfit.dev/workload";
+/// Annotation that the kubelet sets on the mirror of a static pod.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Longest label value, in bytes.
+const LABEL_BYTES: usize = 63;
+
+/// Whose recommendation is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The workload's text form: `cronjob/nightly-report`.
+    pub workload: String,
+    /// Which recommendation, for the record.
+    pub recommendation: String,
+}
+
+/// One container's change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it asked for.
+    pub from: ContainerResources,
+    /// What it asks for now.
+    pub to: ContainerResources,
+}
+
+/// The record of a resize.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The workload's text form.
+    pub workload: String,
+    /// Which recommendation was applied.
+    pub recommendation: String,
+    /// By container name.
+    pub containers: BTreeMap<String, Change>,
+}
+
+impl Record {
+    /// The record for these changes. Where the pod was resized before by the same recommendation (another webhook had a
+    /// turn in between), what it asked for at first is kept.
+    pub fn new(stamp: &Stamp, changes: &BTreeMap<String, Change>, pod: &Value) -> Self {
+        let mut containers = changes.clone();
+        let earlier = annotation(pod, RESIZED).and_then(|text| serde_json::from_str::<Self>(text).ok());
+        if let Some(earlier) = earlier.filter(|e| e.recommendation == stamp.recommendation) {
+            for (name, before) in earlier.containers {
+                match containers.get_mut(&name) {
+                    Some(change) if change.from == before.to => change.from = before.from,
+                    Some(_) => {}
+                    None => {
+                        containers.insert(name, before);
+                    }
+                }
+            }
+        }
+        Self { workload: stamp.workload.clone(), recommendation: stamp.recommendation.clone(), containers }
+    }
+}
+
+/// An annotation of a pod.
+pub fn annotation<'a>(pod: &'a Value, key: &str) -> Option<&'a str> {
+    pod.get("metadata")?.get("annotations")?.get(key)?.as_str()
+}
+
+/// Whether the author has switched sizing off. Rules are not switched off by anything on a pod.
+pub fn is_opted_out(pod: &Value) -> bool {
+    annotation(pod, RESIZE).is_some_and(|value| value.eq_ignore_ascii_case("off"))
+}
+
+/// Whether the pod says that it mirrors a static pod. Anyone can write that.
+pub fn is_mirror(pod: &Value) -> bool {
+    annotation(pod, MIRROR).is_some()
+}
+
+/// A text as a label value: as it is where it is one, else with other characters replaced, shortened, and a hash of the
+/// text behind it, so that different texts stay different.
+pub fn label_value(text: &str) -> String {
+    let edge = |b: u8| b.is_ascii_alphanumeric();
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let bytes = text.as_bytes();
+    let fits = text.len() <= LABEL_BYTES
+        && text.chars().all(inner)
+        && bytes.first().copied().is_some_and(edge)
+        && bytes.last().copied().is_some_and(edge);
+    if fits {
+        return text.to_owned();
+    }
+    let hash = format!("{:016x}", fnv1a(bytes));
+    let plain: String =
+        text.chars().map(|c| if inner(c) { c } else { '.' }).take(LABEL_BYTES - 1 - hash.len()).collect();
+    let plain = plain.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if plain.is_empty() { hash } else { format!("{plain}-{hash}") }
+}
+
+/// The FNV-1a hash, 64 bits: the same on every machine and in every release.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("nightly", "nightly")]
+    #[case("a.b_c-D9", "a.b_c-D9")]
+    #[case("cronjob/nightly", "cronjob.nightly-77044c2ba9902262")]
+    #[case("-a", "a-07d05b07b498591b")]
+    #[case("", "cbf29ce484222325")]
+    fn labels_are_made_valid(#[case] text: &str, #[case] label: &str) {
+        assert_eq!(label_value(text), label);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_makes_a_label(text in "\\PC{0,100}") {
+            let label = label_value(&text);
+            prop_assert!(!label.is_empty() && label.len() <= LABEL_BYTES);
+            prop_assert!(label.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)), "{}", label);
+            prop_assert!(label.starts_with(|c: char| c.is_ascii_alphanumeric()));
+            prop_assert!(label.ends_with(|c: char| c.is_ascii_alphanumeric()));
+            prop_assert_eq!(&label_value(&label), &label);
+        }
+    }
+}

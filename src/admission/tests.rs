@@ -1,0 +1,466 @@
+//! The decision on whole pods: what is told, what is patched, and what holds for any pod.
+#![allow(clippy::needless_pass_by_value)] // rstest hands its cases over
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fit::tests::{any_kind, any_size, any_surroundings};
+use crate::fit::{ContainerResources, LimitRanges, QosClass, Quota, Surroundings};
+use crate::policy::{Mode, Modes, Options, PodSpec, text};
+use crate::quantity::Quantity;
+use crate::workload::Kind;
+
+fn size(json: Value) -> ContainerResources {
+    serde_json::from_value(json).unwrap()
+}
+
+/// What is known of the pods of these tests; a table changes what it is about.
+struct Known {
+    kind: Option<Kind>,
+    recommended: BTreeMap<String, ContainerResources>,
+    stamp: Option<Stamp>,
+    surroundings: Surroundings,
+    modes: Modes,
+    from_kubelet: bool,
+}
+
+fn known(recommended: Value) -> Known {
+    Known {
+        kind: None,
+        recommended: serde_json::from_value(recommended).unwrap(),
+        stamp: Some(Stamp { workload: "cronjob/nightly".into(), recommendation: "r1".into() }),
+        surroundings: Surroundings::default(),
+        modes: Modes::default(),
+        from_kubelet: false,
+    }
+}
+
+impl Known {
+    fn decide(&self, pod: &Value) -> Decision {
+        decide(&Request {
+            pod,
+            kind: self.kind,
+            recommended: &self.recommended,
+            stamp: self.stamp.as_ref(),
+            surroundings: &self.surroundings,
+            modes: &self.modes,
+            options: &Options::default(),
+            from_kubelet: self.from_kubelet,
+        })
+        .unwrap()
+    }
+}
+
+fn patched(pod: &Value, decision: &Decision) -> Value {
+    let mut after = pod.clone();
+    apply(&mut after, &decision.ops).unwrap();
+    after
+}
+
+fn pod(resources: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"generateName": "nightly-29399880-", "namespace": "jobs", "labels": {"job-name": "nightly-29399880"}},
+        "spec": {"futureField": {"x": 1.50}, "containers": [
+            {"name": "main", "image": "reg.example/report:7", "resources": resources, "alsoNew": [null, 1e2],
+             "securityContext": {"runAsNonRoot": true}}]},
+        "status": {}
+    })
+}
+
+const LABEL: &str = "cronjob.nightly-77044c2ba9902262";
+
+#[test]
+fn the_patch_is_minimal_and_recorded() {
+    let before = pod(json!({"requests": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
+        "limits": {"memory": "4Gi", "nvidia.com/gpu": "1"}}));
+    let known = known(json!({"main": {"cpuRequest": "500m", "memoryRequest": "1536Mi", "memoryLimit": "1.5Gi"}}));
+    let decision = known.decide(&before);
+    let record = json!({"workload": "cronjob/nightly", "recommendation": "r1", "containers": {"main": {
+        "from": {"cpuRequest": "2", "memoryRequest": "4Gi", "memoryLimit": "4Gi"},
+        "to": {"cpuRequest": "500m", "memoryRequest": "1536Mi", "memoryLimit": "1536Mi"}}}});
+    let mut ops = serde_json::to_value(&decision.ops).unwrap();
+    let annotations = ops.as_array_mut().unwrap().pop().unwrap();
+    assert_eq!(
+        ops,
+        json!([
+            {"op": "replace", "path": "/spec/containers/0/resources/requests/cpu", "value": "500m"},
+            {"op": "replace", "path": "/spec/containers/0/resources/requests/memory", "value": "1536Mi"},
+            {"op": "replace", "path": "/spec/containers/0/resources/limits/memory", "value": "1536Mi"},
+            {"op": "add", "path": "/metadata/labels/podfit.dev~1workload", "value": LABEL},
+        ])
+    );
+    assert_eq!(annotations["path"], "/metadata/annotations");
+    let written = annotations["value"]["podfit.dev/resized"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(written).unwrap(), record);
+    assert_eq!(
+        decision.warnings,
+        ["podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly"]
+    );
+    let after = patched(&before, &decision);
+    assert_eq!(after["spec"]["futureField"], before["spec"]["futureField"]);
+    assert_eq!(after["spec"]["containers"][0]["alsoNew"], before["spec"]["containers"][0]["alsoNew"]);
+    assert!(known.decide(&after).ops.is_empty());
+}
+
+#[test]
+fn resources_are_made_where_there_are_none() {
+    let mut before = pod(json!(null));
+    before["spec"]["containers"][0].as_object_mut().unwrap().remove("resources");
+    let decision = known(json!({"main": {"memoryRequest": "1Gi", "memoryLimit": "1Gi"}})).decide(&before);
+    assert_eq!(
+        patched(&before, &decision)["spec"]["containers"][0]["resources"],
+        json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}})
+    );
+    assert_eq!(decision.warnings, ["podfit: main: memory unset → 1Gi; past runs of cronjob/nightly"]);
+}
+
+#[test]
+fn init_containers_and_sidecars_are_sized_by_name_and_others_are_not() {
+    let mut before = pod(json!({"requests": {"memory": "4Gi"}}));
+    before["spec"]["initContainers"] = json!([
+        {"name": "fetch", "image": "a:1", "resources": {"requests": {"memory": "4Gi"}}},
+        {"name": "logs", "image": "a:1", "restartPolicy": "Always", "resources": {"requests": {"memory": "4Gi"}}}]);
+    before["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "a:1"}]);
+    let small = json!({"memoryRequest": "1Gi"});
+    let decision = known(json!({"fetch": small, "logs": small, "debug": small, "gone": small})).decide(&before);
+    let paths: Vec<_> = decision.ops.iter().map(|op| op.path.as_str()).filter(|p| p.starts_with("/spec")).collect();
+    assert_eq!(
+        paths,
+        ["/spec/initContainers/0/resources/requests/memory", "/spec/initContainers/1/resources/requests/memory"]
+    );
+}
+
+#[rstest]
+#[case::off("off", Some("opted-out"))]
+#[case::on("on", None)]
+fn the_author_can_opt_out_of_sizing(#[case] value: &str, #[case] skipped: Option<&str>) {
+    let mut before = pod(json!({"requests": {"cpu": "2"}}));
+    before["metadata"]["annotations"] = json!({"podfit.dev/resize": value});
+    let decision = known(json!({"main": {"cpuRequest": "1"}})).decide(&before);
+    assert_eq!(decision.skipped, skipped);
+    assert_eq!(decision.changes.is_empty(), skipped.is_some());
+    assert_eq!(patched(&before, &decision)["metadata"]["labels"]["podfit.dev/workload"], LABEL);
+}
+
+#[test]
+fn nobody_opts_out_of_a_ban() {
+    let mut before = pod(json!({}));
+    before["metadata"]["annotations"] = json!({"podfit.dev/resize": "off", "kubernetes.io/config.mirror": "x"});
+    before["spec"]["containers"][0]["image"] = json!("nginx");
+    before["spec"]["containers"][0]["securityContext"] = json!({"runAsUser": 0});
+    let decision = known(json!({"main": {"cpuRequest": "1"}})).decide(&before);
+    assert!(!decision.allowed);
+    assert_eq!(
+        decision.denial.unwrap(),
+        "podfit: latest-tag: container main: image nginx has no tag (latest): pin a version or a digest; \
+         run-as-root: container main: runs as root (runAsUser 0): set runAsUser to the image's own user"
+    );
+    assert!(decision.ops.is_empty() && decision.warnings.is_empty());
+    assert_eq!(decision.audit_annotations.keys().collect::<Vec<_>>(), ["latest-tag", "run-as-root"]);
+}
+
+#[rstest]
+#[case(Mode::Enforce, false, 0, 1)]
+#[case(Mode::Warn, true, 1, 1)]
+#[case(Mode::Audit, true, 0, 1)]
+#[case(Mode::Off, true, 0, 0)]
+fn modes_decide_what_a_breach_leads_to(
+    #[case] mode: Mode,
+    #[case] allowed: bool,
+    #[case] warnings: usize,
+    #[case] notes: usize,
+) {
+    let mut before = pod(json!({}));
+    before["spec"]["containers"][0]["image"] = json!("nginx:latest");
+    let mut known = known(json!({}));
+    known.modes.set("latest-tag", mode).unwrap();
+    let decision = known.decide(&before);
+    assert_eq!(
+        (decision.allowed, decision.warnings.len(), decision.audit_annotations.len()),
+        (allowed, warnings, notes)
+    );
+    assert!(
+        decision.warnings.iter().all(|w| w == "podfit: container main: image nginx:latest: pin a version or a digest")
+    );
+}
+
+#[test]
+fn a_kubelets_mirror_pod_is_left_alone() {
+    let mut before = pod(json!({"requests": {"cpu": "2"}}));
+    before["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    before["spec"]["containers"][0]["image"] = json!("nginx");
+    let known = Known { from_kubelet: true, ..known(json!({"main": {"cpuRequest": "1"}})) };
+    let decision = known.decide(&before);
+    assert!(decision.allowed && decision.ops.is_empty() && decision.warnings.is_empty());
+    assert_eq!((decision.skipped, decision.audit_annotations.len()), (Some("mirror-pod"), 1));
+    before["metadata"]["annotations"] = json!({});
+    assert!(!known.decide(&before).allowed, "the kubelet's other pods are judged");
+}
+
+#[test]
+fn a_pod_of_no_workload_is_not_changed() {
+    let known = Known { stamp: None, ..known(json!({"main": {"cpuRequest": "1"}})) };
+    let decision = known.decide(&pod(json!({"requests": {"cpu": "2"}})));
+    assert!(decision.allowed && decision.ops.is_empty() && decision.warnings.is_empty());
+}
+
+#[rstest]
+#[case::pod_level(json!({"resources": {"limits": {"memory": "8Gi"}}}), "podfit: not resized: the pod sets resources at pod level")]
+#[case::unreadable(json!({"initContainers": [{"name": "i", "image": "a:1", "resources": {"limits": {"cpu": "x"}}}]}),
+    "podfit: not resized: /spec/initContainers/0/resources/limits/cpu cannot be read: \"x\" is not a Kubernetes quantity: it h…")]
+fn what_cannot_be_sized_goes_as_it_came(#[case] more: Value, #[case] warning: &str) {
+    let mut before = pod(json!({"requests": {"cpu": "2"}}));
+    before["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    if let Some(init) = before["spec"].get_mut("initContainers") {
+        init[0]["securityContext"] = json!({"runAsUser": 5});
+    }
+    let decision = known(json!({"main": {"cpuRequest": "1"}})).decide(&before);
+    assert!(decision.allowed && decision.changes.is_empty());
+    assert_eq!(decision.warnings, [warning]);
+}
+
+#[test]
+fn a_patch_that_would_not_apply_is_not_sent() {
+    let mut before = pod(json!({"requests": {"cpu": "2"}}));
+    before["metadata"]["labels"] = json!("odd");
+    let decision = known(json!({"main": {"cpuRequest": "1"}})).decide(&before);
+    assert!(decision.allowed && decision.ops.is_empty());
+    assert_eq!(decision.skipped, Some("patch-failed"));
+    assert_eq!(decision.warnings, ["podfit: not resized: cannot set /metadata/labels: it is no object"]);
+}
+
+#[test]
+fn a_spec_that_cannot_be_walked_is_an_error() {
+    let known = known(json!({}));
+    let request = Request {
+        pod: &json!({"spec": {"containers": {}}}),
+        kind: None,
+        recommended: &known.recommended,
+        stamp: None,
+        surroundings: &known.surroundings,
+        modes: &known.modes,
+        options: &Options::default(),
+        from_kubelet: false,
+    };
+    assert_eq!(decide(&request).unwrap_err().path, "/spec/containers");
+}
+
+#[test]
+fn the_namespace_is_heard_and_told() {
+    let quota = json!({"metadata": {"name": "team"}, "spec": {"hard": {"requests.cpu": "10"}},
+        "status": {"used": {"requests.cpu": "10"}}});
+    let mut known = known(json!({"main": {"cpuRequest": "3", "memoryRequest": "64Mi"}}));
+    known.surroundings.quotas = vec![Quota::of_object(&quota).unwrap()];
+    let range = json!({"spec": {"limits": [{"type": "Container", "min": {"memory": "128Mi"}}]}});
+    known.surroundings.limit_ranges = LimitRanges::of_objects([&range]);
+    let decision = known.decide(&pod(json!({"requests": {"cpu": "2", "memory": "4Gi"}})));
+    assert_eq!(
+        decision.warnings,
+        [
+            "podfit: main: memory request 4Gi → 128Mi; past runs of cronjob/nightly",
+            "podfit: main: cpu left as it was: quota team, requests.cpu: 0 is left of 10",
+        ]
+    );
+}
+
+#[test]
+fn a_second_turn_keeps_what_was_asked_at_first() {
+    let before = pod(json!({"requests": {"cpu": "2"}}));
+    let known = known(json!({"main": {"cpuRequest": "1"}, "extra": {"cpuRequest": "1"}}));
+    let mut after = patched(&before, &known.decide(&before));
+    after["spec"]["containers"].as_array_mut().unwrap().push(
+        json!({"name": "extra", "image": "a:1", "securityContext": {"runAsUser": 5}, "resources": {"requests": {"cpu": "3"}}}));
+    let again = patched(&after, &known.decide(&after));
+    let record: Record = serde_json::from_str(stamp::annotation(&again, stamp::RESIZED).unwrap()).unwrap();
+    let from = |name: &str| record.containers[name].from.cpu_request.unwrap().to_string();
+    assert_eq!((from("main"), from("extra")), ("2".to_owned(), "3".to_owned()));
+}
+
+#[test]
+fn a_forged_record_or_label_does_not_stay() {
+    let mut before = pod(json!({"requests": {"cpu": "2"}}));
+    let forged = json!({"workload": "x", "recommendation": "r1", "containers": {"main": {"from": {"cpuRequest": "9"}, "to": {"cpuRequest": "1"}}}});
+    before["metadata"]["annotations"] = json!({"podfit.dev/resized": forged.to_string()});
+    before["metadata"]["labels"]["podfit.dev/workload"] = json!("other");
+    let after = patched(&before, &known(json!({"main": {"cpuRequest": "1"}})).decide(&before));
+    assert_eq!(after["metadata"]["labels"]["podfit.dev/workload"], LABEL);
+    let record: Record = serde_json::from_str(stamp::annotation(&after, stamp::RESIZED).unwrap()).unwrap();
+    assert_eq!(record.containers["main"].from, size(json!({"cpuRequest": "2"})));
+    assert_eq!(record.workload, "cronjob/nightly");
+}
+
+#[test]
+fn spark_pods_keep_room_for_the_heap() {
+    let mut before = pod(json!({"requests": {"cpu": "1", "memory": "3456Mi"}, "limits": {"memory": "3456Mi"}}));
+    before["spec"]["containers"][0]["env"] = json!([{"name": "SPARK_EXECUTOR_MEMORY", "value": "2g"}]);
+    let mut known = known(json!({"main": {"memoryRequest": "1Gi", "memoryLimit": "1Gi"}}));
+    known.kind = Some(Kind::SparkExecutor);
+    let limit = |known: &Known| {
+        patched(&before, &known.decide(&before))["spec"]["containers"][0]["resources"]["limits"].clone()
+    };
+    assert_eq!(limit(&known), json!({"memory": "2432Mi"}));
+    known.kind = Some(Kind::SparkDriver);
+    assert_eq!(limit(&known), json!({"memory": "3456Mi"}));
+}
+
+#[test]
+fn many_long_names_stay_within_the_budget() {
+    let long = |i: usize| format!("{i}{}", "n".repeat(61));
+    let containers: Vec<_> = (0..40)
+        .map(|i| {
+            json!({"name": long(i), "image": "a:1", "resources": {
+        "requests": {"cpu": "1234567n", "memory": "123456789"}, "limits": {"cpu": "9", "memory": "987654321"}}})
+        })
+        .collect();
+    let before = json!({"spec": {"containers": containers}});
+    let wanted =
+        json!({"cpuRequest": "1111111n", "cpuLimit": "2222222n", "memoryRequest": "123456", "memoryLimit": "654321"});
+    let recommended: serde_json::Map<_, _> = (0..40).map(|i| (long(i), wanted.clone())).collect();
+    let decision = known(Value::Object(recommended)).decide(&before);
+    assert_eq!(decision.changes.len(), 40);
+    assert_eq!(decision.warnings.len(), 10);
+    assert!(decision.warnings.iter().all(|w| w.chars().count() <= text::LINE_CHARS));
+    assert_eq!(decision.warnings[9], "podfit: and 71 more warnings");
+}
+
+fn any_container(name: &'static str) -> impl Strategy<Value = Value> {
+    let image = prop_oneof![3 => Just("reg:5000/app:1"), 1 => Just("nginx"), 1 => Just("Bad Image\n")];
+    let context = prop_oneof![
+        3 => Just(json!({"runAsUser": 185})), 1 => Just(json!({"runAsUser": 0})), 1 => Just(json!(null))];
+    (any_size(), image, context, any::<[bool; 5]>()).prop_map(
+        move |(size, image, context, [gpu, none, null, heap, extra])| {
+            let section = |cpu: Option<Quantity>, memory: Option<Quantity>| {
+                let mut section = serde_json::Map::new();
+                let gpu = gpu.then(|| Quantity::from_units(1));
+                for (key, value) in [("cpu", cpu), ("memory", memory), ("nvidia.com/gpu", gpu)] {
+                    if let Some(value) = value {
+                        section.insert(key.to_owned(), json!(value));
+                    }
+                }
+                if section.is_empty() && null { Value::Null } else { Value::Object(section) }
+            };
+            let mut container =
+                json!({"name": name, "image": image, "securityContext": context, "futureField": [1, {"a": 0.1}]});
+            if !none {
+                container["resources"] = json!({"requests": section(size.cpu_request, size.memory_request),
+                "limits": section(size.cpu_limit, size.memory_limit), "claims": [{"name": "c"}]});
+            } else if null {
+                container["resources"] = Value::Null;
+            }
+            if heap {
+                container["env"] =
+                    json!([{"name": "SPARK_EXECUTOR_MEMORY", "value": "1g"}, {"name": "SECRET", "value": "hunter2"}]);
+            }
+            if extra {
+                container["restartPolicy"] = json!("Always");
+            }
+            container
+        },
+    )
+}
+
+fn any_pod() -> impl Strategy<Value = Value> {
+    let lists = (any_container("a"), any_container("b"), any_container("i"), any_container("j"));
+    let metadata = prop_oneof![
+        Just(json!({})),
+        Just(json!({"labels": null, "annotations": {"a/b~c": "d"}})),
+        Just(json!({"labels": {"podfit.dev/workload": "forged"}, "annotations": {"podfit.dev/resized": "{}"}})),
+        Just(json!({"annotations": {"podfit.dev/resize": "off"}})),
+    ];
+    (lists, metadata, any::<[bool; 4]>()).prop_map(|((a, b, i, j), metadata, [two, init, sidecar, overhead])| {
+        let mut spec = json!({"containers": if two { json!([a, b]) } else { json!([a]) }, "newField": {"deep": [[]]}});
+        if init {
+            spec["initContainers"] = if sidecar { json!([i, j]) } else { json!([i]) };
+        }
+        if overhead {
+            spec["overhead"] = json!({"memory": "120Mi"});
+        }
+        json!({"metadata": metadata, "spec": spec})
+    })
+}
+
+/// The pod without what podfit may change.
+fn untouched(pod: &Value) -> Value {
+    let mut rest = pod.clone();
+    for field in ["containers", "initContainers"] {
+        for container in rest["spec"].get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+            for section in ["requests", "limits"] {
+                if let Some(values) =
+                    container.pointer_mut(&format!("/resources/{section}")).and_then(Value::as_object_mut)
+                {
+                    values.remove("cpu");
+                    values.remove("memory");
+                }
+            }
+        }
+    }
+    for (section, key) in [("labels", "podfit.dev/workload"), ("annotations", "podfit.dev/resized")] {
+        if let Some(values) = rest["metadata"].get_mut(section).and_then(Value::as_object_mut) {
+            values.remove(key);
+        }
+    }
+    without_empty(rest)
+}
+
+/// Without nulls and empty objects: what the API treats alike.
+fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(k, v)| (k, without_empty(v)))
+                .filter(|(_, v)| !v.is_null() && *v != json!({}))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_empty).collect()),
+        other => other,
+    }
+}
+
+fn sizes(pod: &Value) -> Vec<ContainerResources> {
+    PodSpec::of_pod(pod).unwrap().containers().map(|c| ContainerResources::of_container(c.json).unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn holds_for_any_pod(
+        before in any_pod(), kind in any_kind(), surroundings in any_surroundings(),
+        wanted in proptest::collection::btree_map("[abij]", any_size(), 0..4), enforce in any::<bool>()
+    ) {
+        let known = Known {
+            kind, surroundings, recommended: wanted,
+            modes: Modes::all(if enforce { Mode::Enforce } else { Mode::Warn }),
+            ..known(json!({}))
+        };
+        let decision = known.decide(&before);
+        let mut after = before.clone();
+        prop_assert!(apply(&mut after, &decision.ops).is_ok());
+
+        let again = known.decide(&after);
+        prop_assert!(again.ops.is_empty(), "once {:?} twice {:?}", decision.ops, again.ops);
+        prop_assert_eq!(untouched(&before), untouched(&after));
+        let pairs = sizes(&before).into_iter().zip(sizes(&after));
+        for ((from, to), container) in pairs.zip(PodSpec::of_pod(&before).unwrap().containers()) {
+            prop_assert!(to.cpu_limit.is_none_or(|limit| to.cpu_request.is_none_or(|request| request <= limit)));
+            prop_assert!(to.memory_limit.is_none_or(|limit| to.memory_request.is_none_or(|request| request <= limit)));
+            prop_assert!(from == to || known.recommended.contains_key(container.name));
+        }
+        if QosClass::of(&sizes(&before)) == QosClass::Guaranteed {
+            prop_assert_eq!(QosClass::of(&sizes(&after)), QosClass::Guaranteed);
+        }
+        prop_assert_eq!(decision.allowed, decision.denial.is_none());
+        for line in decision.warnings.iter().chain(&decision.denial) {
+            prop_assert!(!line.contains(char::is_control) && !line.contains("hunter2"), "{}", line);
+        }
+        for line in &decision.warnings {
+            prop_assert!(line.chars().count() <= text::LINE_CHARS, "{}", line);
+        }
+    }
+}
