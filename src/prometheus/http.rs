@@ -175,6 +175,9 @@ impl Http {
             "check the host name; a service inside the cluster needs `kubectl port-forward`"
         } else if connect {
             "check address and port, or open the way with `kubectl port-forward`"
+        } else if self.base.url.scheme() == "https" {
+            // TLS 1.3 servers refuse a missing client certificate only after the handshake.
+            "the connection broke before an answer came; if it asks for a client certificate give one, else run again"
         } else {
             "the connection broke before an answer came; run again"
         };

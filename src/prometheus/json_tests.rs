@@ -49,7 +49,7 @@ fn an_answer_is_read_the_same_at_every_split() {
         assert_eq!((got.1.samples, got.1.histograms), (6, 3));
         assert_eq!(got.1.notes, ["part [31mmissing", "note"]);
     };
-    for piece in 1..MATRIX.len() + 1 {
+    for piece in 1..=MATRIX.len() {
         check(run_in(MATRIX.as_bytes(), ALL, piece).unwrap());
     }
     for at in 0..=MATRIX.len() {
