@@ -9,6 +9,8 @@ mod faults;
 mod prometheus_server;
 #[path = "prometheus_wire/real.rs"]
 mod real;
+#[path = "prometheus_wire/speed.rs"]
+mod speed;
 
 use std::collections::BTreeMap;
 

@@ -128,25 +128,6 @@ fn errors_of_the_server_and_of_the_text() {
     assert!(matches!(kind(&long), Problem::Malformed { .. }));
 }
 
-#[test]
-fn times_are_read_to_the_millisecond() {
-    for (text, ms) in [
-        ("0", 0),
-        ("1435781430.781", 1_435_781_430_781),
-        ("1435781430.7", 1_435_781_430_700),
-        ("1435781430.78149", 1_435_781_430_781),
-        ("1435781430.7815", 1_435_781_430_782),
-        ("-1.5", -1_500),
-        ("1.435781430781e9", 1_435_781_430_781),
-        ("1e3", 1_000_000),
-    ] {
-        assert_eq!(parse_time(text.as_bytes()), Some(ms), "{text}");
-    }
-    for text in ["", "-", ".", "1.2.3", "x", "99999999999999999999", "NaN", "1e99", "1e"] {
-        assert_eq!(parse_time(text.as_bytes()), None, "{text}");
-    }
-}
-
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in r#"([\[\]{}:,"\\0-9eE.+-]|status|data|result|metric|values|success){0,60}"#) {

@@ -85,7 +85,9 @@ pub(crate) fn is_too_much(error: &Error) -> bool {
     };
     match error {
         Error::Timeout { .. } => true,
-        Error::Rejected { status: 400 | 413 | 422, message, .. } | Error::Server { message, .. } => says(message),
+        // Of remote read; other words at 400 are about the query itself.
+        Error::Rejected { status: 400, message, .. } => message.contains("exceeded sample limit"),
+        Error::Rejected { status: 413 | 422, message, .. } | Error::Server { message, .. } => says(message),
         Error::Busy { status: 503 | 504, message, .. } => {
             let message = message.to_ascii_lowercase();
             ["timed out", "timeout", "too many samples"].iter().any(|word| message.contains(word))
