@@ -99,7 +99,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Transport.
     pub mode: Mode,
-    /// Requests under way at once.
+    /// Requests under way at once. A stream that nobody reads keeps its place: read streams in the order in which they
+    /// were opened, or together.
     pub concurrency: usize,
     /// About how many samples one query may return; the time slices of the query API grow and shrink to meet it.
     pub max_samples_hint: u64,

@@ -8,10 +8,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode};
 
 use super::config::{Auth, Base, Config, Secret, read_secret};
 use super::error::{Error, clean};
+use super::refusal::{
+    in_quotes, is_page, message_of, page_title, parse_http_date, parse_retry_after, root_cause, shown_location,
+};
 
 /// An error body is read up to here.
 const ERROR_BODY_CAP: usize = 64 << 10;
@@ -175,6 +178,9 @@ impl Http {
             "check the host name; a service inside the cluster needs `kubectl port-forward`"
         } else if connect {
             "check address and port, or open the way with `kubectl port-forward`"
+        } else if self.base.url.scheme() == "https" {
+            // TLS 1.3 servers refuse a missing client certificate only after the handshake.
+            "the connection broke before an answer came; if it asks for a client certificate give one, else run again"
         } else {
             "the connection broke before an answer came; run again"
         };
@@ -354,74 +360,4 @@ fn build_headers(pairs: &[(String, Secret)]) -> Result<HeaderMap, Error> {
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-/// The innermost reason of an error.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    clean(&last.to_string())
-}
-
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = parse_http_date(text)?;
-    let now = jiff::Timestamp::now().as_millisecond();
-    Some(Duration::from_millis(until.saturating_sub(now).max(0) as u64))
-}
-
-fn parse_http_date(text: &str) -> Option<i64> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok().map(jiff::Timestamp::as_millisecond)
-}
-
-/// Where a redirect leads, without user, query and fragment.
-fn shown_location(base: &Url, location: &str) -> String {
-    let Ok(mut url) = base.join(location) else { return "another address".to_owned() };
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    clean(url.as_str())
-}
-
-/// True for HTML.
-pub(crate) fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'<')
-}
-
-fn page_title(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let lower = text.to_ascii_lowercase();
-    let title = lower.find("<title>").and_then(|from| {
-        let from = from + "<title>".len();
-        lower[from..].find("</title>").map(|to| &text[from..from + to])
-    });
-    clean(title.unwrap_or(""))
-}
-
-/// The message in an error body: the API's `error`, or the text itself.
-fn message_of(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        #[serde(default)]
-        error: String,
-        #[serde(default, rename = "errorType")]
-        kind: String,
-        #[serde(default)]
-        message: String,
-    }
-    match serde_json::from_slice::<Answer>(body) {
-        Ok(a) if !a.error.is_empty() && !a.kind.is_empty() => clean(&format!("{}: {}", a.kind, a.error)),
-        Ok(a) if !a.error.is_empty() => clean(&a.error),
-        Ok(a) if !a.message.is_empty() => clean(&a.message),
-        _ => clean(&String::from_utf8_lossy(body)),
-    }
-}
-
-fn in_quotes(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(" «{text}»") }
 }

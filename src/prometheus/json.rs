@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::error::clean;
+use super::number::{parse_time, parse_value, whole_pair};
 use super::series::{Labels, Sample, SeriesChunk, TimeRange};
 
 /// Samples per piece.
@@ -438,60 +439,6 @@ fn name_key(place: Place, key: &str) -> Key {
         (Place::Series, "histogram") => Key::Histogram,
         _ => Key::Other,
     }
-}
-
-/// A `[time,"value"]` that is in the bytes whole and without blanks: its length, time and value.
-fn whole_pair(bytes: &[u8]) -> Option<(usize, i64, f64)> {
-    // Longer pairs take the slow way; a time and a float need no more.
-    let window = &bytes[..bytes.len().min(96)];
-    let inner = window.strip_prefix(b"[")?;
-    let comma = inner.iter().position(|b| *b == b',')?;
-    let time_ms = parse_time(&inner[..comma])?;
-    let text = inner[comma + 1..].strip_prefix(b"\"")?;
-    let quote = text.iter().position(|b| *b == b'"')?;
-    (text.get(quote + 1) == Some(&b']')).then_some(())?;
-    Some((1 + comma + 1 + 1 + quote + 2, time_ms, parse_value(&text[..quote])?))
-}
-
-/// Seconds with a fraction, as milliseconds.
-pub(crate) fn parse_time(bytes: &[u8]) -> Option<i64> {
-    let (negative, digits) = match bytes.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, bytes),
-    };
-    let mut ms: i64 = 0;
-    let mut fraction: Option<u8> = None;
-    if digits.is_empty() || digits.len() > 32 {
-        return None;
-    }
-    for (i, b) in digits.iter().enumerate() {
-        match (b, fraction) {
-            (b'0'..=b'9', None) => ms = ms.checked_mul(10)?.checked_add(i64::from(b - b'0'))?,
-            (b'0'..=b'9', Some(n)) => {
-                if n < 3 {
-                    ms = ms.checked_mul(10)?.checked_add(i64::from(b - b'0'))?;
-                } else if n == 3 && *b >= b'5' {
-                    ms = ms.checked_add(1)?;
-                }
-                fraction = Some(n.saturating_add(1));
-            }
-            (b'.', None) if i > 0 => fraction = Some(0),
-            (b'e' | b'E', _) => {
-                let seconds: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-                return (seconds.abs() < 9e15).then(|| (seconds * 1000.0).round() as i64);
-            }
-            _ => return None,
-        }
-    }
-    for _ in fraction.unwrap_or(0).min(3)..3 {
-        ms = ms.checked_mul(10)?;
-    }
-    Some(if negative { -ms } else { ms })
-}
-
-/// A float as Prometheus writes it: also `NaN`, `+Inf`, `-Inf`.
-pub(crate) fn parse_value(bytes: &[u8]) -> Option<f64> {
-    std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::{Error, clean};
-use super::json::{parse_time, parse_value};
+use super::number::{parse_time, parse_value};
 use super::selector::{Matcher, Selector};
 use super::series::{Labels, Sample, SampleStream, SeriesSource, TimeRange};
 use super::store::SeriesStore;

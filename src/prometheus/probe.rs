@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Inner, choose};
 use super::error::{Error, clean};
-use super::json::parse_time;
+use super::number::parse_time;
 use super::remote_read;
 
 /// The longest answer of a probe.
@@ -207,7 +207,7 @@ impl<T> HasStatus for Answer<T> {
 /// Parses a small answer and checks its status.
 pub(crate) fn parse<T: DeserializeOwned + HasStatus>(inner: &Inner, bytes: &[u8]) -> Result<T, Error> {
     let url = inner.http.shown().to_owned();
-    if super::http::is_page(bytes) {
+    if super::refusal::is_page(bytes) {
         return Err(Error::NotPrometheus { url, what: "it answers with a web page".to_owned() });
     }
     let answer: T = serde_json::from_slice(bytes).map_err(|e| Error::NotPrometheus {

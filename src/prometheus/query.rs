@@ -11,7 +11,7 @@ use super::json::{Parser, Problem};
 use super::selector::Selector;
 use super::series::{Labels, TimeRange};
 use super::sink::{Halt, Sink};
-use super::slices::{Slices, is_too_much, too_much};
+use super::slices::{SILENT_TRIES, Slices, is_too_much, too_much};
 
 /// Streams all samples of a selector, slice by slice in order of time.
 pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
@@ -33,7 +33,7 @@ pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange
 /// slice comes first and a series is sent once.
 pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
     let mut seen: HashSet<Arc<Labels>> = HashSet::new();
-    let mut waiting = vec![range];
+    let (mut waiting, mut silent) = (vec![range], 0);
     while let Some(slice) = waiting.pop() {
         if slice.len_ms() == 0 {
             continue;
@@ -45,7 +45,8 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
             Ok(_) => {}
             Err(Halt::Failed(error)) if is_too_much(&error) && !sink.delivered() => {
                 let half = slice.len_ms() / 2;
-                if half < 60_000 {
+                silent += u32::from(matches!(error, Error::Timeout { .. }));
+                if half < 60_000 || silent > SILENT_TRIES {
                     return Err(too_much(error, slice).into());
                 }
                 let middle = slice.start_ms.saturating_add_unsigned(half);
@@ -62,7 +63,7 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
 pub(crate) fn shrink(slices: &mut Slices, slice: TimeRange, sink: &Sink, halt: Halt) -> Result<(), Halt> {
     match halt {
         Halt::Failed(error) if is_too_much(&error) && !sink.delivered() => {
-            if slices.halve() {
+            if slices.halve(&error) {
                 Ok(())
             } else {
                 Err(too_much(error, slice).into())
@@ -104,7 +105,8 @@ async fn once(
     let params = [
         ("query", query.to_owned()),
         ("time", seconds(slice.end_ms)),
-        ("timeout", format!("{}s", inner.timeout.as_secs().max(1))),
+        // A little less than our own patience, so that the server says why before we hang up.
+        ("timeout", format!("{}ms", inner.timeout.as_millis().saturating_mul(9) / 10)),
     ];
     let mut body = inner.http.post_form("api/v1/query", &params).await?.reject_page()?;
     let mut parser = Parser::new(slice);

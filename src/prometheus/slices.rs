@@ -13,19 +13,23 @@ const CEILING_MS: u64 = 32 * 86_400_000;
 /// A slice grows at most by this factor from one request to the next.
 const GROWTH: u64 = 4;
 
+/// How often a slice is halved because no answer came.
+pub(crate) const SILENT_TRIES: u32 = 2;
+
 /// Slices of a range in order of time.
 #[derive(Debug)]
 pub(crate) struct Slices {
     rest: TimeRange,
     length_ms: u64,
     target: u64,
+    silent: u32,
 }
 
 impl Slices {
     /// Slices of a range, the first of the given length, each with about `target` samples.
     pub(crate) fn new(range: TimeRange, first: Duration, target: u64) -> Self {
         let length_ms = u64::try_from(first.as_millis()).unwrap_or(CEILING_MS).clamp(FLOOR_MS, CEILING_MS);
-        Self { rest: range, length_ms, target: target.max(1) }
+        Self { rest: range, length_ms, target: target.max(1), silent: 0 }
     }
 
     /// The slice to ask for now; `None` when all is done.
@@ -51,8 +55,15 @@ impl Slices {
         self.length_ms = fitting.clamp(self.length_ms / GROWTH, self.length_ms * GROWTH).clamp(FLOOR_MS, CEILING_MS);
     }
 
-    /// The current slice is too large; false when it cannot get smaller.
-    pub(crate) fn halve(&mut self) -> bool {
+    /// The current slice is too large; false when it should not get smaller. A server that does not answer at all may be
+    /// hung rather than busy, so silence shrinks a slice only a few times.
+    pub(crate) fn halve(&mut self, because: &Error) -> bool {
+        if matches!(because, Error::Timeout { .. }) {
+            self.silent += 1;
+            if self.silent > SILENT_TRIES {
+                return false;
+            }
+        }
         let length = self.current().map_or(0, |s| s.len_ms());
         if length <= FLOOR_MS {
             return false;
@@ -74,7 +85,9 @@ pub(crate) fn is_too_much(error: &Error) -> bool {
     };
     match error {
         Error::Timeout { .. } => true,
-        Error::Rejected { status: 400 | 413 | 422, message, .. } | Error::Server { message, .. } => says(message),
+        // Of remote read; other words at 400 are about the query itself.
+        Error::Rejected { status: 400, message, .. } => message.contains("exceeded sample limit"),
+        Error::Rejected { status: 413 | 422, message, .. } | Error::Server { message, .. } => says(message),
         Error::Busy { status: 503 | 504, message, .. } => {
             let message = message.to_ascii_lowercase();
             ["timed out", "timeout", "too many samples"].iter().any(|word| message.contains(word))
@@ -111,7 +124,7 @@ mod tests {
 
     #[test]
     fn slices_cover_the_range_without_gap_or_overlap() {
-        let range = TimeRange { start_ms: 1_000, end_ms: 1_000 + 14 * DAY as i64 };
+        let range = TimeRange { start_ms: 1_000, end_ms: 1_000 + 14 * DAY.cast_signed() };
         for per_day in [0, 1, 50_000, 5_000_000, 80_000_000] {
             let slices = walk(Slices::new(range, Duration::from_secs(86_400), 5_000_000), per_day);
             assert_eq!(slices[0].start_ms, range.start_ms);
@@ -122,7 +135,7 @@ mod tests {
 
     #[test]
     fn small_answers_need_few_requests_and_large_ones_stay_bounded() {
-        let range = TimeRange { start_ms: 0, end_ms: 14 * DAY as i64 - 1 };
+        let range = TimeRange { start_ms: 0, end_ms: 14 * DAY.cast_signed() - 1 };
         assert!(walk(Slices::new(range, Duration::from_secs(86_400), 5_000_000), 40_000).len() <= 4);
         let dense = walk(Slices::new(range, Duration::from_secs(86_400), 5_000_000), 50_000_000);
         assert!(dense[3..].iter().all(|s| s.len_ms() <= DAY / 8), "{dense:?}");
@@ -130,10 +143,11 @@ mod tests {
 
     #[test]
     fn halving_stops_at_the_floor() {
-        let range = TimeRange { start_ms: 0, end_ms: DAY as i64 };
+        let range = TimeRange { start_ms: 0, end_ms: DAY.cast_signed() };
         let mut slices = Slices::new(range, Duration::from_secs(86_400), 1);
         let mut halvings = 0;
-        while slices.halve() {
+        let refused = Error::Other(String::new());
+        while slices.halve(&refused) {
             halvings += 1;
             assert!(halvings < 20);
         }
