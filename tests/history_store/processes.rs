@@ -125,11 +125,11 @@ fn child_fill(path: &Path) {
     let ballast = path.with_file_name("ballast");
     let room_comes_back = std::env::var_os("PODFIT_TEST_BALLAST").is_some();
     if room_comes_back {
-        std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+        std::fs::write(&ballast, vec![0; 3 << 19]).unwrap();
     }
     let store = open(path);
     // So that few rounds are left.
-    store.commit("large", 0, &vec![1; 700_000], []).unwrap();
+    store.commit("large", 0, &vec![1; 500_000], []).unwrap();
     let mut done = 0;
     let full = loop {
         match commit_round(&store, done) {
