@@ -204,12 +204,12 @@ impl History {
         }
         // Running ones last of all: they have their peak and their end before them.
         let turn = |run: &Run| (run.outcome == Outcome::Running, run.ended_ms);
-        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        let mut by_turn: Vec<usize> = (0..self.runs.len()).collect();
         // Stable, so runs that ended together go in the order of their start.
-        order.sort_by_key(|at| turn(&self.runs[*at]));
-        order.truncate(surplus);
-        order.sort_unstable();
-        let (mut at, mut next) = (0, order.into_iter().peekable());
+        by_turn.sort_by_key(|at| turn(&self.runs[*at]));
+        by_turn.truncate(surplus);
+        by_turn.sort_unstable();
+        let (mut at, mut next) = (0, by_turn.into_iter().peekable());
         let older = &mut self.older;
         self.runs.retain(|run| {
             let fold = next.next_if_eq(&at).is_some();

@@ -18,6 +18,7 @@ fn history_child() {
         "commit" => child_commit(&path),
         "hold" => child_hold(&path),
         "fill" => child_fill(&path),
+        "read-only" => child_read_only(&path),
         other => unreachable!("{other}"),
     }
 }
@@ -125,11 +126,11 @@ fn child_fill(path: &Path) {
     let ballast = path.with_file_name("ballast");
     let room_comes_back = std::env::var_os("PODFIT_TEST_BALLAST").is_some();
     if room_comes_back {
-        std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+        std::fs::write(&ballast, vec![0; 3 << 19]).unwrap();
     }
     let store = open(path);
     // So that few rounds are left.
-    store.commit("large", 0, &vec![1; 700_000], []).unwrap();
+    store.commit("large", 0, &vec![1; 500_000], []).unwrap();
     let mut done = 0;
     let full = loop {
         match commit_round(&store, done) {
@@ -165,25 +166,65 @@ fn run_fill(mut command: Command) {
     eprintln!("{stdout}");
 }
 
-#[test]
-fn history_survives_a_full_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    // A mount that only the child sees and that goes when it ends; a user namespace where this is not root.
+/// A shell that runs `script` with a small file system at `dir` that only it sees and that goes when it ends; in a user
+/// namespace, so that nobody need be root. `None`, and a line that says so, where this is not possible.
+fn with_small_disk(test: &str, dir: &Path, script: &str) -> Option<Command> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-        command.arg(format!("mount -t tmpfs -o size=4m tmpfs \"$0\" && {script}")).arg(dir.path());
+        command.arg(format!("mount -t tmpfs -o size=4m tmpfs \"$0\" && {script}")).arg(dir);
         command
     };
-    let tried = unshare("true").output();
-    if !tried.as_ref().is_ok_and(|o| o.status.success()) {
-        let why = tried.map_or_else(|e| e.to_string(), |o| String::from_utf8_lossy(&o.stderr).trim().to_owned());
-        eprintln!("podfit-test-skipped: history_survives_a_full_disk: no mount of a small file system: {why}");
-        return;
-    }
-    let mut command = unshare("exec \"$@\"");
+    let why = match unshare("true").output() {
+        Ok(output) if output.status.success() => return Some(unshare(script)),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(e) => e.to_string(),
+    };
+    eprintln!("podfit-test-skipped: {test}: no mount of a small file system: {why}");
+    None
+}
+
+#[test]
+fn history_survives_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "history_survives_a_full_disk";
+    let Some(mut command) = with_small_disk(name, dir.path(), "exec \"$@\"") else { return };
     command.arg(std::env::current_exe().unwrap()).env("PODFIT_TEST_BALLAST", "1");
     run_fill(child(command, "fill", &dir.path().join("history.redb")));
+}
+
+/// Started after one round was written and the file system made read-only.
+fn child_read_only(path: &Path) {
+    for path in [path, &path.with_file_name("other.redb")] {
+        let refused = Store::open(path).err().unwrap();
+        assert!(matches!(refused, StoreError::Io { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("mount it writable"), "{refused}");
+    }
+    assert_eq!(rounds(&Store::open_read_only(path).unwrap()), 1);
+    println!("@1");
+}
+
+#[test]
+fn history_is_read_from_a_read_only_file_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "history_is_read_from_a_read_only_file_system";
+    let script = "\"$@\" </dev/null && mount -o remount,ro \"$0\" && PODFIT_TEST_CHILD=read-only exec \"$@\"";
+    let Some(mut command) = with_small_disk(name, dir.path(), script) else { return };
+    command.arg(std::env::current_exe().unwrap());
+    run_fill(child(command, "hold", &dir.path().join("history.redb")));
+}
+
+#[test]
+fn history_says_what_to_do_where_no_file_can_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    for path in [dir.path().to_owned(), file.join("history.redb")] {
+        let refused = Store::open(&path).err().unwrap();
+        assert!(matches!(refused, StoreError::Io { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("--history FILE"), "{refused}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"x");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod salvage;
 mod tables;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
@@ -41,11 +42,18 @@ pub struct Store {
 }
 
 /// A store, and what the user should know about how it was opened.
+#[derive(Debug)]
 pub struct Opened {
     /// The store.
     pub store: Store,
     /// Says so when the file found there was set aside and a new one begun.
     pub notice: Option<Notice>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).field("writes", &self.writes).finish_non_exhaustive()
+    }
 }
 
 impl Store {

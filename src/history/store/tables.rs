@@ -125,3 +125,72 @@ pub(super) fn keep_damaged(txn: &WriteTransaction, table: &str, key: &str, value
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, ReadableDatabase, backends::InMemoryBackend};
+
+    use super::*;
+
+    fn version(db: &Database) -> Content {
+        content(&db.begin_read().unwrap()).unwrap()
+    }
+
+    /// Steps 1 → 2 and 2 → 3, as later versions will have.
+    const STEPS: &[Migration] = &[
+        Migration {
+            from: 2,
+            apply: |txn| {
+                txn.open_table(META)?.insert("step", "second")?;
+                Ok(())
+            },
+        },
+        Migration {
+            from: 1,
+            apply: |txn| {
+                assert!(txn.open_table(META)?.insert("step", "first")?.is_none());
+                Ok(())
+            },
+        },
+    ];
+
+    #[test]
+    fn older_schemas_are_brought_up_step_by_step_or_left_alone() {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        assert_eq!(version(&db), Content::Empty);
+        let txn = db.begin_write().unwrap();
+        initialise(&txn).unwrap();
+        txn.commit().unwrap();
+        assert_eq!(version(&db), Content::Store(SCHEMA));
+
+        let txn = db.begin_write().unwrap();
+        assert!(!migrate(&txn, 1, 4, STEPS).unwrap(), "there is no step from 3");
+        txn.abort().unwrap();
+        assert_eq!(version(&db), Content::Store(1));
+
+        let txn = db.begin_write().unwrap();
+        assert!(migrate(&txn, 1, 3, STEPS).unwrap());
+        txn.commit().unwrap();
+        assert_eq!(version(&db), Content::Store(3));
+        let meta = db.begin_read().unwrap().open_table(META).unwrap();
+        assert_eq!(meta.get("step").unwrap().unwrap().value(), "second");
+    }
+
+    #[test]
+    fn there_is_a_step_from_every_older_schema() {
+        let from: Vec<u32> = MIGRATIONS.iter().map(|m| m.from).collect();
+        assert_eq!(from, (1..SCHEMA).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_sealed_value_notices_every_changed_bit() {
+        let sealed = seal(3, b"payload");
+        assert_eq!(unseal(&sealed), Ok((3, &b"payload"[..])));
+        for bit in 0..sealed.len() * 8 {
+            let mut changed = sealed.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(unseal(&changed).is_err(), "bit {bit}");
+        }
+        assert!((0..sealed.len()).all(|n| unseal(&sealed[..n]).is_err()));
+    }
+}

@@ -60,3 +60,16 @@ fn folded_runs_are_read_back() {
 fn a_run_takes_the_memory_that_the_docs_say() {
     assert!(size_of::<Run>() <= 256, "{}", size_of::<Run>());
 }
+
+/// The bytes of a release must be readable by all later ones.
+#[test]
+fn version_1_bytes_stay_readable() {
+    let mut history = History::new();
+    history.add_all((0..2).map(super::history::hourly));
+    let bytes: Vec<u8> =
+        (0..GOLDEN.len()).step_by(2).map(|at| u8::from_str_radix(&GOLDEN[at..at + 2], 16).unwrap()).collect();
+    assert_eq!(encode(&history).unwrap(), bytes);
+    assert_eq!(decode(HISTORY_VERSION, &bytes), Ok(history));
+}
+
+const GOLDEN: &str = "0002001d6e696768746c792d7265706f72742d32393030303030302d78376b327001808080808080c096b4a3c0b6b8f1ff8c96df018080e682b966809f490180d293ad03011401000000000000e03f01000000000000f83f017b14ae47e17a843f00000001808080800800010100150836302d78376b327001f1968ba58080c096b4a3c0b6b8f1ff8c96df0180bab703809f4901c3d6d0ad03011401000000000000e03f01000000000000f83f017b14ae47e17a843f00000001808080800800010100";

@@ -98,6 +98,10 @@ proptest! {
         prop_assert_eq!(&join(&joined, &a), &joined);
         prop_assert_eq!(&join(&a, &a), &a);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn merging_beyond_the_window_loses_no_run(split in 1_u64..2_500) {

@@ -1,5 +1,5 @@
 //! Laws of sketches and histories, on random data.
-//! Knows nothing of files; those are in tests/history_store.rs.
+//! Knows nothing of files; those are in `tests/history_store`.
 
 mod codec;
 mod history;
