@@ -349,6 +349,8 @@ fn advance(
     carried.objects = keep.into_iter().collect();
     carried.objects.sort_by(|(a, _), (b, _)| a.cmp(b));
     number_retries(&mut runs);
+    // Histories fold what ended first.
+    runs.sort_by_key(|(_, run)| run.ended_ms);
     runs
 }
 

@@ -133,12 +133,15 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// A workload; `/` inside a name becomes `_`, so that the text form can be read back.
+    /// A workload; `/` inside a name becomes `_` and an empty name `_`, so that the text form can be read back.
     pub fn new<S: AsRef<str>>(namespace: impl Into<String>, kind: Kind, names: impl IntoIterator<Item = S>) -> Self {
         Self {
             namespace: namespace.into(),
             kind,
-            names: names.into_iter().map(|n| n.as_ref().replace('/', "_")).collect(),
+            names: names
+                .into_iter()
+                .map(|n| if n.as_ref().is_empty() { "_".to_owned() } else { n.as_ref().replace('/', "_") })
+                .collect(),
         }
     }
 

@@ -98,7 +98,7 @@ fn history_has_one_writer_and_many_readers() {
 
     let locked = Store::open(&path).err().unwrap();
     assert!(matches!(locked, StoreError::Locked { .. }), "{locked}");
-    assert!(locked.to_string().contains("--history") && !locked.to_string().contains('\n'), "{locked}");
+    assert!(locked.to_string().contains("--store") && !locked.to_string().contains('\n'), "{locked}");
     let reader = Store::open_read_only(&path).unwrap();
     let second = Store::open_read_only(&path).unwrap();
     assert_eq!((rounds(&reader), rounds(&second)), (1, 1));
@@ -222,7 +222,7 @@ fn history_says_what_to_do_where_no_file_can_be() {
     for path in [dir.path().to_owned(), file.join("history.redb")] {
         let refused = Store::open(&path).err().unwrap();
         assert!(matches!(refused, StoreError::Io { .. }), "{refused:?}");
-        assert!(refused.to_string().contains("--history FILE"), "{refused}");
+        assert!(refused.to_string().contains("--store FILE"), "{refused}");
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"x");
 }

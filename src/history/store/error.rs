@@ -25,7 +25,7 @@ impl fmt::Display for Notice {
 pub enum StoreError {
     /// Another process has the file open for writing.
     #[error(
-        "the history {} is in use by another podfit; stop that one, or give this one a file of its own with --history FILE",
+        "the history {} is in use by another podfit; stop that one, or give this one a file of its own with --store FILE",
         .path.display()
     )]
     Locked {
@@ -33,7 +33,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// There is no such file, and it was to be read only.
-    #[error("there is no history at {}; name the file that podfit collects into with --history FILE", .path.display())]
+    #[error("there is no history at {}; name the file that podfit collects into with --store FILE", .path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -94,14 +94,14 @@ pub enum StoreError {
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge | ErrorKind::WriteZero => {
-            "make room there or name another place with --history FILE; what was there before is kept"
+            "make room there or name another place with --store FILE; what was there before is kept"
         }
-        ErrorKind::PermissionDenied => "let this user read and write it, or name another place with --history FILE",
-        ErrorKind::ReadOnlyFilesystem => "mount it writable, or name another place with --history FILE",
+        ErrorKind::PermissionDenied => "let this user read and write it, or name another place with --store FILE",
+        ErrorKind::ReadOnlyFilesystem => "mount it writable, or name another place with --store FILE",
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::NotFound => {
-            "name a file in a directory that can be created with --history FILE"
+            "name a file in a directory that can be created with --store FILE"
         }
-        _ => "nothing was changed; check the disk, or name another place with --history FILE",
+        _ => "nothing was changed; check the disk, or name another place with --store FILE",
     }
 }
 
