@@ -30,6 +30,10 @@ pub fn render(peaks: &[u64], marks: &[Mark]) -> String {
     let mut marks: Vec<&Mark> = marks.iter().collect();
     marks.sort_by_key(|m| m.bytes);
     let mut marks = marks.into_iter().peekable();
+    // Rows nearer to each other than a tenth of a GiB need finer words than GiB.
+    let label = |bytes: u64| {
+        if width < (1 << 30) / 10 * 3 / 2 { format!("{}Mi", bytes >> 20) } else { units::memory(bytes) }
+    };
     let mut out = String::new();
     for (i, count) in counts.iter().enumerate() {
         let upper = low + (i as u64 + 1) * width;
@@ -42,8 +46,8 @@ pub fn render(peaks: &[u64], marks: &[Mark]) -> String {
         if *count > 0 && bar.is_empty() {
             bar.push_str(EIGHTHS[1]);
         }
-        let label = if *count == 0 { String::new() } else { format!(" {count}") };
-        out.push_str(&format!("{:>9} │{bar}{label}\n", units::memory(low + i as u64 * width)));
+        let number = if *count == 0 { String::new() } else { format!(" {count}") };
+        out.push_str(&format!("{:>9} │{bar}{number}\n", label(low + i as u64 * width)));
     }
     for mark in marks {
         out.push_str(&mark_line(mark));

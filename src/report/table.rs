@@ -75,8 +75,17 @@ fn narrow_table(report: &Report, several: bool) -> String {
         .sum();
     let name = usize::from(COLUMNS).saturating_sub(numbers).clamp(SHORTEST_NAME, LONGEST_NAME);
     let mut table = new_table(&header);
-    for (line, row) in report.workloads.iter().zip(rows) {
-        let mut record = vec![Cell::new(title(report, line, several, name))];
+    let mut by_namespace: Vec<(&Line, [String; 6])> = report.workloads.iter().zip(rows).collect();
+    if several {
+        by_namespace.sort_by(|(a, _), (b, _)| a.namespace.cmp(&b.namespace));
+    }
+    let mut namespace = None;
+    for (line, row) in by_namespace {
+        if several && namespace != Some(&line.namespace) {
+            namespace = Some(&line.namespace);
+            table.add_row(vec![Cell::new(format!("[{}]", units::name(&line.namespace, 63)))]);
+        }
+        let mut record = vec![Cell::new(title(report, line, false, name))];
         let last = row.len() - 1;
         record.extend(row.into_iter().enumerate().map(|(i, text)| if i == last { Cell::new(text) } else { right(text) }));
         table.add_row(record);
