@@ -14,4 +14,6 @@ pub use resize::{Resizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
