@@ -20,7 +20,9 @@ struct Expected {
 }
 
 /// Families that share a key on purpose, with the reason.
-const ONE_KEY_ON_PURPOSE: [(&str, &str); 2] = [
+const ONE_KEY_ON_PURPOSE: [(&str, &str); 4] = [
+    ("spark/spark-driver/nightly-join", "one application name in one namespace, submitted in two ways"),
+    ("spark/spark-executor/nightly-join", "one application name in one namespace, submitted in two ways"),
     (
         "argo/argo/marts/run-sql",
         "the template is the workload; which step used it is not on the pod without annotations",

@@ -64,8 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let source = Source::Memory(series(&simulation));
     let store = Store::in_memory()?;
     let no_arguments = SourceArgs::default();
-    let gathered =
-        gather_from(&source, window, &store, &no_arguments, Vec::new(), KnownPods::default()).await?;
+    let gathered = gather_from(&source, window, &store, &no_arguments, Vec::new(), KnownPods::default()).await?;
     if let Some(workload) = &args.explain {
         for (key, history) in find(&gathered.histories, workload)? {
             std::io::stdout().lock().write_all(explain(key, history).as_bytes())?;
@@ -111,9 +110,8 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
                 }
             }
         }
-        let stamp = identity
-            .as_ref()
-            .map(|i| Stamp { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
+        let stamp =
+            identity.as_ref().map(|i| Stamp { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
         let surroundings = Surroundings::default();
         let decided = decide(&Request {
             pod: &pod,

@@ -86,9 +86,8 @@ fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch
     let mut unidentified = Vec::new();
     for (namespace, snapshot) in snapshots {
         notes.extend(snapshot.notes.iter().cloned());
-        unidentified.extend(
-            snapshot.unidentified.iter().map(|(pod, reason)| (format!("{namespace}/{pod}"), reason.clone())),
-        );
+        unidentified
+            .extend(snapshot.unidentified.iter().map(|(pod, reason)| (format!("{namespace}/{pod}"), reason.clone())));
     }
     Report::new(lines, unidentified, notes)
 }
@@ -117,10 +116,8 @@ fn live_lines(
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
     let decision = decision(workload, live, &wanted, surroundings);
-    let patch = decision
-        .as_ref()
-        .filter(|d| show_patch && !d.ops.is_empty())
-        .and_then(|d| serde_json::to_value(&d.ops).ok());
+    let patch =
+        decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
     let mut lines: Vec<Line> = histories
         .iter()
         .map(|(name, history)| {
@@ -162,11 +159,7 @@ fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
         .collect()
 }
 
-fn wanted(
-    history: &History,
-    current: Option<&ContainerResources>,
-    policy: &SizingPolicy,
-) -> ContainerResources {
+fn wanted(history: &History, current: Option<&ContainerResources>, policy: &SizingPolicy) -> ContainerResources {
     let sizing = recommend(history, current.map(crate::report::resources_of), policy);
     match (&sizing.memory, &sizing.cpu) {
         (Answer::Unknown(_), Answer::Unknown(_)) => ContainerResources::default(),

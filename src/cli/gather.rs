@@ -62,12 +62,7 @@ pub async fn gather_from(
     finish(store, &namespaces, summary, source.warnings())
 }
 
-fn finish(
-    store: &Store,
-    namespaces: &[String],
-    summary: Summary,
-    warnings: Vec<String>,
-) -> anyhow::Result<Gathered> {
+fn finish(store: &Store, namespaces: &[String], summary: Summary, warnings: Vec<String>) -> anyhow::Result<Gathered> {
     let mut histories = BTreeMap::new();
     for entry in store.histories(None)? {
         let (key, history) = entry?;
@@ -79,7 +74,10 @@ fn finish(
     let mut notes: Vec<String> = summary.gaps;
     notes.extend(summary.unidentified.iter().map(|u| {
         let lives = if u.lives == 1 { "container" } else { "containers" };
-        format!("{} {lives} of past pods in {} belong to no workload, {} among them: {}", u.lives, u.namespace, u.example, u.reason)
+        format!(
+            "{} {lives} of past pods in {} belong to no workload, {} among them: {}",
+            u.lives, u.namespace, u.example, u.reason
+        )
     }));
     if summary.absurd_samples > 0 {
         notes.push(format!(

@@ -42,7 +42,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         // JSON is YAML, but its own parser is stricter and faster.
         let objects: Vec<Value> = match serde_json::from_str::<Value>(&text) {
             Ok(object) => vec![object],
-            Err(_) => serde_saphyr::from_multiple(&text).with_context(|| format!("{shown} is neither JSON nor YAML"))?,
+            Err(_) => {
+                serde_saphyr::from_multiple(&text).with_context(|| format!("{shown} is neither JSON nor YAML"))?
+            }
         };
         let pods: Vec<Value> = objects.into_iter().flat_map(pods_of).collect();
         if pods.is_empty() {
@@ -85,7 +87,9 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
                 "attempt": i.attempt,
                 "mainContainer": i.main_container,
             }),
-            Err(reason) => json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()}),
+            Err(reason) => {
+                json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()})
+            }
         }
         .to_string());
     }
@@ -93,7 +97,10 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
         Ok(i) => {
             let attempt = i.attempt.map(|a| format!(", attempt {a}")).unwrap_or_default();
             let main = i.main_container.map(|c| format!(", container {c}")).unwrap_or_default();
-            crate::report::units::name(&format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload), 1_000)
+            crate::report::units::name(
+                &format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload),
+                1_000,
+            )
         }
         Err(reason) => format!("{name}: no workload: {reason}"),
     })

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector,
-    SeriesSource, SeriesStore, TimeRange,
+    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
+    SeriesStore, TimeRange,
 };
 use crate::workload::IdentityRules;
 
@@ -130,7 +130,9 @@ impl SourceArgs {
             return Ok((Source::File(file), self.window(end_ms)));
         }
         let Some(url) = &self.prometheus_url else {
-            bail!("where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE or --runs FILE");
+            bail!(
+                "where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE or --runs FILE"
+            );
         };
         let client = Client::new(&self.config(url))?;
         let capabilities = client.probe().await?;
@@ -255,7 +257,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 fn series_label(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text)?;
-    let ok = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+    let ok =
+        name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
     if ok { Ok((name, value)) } else { Err("a label name has letters, digits and underscores only".to_owned()) }
 }
 

@@ -117,9 +117,7 @@ impl Reader {
             403 => ClusterError::Forbidden { what: what.to_owned() },
             _ => ClusterError::Refused { server: self.server.clone(), status, what: what.to_owned(), message },
         };
-        let request = http::Request::get(path)
-            .body(Vec::new())
-            .map_err(|e| refused(0, one_line(&e.to_string())))?;
+        let request = http::Request::get(path).body(Vec::new()).map_err(|e| refused(0, one_line(&e.to_string())))?;
         match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
             Err(_) => Err(ClusterError::Unreachable { server, why: format!("no answer in {} s", TIMEOUT.as_secs()) }),
             Ok(Ok(value)) => Ok(value),

@@ -107,7 +107,8 @@ impl Snapshot {
                 return;
             }
         };
-        let created = |pod: &Value| pod.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
+        let created =
+            |pod: &Value| pod.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
         match self.workloads.get_mut(&identity.workload) {
             Some(live) => {
                 live.pods += pods;
@@ -117,20 +118,17 @@ impl Snapshot {
                 }
             }
             None => {
-                self.workloads
-                    .insert(identity.workload.clone(), LiveWorkload { pods, newest: pod, identity });
+                self.workloads.insert(identity.workload.clone(), LiveWorkload { pods, newest: pod, identity });
             }
         }
     }
 
     async fn read_surroundings(&mut self, reader: &Reader, namespace: &str) -> Result<(), ClusterError> {
-        let ranges = self
-            .optional(reader, namespace, "limitranges", "LimitRanges", "sizes may be outside of them")
-            .await?;
+        let ranges =
+            self.optional(reader, namespace, "limitranges", "LimitRanges", "sizes may be outside of them").await?;
         self.surroundings.limit_ranges = LimitRanges::of_objects(&ranges);
-        for quota in self
-            .optional(reader, namespace, "resourcequotas", "ResourceQuotas", "sizes may not fit into them")
-            .await?
+        for quota in
+            self.optional(reader, namespace, "resourcequotas", "ResourceQuotas", "sizes may not fit into them").await?
         {
             match Quota::of_object(&quota) {
                 Ok(quota) => self.surroundings.quotas.push(quota),

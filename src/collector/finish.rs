@@ -96,9 +96,10 @@ fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
         })
     });
     // Without any start the first scrape came at most about one interval after it.
-    let earliest = life.memory.filter(|m| m.samples > 1).map_or(first_ms, |m| {
-        first_ms - (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1) * 2
-    });
+    let earliest = life
+        .memory
+        .filter(|m| m.samples > 1)
+        .map_or(first_ms, |m| first_ms - (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1) * 2);
     match (by_counter, pod_start) {
         (Some(start), Some(pod)) => start.clamp(pod, first_ms),
         (Some(start), None) => start.clamp(earliest.min(first_ms), first_ms),
@@ -169,7 +170,8 @@ fn cpu_of(life: &Life, cpu: &CpuStretch, started_ms: i64) -> Option<CpuUse> {
     if seconds < 1.0 {
         return None;
     }
-    let throttled_share = life.periods.and_then(|(all, throttled)| (all > 0.0).then(|| (throttled / all).clamp(0.0, 1.0)));
+    let throttled_share =
+        life.periods.and_then(|(all, throttled)| (all > 0.0).then(|| (throttled / all).clamp(0.0, 1.0)));
     Some(CpuUse { mean_cores: used / seconds, peak_cores: cpu.max_cores, throttled_share })
 }
 

@@ -219,8 +219,11 @@ async fn read<S: SeriesSource>(
         let (memory, cpu) = tokio::try_join!(memory, cpu)?;
         Ok((memory, cpu))
     };
-    let ((memory, cpu), of_lives, (objects, mut metrics_seen)) =
-        tokio::try_join!(measured, read_last_of_containers(source, scope, range), read_objects(source, scope, range, honored))?;
+    let ((memory, cpu), of_lives, (objects, mut metrics_seen)) = tokio::try_join!(
+        measured,
+        read_last_of_containers(source, scope, range),
+        read_objects(source, scope, range, honored)
+    )?;
     if memory.samples > 0 {
         metrics_seen.insert(MEMORY);
     }
@@ -292,7 +295,8 @@ fn advance(
     who: &mut Who,
 ) -> Vec<(WorkloadKey, Run)> {
     let Read { slice, of_lives, objects, .. } = read;
-    let mut remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
+    let mut remembered: HashMap<(String, String), PodObject> =
+        std::mem::take(&mut carried.objects).into_iter().collect();
     let followed = carried.lives.take(slice.into_lives());
     for (key, life) in &mut carried.lives.0 {
         if let Some(values) = of_lives.get(key) {

@@ -206,10 +206,7 @@ fn owner(labels: &Labels) -> Option<(String, String)> {
 }
 
 fn prefixed(labels: &Labels, prefix: &str) -> BTreeMap<String, String> {
-    labels
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.to_owned())))
-        .collect()
+    labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.to_owned()))).collect()
 }
 
 fn set_resource(resources: &mut Resources, resource: &str, is_limit: bool, value: f64) {

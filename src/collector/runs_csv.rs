@@ -124,10 +124,8 @@ impl Columns {
             },
         };
         let names = text(self.workflow).into_iter().chain(text(Some(self.task)));
-        let key = WorkloadKey {
-            workload: Workload::new(NAMESPACE, Kind::Labels, names),
-            container: CONTAINER.to_owned(),
-        };
+        let key =
+            WorkloadKey { workload: Workload::new(NAMESPACE, Kind::Labels, names), container: CONTAINER.to_owned() };
         let seconds = number(self.runtime, "runtime_s")?.unwrap_or(0.0);
         // Without a start the order of the file is the order of the runs.
         let started_ms = match number(self.start, "start_ts")? {
@@ -177,7 +175,8 @@ mod tests {
     #[test]
     fn columns_by_name_empty_cells_unknown() {
         let store = Store::in_memory().unwrap();
-        let text = "task,peak_mem_bytes,start_ts,runtime_s,req_mem_bytes,status\na,1000,100,60,,\na,2000,200,60,4000,OOM\n";
+        let text =
+            "task,peak_mem_bytes,start_ts,runtime_s,req_mem_bytes,status\na,1000,100,60,,\na,2000,200,60,4000,OOM\n";
         assert_eq!(load(text.as_bytes(), "f.csv", &store).unwrap(), 2);
         let (key, history) = store.histories(None).unwrap().next().unwrap().unwrap();
         assert_eq!(key.to_string(), "file/labels/a:main");

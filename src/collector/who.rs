@@ -62,9 +62,8 @@ impl Who {
         if let Some(identity) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
             return Some(identity.clone());
         }
-        let owner_of_owner = object
-            .and_then(|o| o.owner.as_ref())
-            .and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
+        let owner_of_owner =
+            object.and_then(|o| o.owner.as_ref()).and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
         let facts = pod_facts(&key.namespace, &key.pod, &key.container, object, owner_of_owner.as_ref());
         let found = identify(&facts, &self.rules)
             .map_err(|reason| self.known.names.identify(&key.namespace, &key.pod).ok_or(reason));
@@ -72,10 +71,8 @@ impl Who {
             Ok(identity) | Err(Ok(identity)) => Some(identity),
             Err(Err(reason)) => {
                 let reason = if object.is_none() { NO_OBJECT.to_owned() } else { reason_text(&reason, object) };
-                let entry = self
-                    .unidentified
-                    .entry((key.namespace.clone(), reason))
-                    .or_insert_with(|| (0, key.pod.clone()));
+                let entry =
+                    self.unidentified.entry((key.namespace.clone(), reason)).or_insert_with(|| (0, key.pod.clone()));
                 entry.0 += 1;
                 None
             }

@@ -4,11 +4,31 @@ use super::{Line, Report};
 use crate::quantity::Quantity;
 
 const HEADER: [&str; 25] = [
-    "namespace", "workload", "container", "live_pods", "runs", "running", "memory_change", "cpu_change",
-    "current_memory_request", "current_memory_limit", "current_cpu_request", "current_cpu_limit",
-    "recommended_memory_request", "recommended_memory_limit", "recommended_cpu_request", "recommended_cpu_limit",
-    "peak_max_bytes", "peak_median_bytes", "oom_kills", "replay_decisions", "replay_exceeded",
-    "memory_gib_hours_saved_per_week", "cpu_core_hours_saved_per_week", "findings", "notes",
+    "namespace",
+    "workload",
+    "container",
+    "live_pods",
+    "runs",
+    "running",
+    "memory_change",
+    "cpu_change",
+    "current_memory_request",
+    "current_memory_limit",
+    "current_cpu_request",
+    "current_cpu_limit",
+    "recommended_memory_request",
+    "recommended_memory_limit",
+    "recommended_cpu_request",
+    "recommended_cpu_limit",
+    "peak_max_bytes",
+    "peak_median_bytes",
+    "oom_kills",
+    "replay_decisions",
+    "replay_exceeded",
+    "memory_gib_hours_saved_per_week",
+    "cpu_core_hours_saved_per_week",
+    "findings",
+    "notes",
 ];
 
 /// Writes the report.

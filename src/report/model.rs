@@ -12,7 +12,6 @@ use crate::quantity::Quantity;
 use crate::sizing::{Answer, Effect, Evidence, Sizing, SizingPolicy, recommend};
 use crate::workload::WorkloadKey;
 
-
 /// What is to be done about one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,13 +33,11 @@ impl Change {
         match (current, recommended) {
             (_, None) => Self::Unknown,
             (None, Some(_)) => Self::Set,
-            (Some(current), Some(recommended)) => {
-                match recommended.cmp(&current) {
-                    std::cmp::Ordering::Equal => Self::Keep,
-                    std::cmp::Ordering::Greater => Self::Raise,
-                    std::cmp::Ordering::Less => Self::Lower,
-                }
-            }
+            (Some(current), Some(recommended)) => match recommended.cmp(&current) {
+                std::cmp::Ordering::Equal => Self::Keep,
+                std::cmp::Ordering::Greater => Self::Raise,
+                std::cmp::Ordering::Less => Self::Lower,
+            },
         }
     }
 }
@@ -141,12 +138,8 @@ impl Line {
         let bytes = |q: Option<Quantity>| q.map(Quantity::bytes_rounded_up);
         let millis = |q: Option<Quantity>| q.map(Quantity::millis_rounded_up);
         let asked_memory = current.memory_limit.or(current.memory_request);
-        let effect = Effect::of(
-            history,
-            &sizing.current,
-            bytes(recommended.memory_request),
-            millis(recommended.cpu_request),
-        );
+        let effect =
+            Effect::of(history, &sizing.current, bytes(recommended.memory_request), millis(recommended.cpu_request));
         Self {
             namespace: key.workload.namespace.clone(),
             workload: key.workload.to_string(),
@@ -199,9 +192,7 @@ pub struct Report {
 impl Report {
     /// Orders the lines and adds them up.
     pub fn new(mut workloads: Vec<Line>, unidentified_pods: Vec<(String, String)>, notes: Vec<String>) -> Self {
-        workloads.sort_by_cached_key(|l| {
-            (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone())
-        });
+        workloads.sort_by_cached_key(|l| (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone()));
         let totals = Totals::of(&workloads);
         Self { workloads, unidentified_pods, notes, totals }
     }

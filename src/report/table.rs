@@ -52,12 +52,8 @@ fn several_namespaces(report: &Report) -> bool {
 /// A workload as a table names it: with its namespace only where there are several, with its container only where the
 /// workload has several.
 fn title(report: &Report, line: &Line, several: bool, most: usize) -> String {
-    let shared = report
-        .workloads
-        .iter()
-        .filter(|l| l.namespace == line.namespace && l.workload == line.workload)
-        .count()
-        > 1;
+    let shared =
+        report.workloads.iter().filter(|l| l.namespace == line.namespace && l.workload == line.workload).count() > 1;
     let mut text = if several { format!("{}/{}", line.namespace, line.workload) } else { line.workload.clone() };
     if shared {
         text.push(':');
@@ -71,7 +67,9 @@ fn narrow_table(report: &Report, several: bool) -> String {
     let rows: Vec<[String; 6]> = report.workloads.iter().map(cells).collect();
     // The name gets what the numbers leave; between two columns there are two blanks.
     let numbers: usize = (0..6)
-        .map(|i| rows.iter().map(|r| r[i].chars().count()).chain([header[i + 1].chars().count()]).max().unwrap_or(0) + 2)
+        .map(|i| {
+            rows.iter().map(|r| r[i].chars().count()).chain([header[i + 1].chars().count()]).max().unwrap_or(0) + 2
+        })
         .sum();
     let name = usize::from(COLUMNS).saturating_sub(numbers).clamp(SHORTEST_NAME, LONGEST_NAME);
     let mut table = new_table(&header);
@@ -87,7 +85,8 @@ fn narrow_table(report: &Report, several: bool) -> String {
         }
         let mut record = vec![Cell::new(title(report, line, false, name))];
         let last = row.len() - 1;
-        record.extend(row.into_iter().enumerate().map(|(i, text)| if i == last { Cell::new(text) } else { right(text) }));
+        record
+            .extend(row.into_iter().enumerate().map(|(i, text)| if i == last { Cell::new(text) } else { right(text) }));
         table.add_row(record);
     }
     trim(&table.to_string())
@@ -98,11 +97,7 @@ fn cells(line: &Line) -> [String; 6] {
     let recommended = line.recommended.memory_limit.or(line.recommended.memory_request);
     [
         runs(line),
-        arrow(
-            line.verdict.memory,
-            &units::memory_or_dash(asked_memory(line)),
-            &units::memory_or_dash(recommended),
-        ),
+        arrow(line.verdict.memory, &units::memory_or_dash(asked_memory(line)), &units::memory_or_dash(recommended)),
         line.evidence.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory),
         arrow(
             line.verdict.cpu,
@@ -116,8 +111,26 @@ fn cells(line: &Line) -> [String; 6] {
 
 fn wide_table(report: &Report) -> String {
     let mut table = new_table(&[
-        "NAMESPACE", "WORKLOAD", "CONTAINER", "RUNS", "LIVE", "MEM REQ", "MEM LIM", "MEM REC", "PEAK", "MEDIAN",
-        "SEEN BY", "OOM", "REPLAY", "CPU REQ", "CPU LIM", "CPU REC", "CORES", "GiB·h/wk", "core·h/wk", "DO",
+        "NAMESPACE",
+        "WORKLOAD",
+        "CONTAINER",
+        "RUNS",
+        "LIVE",
+        "MEM REQ",
+        "MEM LIM",
+        "MEM REC",
+        "PEAK",
+        "MEDIAN",
+        "SEEN BY",
+        "OOM",
+        "REPLAY",
+        "CPU REQ",
+        "CPU LIM",
+        "CPU REC",
+        "CORES",
+        "GiB·h/wk",
+        "core·h/wk",
+        "DO",
     ]);
     let text = |q: Option<Quantity>| q.map_or_else(|| "—".to_owned(), |q| q.to_string());
     for line in &report.workloads {

@@ -24,7 +24,8 @@ impl Effect {
     pub fn of(history: &History, current: &Resources, memory_bytes: Option<u64>, cpu_millis: Option<u64>) -> Self {
         let runs: Vec<&Run> = history.runs().collect();
         let seconds: f64 = runs.iter().map(|r| r.seconds()).sum();
-        let (Some(first), Some(last)) = (runs.iter().map(|r| r.started_ms).min(), runs.iter().map(|r| r.ended_ms).max())
+        let (Some(first), Some(last)) =
+            (runs.iter().map(|r| r.started_ms).min(), runs.iter().map(|r| r.ended_ms).max())
         else {
             return Self::default();
         };
@@ -32,12 +33,12 @@ impl Effect {
         let window = ((last - first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
         let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
         Self {
-            memory_gib_hours_per_week: memory_bytes.zip(current.memory_request_bytes).map(|(size, asked)| {
-                (asked as f64 - size as f64) / GIB * hours_per_week
-            }),
-            cpu_core_hours_per_week: cpu_millis.zip(current.cpu_request_millis).map(|(size, asked)| {
-                (asked as f64 - size as f64) / 1000.0 * hours_per_week
-            }),
+            memory_gib_hours_per_week: memory_bytes
+                .zip(current.memory_request_bytes)
+                .map(|(size, asked)| (asked as f64 - size as f64) / GIB * hours_per_week),
+            cpu_core_hours_per_week: cpu_millis
+                .zip(current.cpu_request_millis)
+                .map(|(size, asked)| (asked as f64 - size as f64) / 1000.0 * hours_per_week),
             oom_kills_prevented: memory_bytes.map_or(0, |size| {
                 runs.iter()
                     .filter(|r| is_finished(r) && r.outcome == Outcome::OomKilled)

@@ -77,8 +77,12 @@ fn application(pod: &PodFacts) -> Option<String> {
         return Some(scheduled.to_owned());
     }
     // The Apache operator puts its attempt counter or a generated suffix behind the application's own name only.
-    let operator =
-        ["sparkoperator.k8s.io/connect-name", "sparkoperator.k8s.io/app-name", "spark.operator/spark-app-name"];
+    let operator = [
+        "sparkoperator.k8s.io/connect-name",
+        "sparkoperator.k8s.io/app-name",
+        "spark.operator/spark-app-name",
+        "spark.operator/spark-cluster-name",
+    ];
     if let Some(name) = operator.iter().find_map(|k| pod.label(k)) {
         return Some(recurring_name(name));
     }
