@@ -279,9 +279,10 @@ fn notes(sizing: &Sizing, fitted: &Fitted) -> Vec<String> {
     let mut notes: Vec<String> =
         by_text.into_iter().map(|(text, what)| format!("{} {text}", what.join(" and "))).collect();
     if sizing.evidence.suspected_kills > 0 {
+        let n = sizing.evidence.suspected_kills;
         notes.push(format!(
-            "{} runs reached their memory limit and ended in a way that nothing recorded: probably OOM-killed",
-            sizing.evidence.suspected_kills
+            "{n} run{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
+            if n == 1 { "" } else { "s" }
         ));
     }
     if let Some(skip) = &fitted.skipped {
