@@ -11,6 +11,8 @@ mod prometheus_server;
 mod real;
 #[path = "prometheus_wire/speed.rs"]
 mod speed;
+#[path = "prometheus_wire/streams.rs"]
+mod streams;
 
 use std::collections::BTreeMap;
 

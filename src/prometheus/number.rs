@@ -14,45 +14,47 @@ pub(crate) fn whole_pair(bytes: &[u8]) -> Option<(usize, i64, f64)> {
     Some((1 + comma + 1 + 1 + quote + 2, time_ms, parse_value(&text[..quote])?))
 }
 
-/// Seconds with a fraction, as milliseconds.
+/// Seconds with a fraction, as milliseconds, rounded.
 pub(crate) fn parse_time(bytes: &[u8]) -> Option<i64> {
-    let (negative, digits) = match bytes.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, bytes),
-    };
-    let mut ms: i64 = 0;
-    let mut fraction: Option<u8> = None;
-    if digits.is_empty() || digits.len() > 32 {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let (whole, rest) = leading_digits(digits);
+    // So many seconds are still a sane number of milliseconds.
+    if whole.is_empty() || whole.len() > 15 {
         return None;
     }
-    for (i, b) in digits.iter().enumerate() {
-        match (b, fraction) {
-            (b'0'..=b'9', None) => ms = ms.checked_mul(10)?.checked_add(i64::from(b - b'0'))?,
-            (b'0'..=b'9', Some(n)) => {
-                if n < 3 {
-                    ms = ms.checked_mul(10)?.checked_add(i64::from(b - b'0'))?;
-                } else if n == 3 && *b >= b'5' {
-                    ms = ms.checked_add(1)?;
-                }
-                fraction = Some(n.saturating_add(1));
-            }
-            (b'.', None) if i > 0 => fraction = Some(0),
-            (b'e' | b'E', _) => {
-                let seconds: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-                return (seconds.abs() < 9e15).then(|| (seconds * 1000.0).round() as i64);
-            }
-            _ => return None,
+    let mut ms = whole.iter().fold(0, |sum, b| sum * 10 + i64::from(b - b'0')) * 1000;
+    let rest = match rest.strip_prefix(b".") {
+        Some(rest) => {
+            let (fraction, rest) = leading_digits(rest);
+            let digit = |i: usize| fraction.get(i).map_or(0, |b| i64::from(b - b'0'));
+            ms += digit(0) * 100 + digit(1) * 10 + digit(2) + i64::from(digit(3) >= 5);
+            rest
         }
+        None => rest,
+    };
+    match rest.first() {
+        None => Some(if digits.len() < bytes.len() { -ms } else { ms }),
+        Some(b'e' | b'E') => {
+            let seconds: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+            (seconds.abs() < 9e15).then(|| (seconds * 1000.0).round() as i64)
+        }
+        Some(_) => None,
     }
-    for _ in fraction.unwrap_or(0).min(3)..3 {
-        ms = ms.checked_mul(10)?;
-    }
-    Some(if negative { -ms } else { ms })
 }
 
 /// A float as Prometheus writes it: also `NaN`, `+Inf`, `-Inf`.
 pub(crate) fn parse_value(bytes: &[u8]) -> Option<f64> {
+    let (whole, rest) = leading_digits(bytes);
+    if rest.is_empty() && (1..=15).contains(&whole.len()) {
+        // Whole numbers below 2^53, the usual bytes and counts, are floats as they are.
+        return Some(whole.iter().fold(0_u64, |sum, b| sum * 10 + u64::from(b - b'0')) as f64);
+    }
     std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn leading_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let length = bytes.iter().position(|b| !b.is_ascii_digit()).unwrap_or(bytes.len());
+    bytes.split_at(length)
 }
 
 #[cfg(test)]
@@ -75,6 +77,26 @@ mod tests {
         }
         for text in ["", "-", ".", "1.2.3", "x", "99999999999999999999", "NaN", "1e99", "1e"] {
             assert_eq!(parse_time(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_exact() {
+        for (text, value) in [
+            ("0", 0.0),
+            ("042", 42.0),
+            ("999999999999999", 999_999_999_999_999.0),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("-0", -0.0),
+            ("1e-3", 0.001),
+            ("+Inf", f64::INFINITY),
+            ("-Inf", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(parse_value(text.as_bytes()).map(f64::to_bits), Some(f64::to_bits(value)), "{text}");
+        }
+        assert!(parse_value(b"NaN").unwrap().is_nan());
+        for text in ["", "x", "1 ", "0x1", "\u{fffd}"] {
+            assert_eq!(parse_value(text.as_bytes()), None, "{text}");
         }
     }
 

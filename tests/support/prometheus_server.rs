@@ -22,7 +22,7 @@ pub fn skipped(test: &str, reason: &str) {
 }
 
 impl PrometheusServer {
-    /// Starts a server whose history is the given OpenMetrics text (timestamps in seconds, `# EOF` at the end).
+    /// Starts a server whose history is the given `OpenMetrics` text (timestamps in seconds, `# EOF` at the end).
     /// `None` when `prometheus` or `promtool` is not on the PATH; panics when they are there and do not work.
     pub fn start_with(openmetrics: &str) -> Option<Self> {
         Self::start_with_args(openmetrics, &[])
