@@ -197,5 +197,7 @@ fn reason_not_to_shrink(finished: &[&Run]) -> Option<String> {
 /// Whole MiB, rounded up; never negative, never more than 8 EiB.
 fn rounded(bytes: f64) -> u64 {
     const MOST: f64 = 9.0e18;
-    ((bytes.clamp(0.0, MOST) / MIB).ceil() * MIB) as u64
+    // A product that is whole on paper must not be rounded up for its last bit.
+    const FLOAT_DUST: f64 = 1e-6;
+    (((bytes.clamp(0.0, MOST) / MIB - FLOAT_DUST).ceil()).max(0.0) * MIB) as u64
 }

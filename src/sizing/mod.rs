@@ -6,6 +6,9 @@ pub mod effect;
 pub mod evidence;
 pub mod memory;
 
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
 
 use crate::history::{History, Outcome, Resources, Run};

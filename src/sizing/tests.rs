@@ -1,0 +1,148 @@
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::history::{CpuUse, MemoryUse, PeakSource};
+
+const MIB: u64 = 1 << 20;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A run of ten minutes on day `day`.
+fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
+    Run {
+        pod: format!("p-{day}"),
+        uid: None,
+        started_ms: day * 24 * HOUR_MS,
+        ended_ms: day * 24 * HOUR_MS + 600_000,
+        memory: Some(MemoryUse { peak_bytes: peak_mib * MIB, source: PeakSource::Cgroup, samples: 20 }),
+        cpu: Some(CpuUse { mean_cores: cores, peak_cores: Some(cores), throttled_share: None }),
+        resources: asked(4096, 2000),
+        outcome: Outcome::Completed,
+        attempt: None,
+        input_bytes: None,
+    }
+}
+
+fn asked(memory_mib: u64, cpu_millis: u64) -> Resources {
+    Resources {
+        cpu_request_millis: Some(cpu_millis),
+        cpu_limit_millis: None,
+        memory_request_bytes: Some(memory_mib * MIB),
+        memory_limit_bytes: Some(memory_mib * MIB),
+    }
+}
+
+fn sized(runs: Vec<Run>) -> Sizing {
+    let mut history = History::new();
+    history.add_all(runs);
+    recommend(&history, None, &SizingPolicy::default())
+}
+
+fn memory_mib(sizing: &Sizing) -> u64 {
+    sizing.memory.known().unwrap().bytes / MIB
+}
+
+#[rstest]
+#[case::three(&[1000, 900, 950], 1334)]
+#[case::five(&[1000; 5], 1200)]
+#[case::twenty(&[1000; 20], 1050)]
+fn the_margin_shrinks_with_the_runs(#[case] peaks: &[u64], #[case] expected: u64) {
+    let runs = peaks.iter().zip(0..).map(|(p, day)| run(day, *p, 0.5)).collect();
+    assert_eq!(memory_mib(&sized(runs)), expected);
+}
+
+#[rstest]
+#[case::none(0)]
+#[case::one(1)]
+#[case::two(2)]
+fn too_few_runs_are_unknown_and_say_so(#[case] n: i64) {
+    let sizing = sized((0..n).map(|d| run(d, 1000, 0.5)).collect());
+    let Answer::Unknown(why) = &sizing.memory else { panic!("{:?}", sizing.memory) };
+    assert!(why.contains("no run") || why.contains("3 are needed"), "{why}");
+    assert!(matches!(sizing.cpu, Answer::Unknown(_)));
+}
+
+#[test]
+fn running_ones_are_no_evidence_but_never_undercut() {
+    let mut runs: Vec<Run> = (0..5).map(|d| run(d, 1000, 0.5)).collect();
+    runs.push(Run { outcome: Outcome::Running, ..run(5, 2000, 0.5) });
+    let sizing = sized(runs);
+    assert_eq!((sizing.evidence.runs, sizing.evidence.running), (5, 1));
+    assert!(memory_mib(&sizing) >= 2000);
+    let only_running = sized((0..5).map(|d| Run { outcome: Outcome::Running, ..run(d, 1000, 0.5) }).collect());
+    assert!(matches!(only_running.memory, Answer::Unknown(_)));
+}
+
+#[test]
+fn an_unanswered_oom_doubles_what_killed_and_needs_no_three_runs() {
+    let killed = Run { outcome: Outcome::OomKilled, resources: asked(1024, 500), ..run(9, 1020, 0.5) };
+    assert_eq!(memory_mib(&sized(vec![killed.clone()])), 2048);
+    let mut runs: Vec<Run> = (0..8).map(|d| Run { resources: asked(1024, 500), ..run(d, 900, 0.5) }).collect();
+    runs.push(killed);
+    assert_eq!(memory_mib(&sized(runs.clone())), 2048);
+    // A later run with more room that needed it: its peak is the evidence now.
+    runs.push(Run { resources: asked(2048, 500), ..run(10, 1300, 0.5) });
+    assert_eq!(memory_mib(&sized(runs)), 1430);
+}
+
+#[test]
+fn nothing_shrinks_on_a_few_scraped_samples() {
+    let thin = |day| Run {
+        memory: Some(MemoryUse { peak_bytes: 500 * MIB, source: PeakSource::Sampled, samples: 2 }),
+        ..run(day, 0, 0.5)
+    };
+    let sizing = sized((0..100).map(thin).collect());
+    let size = sizing.memory.known().unwrap();
+    assert_eq!(size.bytes, 4096 * MIB);
+    assert!(size.held.as_deref().unwrap().contains("scraped 2 times only"), "{:?}", size.held);
+}
+
+#[test]
+fn a_change_too_small_to_matter_is_none() {
+    let sizing = sized((0..20).map(|d| Run { resources: asked(1080, 500), ..run(d, 1000, 0.49) }).collect());
+    assert_eq!(memory_mib(&sizing), 1080);
+    assert_eq!(sizing.cpu.known().unwrap().request_millis, 500);
+    // Unless what is asked for is hardly more than what was used.
+    let tight = sized((0..20).map(|d| Run { resources: asked(1005, 500), ..run(d, 1000, 0.49) }).collect());
+    assert_eq!(memory_mib(&tight), 1050);
+}
+
+#[test]
+fn cpu_covers_most_runs_and_is_not_lowered_under_throttling() {
+    let mut runs: Vec<Run> = (0..20).map(|d| run(d, 1000, 0.9)).collect();
+    runs[3].cpu = Some(CpuUse { mean_cores: 3.0, peak_cores: None, throttled_share: None });
+    assert_eq!(sized(runs.clone()).cpu.known().unwrap().request_millis, 900);
+    for run in &mut runs {
+        run.cpu = run.cpu.map(|c| CpuUse { throttled_share: Some(0.4), ..c });
+    }
+    let cpu = sized(runs).cpu;
+    assert_eq!(cpu.known().unwrap().request_millis, 2000);
+    assert!(cpu.known().unwrap().held.as_deref().unwrap().contains("throttled in 20 of 20"));
+}
+
+#[test]
+fn what_the_runs_reserved_is_what_the_effect_counts() {
+    let runs: Vec<Run> = (0..7).map(|d| run(d, 1024, 1.0)).collect();
+    let mut history = History::new();
+    history.add_all(runs);
+    // Seven runs of a sixth of an hour in a week, 2 GiB less each.
+    let effect = Effect::of(&history, &asked(4096, 2000), Some(2048 * MIB), Some(1000));
+    assert!((effect.memory_gib_hours_per_week.unwrap() - 7.0 / 6.0 * 2.0).abs() < 1e-9);
+    assert!((effect.cpu_core_hours_per_week.unwrap() - 7.0 / 6.0).abs() < 1e-9);
+    assert_eq!(Effect::of(&history, &Resources::default(), Some(1), Some(1)).memory_gib_hours_per_week, None);
+}
+
+proptest! {
+    #[test]
+    fn never_below_what_was_seen_and_the_same_every_time(
+        peaks in prop::collection::vec(1_u64..100_000, 3..60),
+        cores in 0.0_f64..64.0,
+    ) {
+        let runs: Vec<Run> = peaks.iter().zip(0..).map(|(p, d)| run(d, *p, cores)).collect();
+        let sizing = sized(runs.clone());
+        prop_assert!(memory_mib(&sizing) >= *peaks.iter().max().unwrap());
+        prop_assert_eq!(&sizing, &sized(runs.into_iter().rev().collect()));
+        prop_assert!(sizing.cpu.known().unwrap().request_millis as f64 >= cores * 1000.0 * 0.95 - 1.0);
+        prop_assert!(sizing.evidence.replay.exceeded <= sizing.evidence.replay.decisions);
+    }
+}

@@ -1,0 +1,82 @@
+//! The README's first command: a whole report from nothing, the same every time, in every form.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn demo(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_podfit")).arg("demo").args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is said in a pipe");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_table_fits_and_tells_its_stories() {
+    let text = demo(&[]);
+    for line in text.lines().filter(|l| !l.starts_with("    podfit: ")) {
+        assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+    }
+    let row = |name: &str| {
+        text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no line of {name} in\n{text}"))
+    };
+    assert!(row("airflow-task/orders_daily/extract_orders").ends_with("lower"));
+    assert!(row("spark-executor/basket-affinity").ends_with("raise"));
+    assert!(row("cronjob/sku-embeddings-rebuild").ends_with("unknown"));
+    assert!(row("prefect/markdown-optimiser/nightly").ends_with("ok"));
+    let admission = text.split_once("At admission").unwrap().1;
+    for said in
+        ["denied\n    podfit: latest-tag", "denied\n    podfit: run-as-root", "admitted\n    podfit: base: memory"]
+    {
+        assert!(admission.contains(said), "{said:?} is not in{admission}");
+    }
+}
+
+#[test]
+fn every_form_says_the_same() {
+    let json: Value = serde_json::from_str(&demo(&["-o", "json"])).unwrap();
+    let lines = json["workloads"].as_array().unwrap();
+    assert_eq!(json["totals"]["containers"], lines.len());
+    assert_eq!(demo(&["-o", "json"]), demo(&["-o", "json"]), "two runs of the demo differ");
+
+    let yaml = demo(&["-o", "yaml"]);
+    let from_yaml: Value = serde_saphyr::from_str(&yaml).unwrap();
+    assert_eq!(from_yaml["workloads"].as_array().unwrap().len(), lines.len());
+
+    let csv = demo(&["-o", "csv"]);
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let at = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), lines.len());
+    for (row, line) in rows.iter().zip(lines) {
+        assert_eq!(&row[at("workload")], line["workload"].as_str().unwrap());
+        let limit = line["recommended"]["memoryLimit"].as_str().unwrap_or_default();
+        assert_eq!(&row[at("recommended_memory_limit")], limit);
+    }
+
+    let markdown = demo(&["-o", "markdown"]);
+    let rows = markdown.lines().filter(|l| l.starts_with("| ")).count();
+    assert_eq!(rows, lines.len() + 1);
+    assert!(demo(&["-o", "wide"]).lines().count() > lines.len());
+}
+
+#[test]
+fn explain_draws_and_says_why() {
+    let text = demo(&["--explain", "airflow-task/orders_daily/extract_orders"]);
+    for said in
+        ["21 finished runs", "├╴recommended", "├╴request and limit now", "max·(1+1/n)", "Replayed", "CPU     request"]
+    {
+        assert!(text.contains(said), "{said:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn an_exit_status_for_what_was_found() {
+    let status = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_podfit")).arg("demo").args(args).output().unwrap().status.code()
+    };
+    assert_eq!(status(&["--fail-on", "undersized", "-o", "csv"]), Some(1));
+    assert_eq!(status(&["--fail-on", "enforced", "-o", "csv"]), Some(0));
+    assert_eq!(status(&["--explain", "cronjob/no-such-thing"]), Some(2));
+}
