@@ -150,7 +150,8 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
         }
     }
     out.push_str(
-        "\nNext: podfit demo --explain airflow-task/…  ·  podfit recommend --prometheus-url URL  ·  podfit dry-run -n NS\n",
+        "\nNext  podfit demo --explain airflow-task/orders_daily/extract_orders\n      \
+         podfit recommend --prometheus-url URL\n      podfit dry-run -n NAMESPACE --prometheus-url URL\n",
     );
     out
 }
