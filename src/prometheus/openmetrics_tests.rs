@@ -55,7 +55,7 @@ fn a_bad_line_is_named() {
     for (line, problem) in [
         ("m", "a metric without a value"),
         ("m{a=\"x\"}", "a metric without a value"),
-        ("m one 1700000000", "\"one\" is no value"),
+        ("m one 1700000000", "\"one\" is no value; a line is NAME VALUE TIMESTAMP, labels in braces behind NAME"),
         ("m 1", "no timestamp; only a history helps here, so each sample needs its time in seconds"),
         ("m 1 # {} 1", "no timestamp; only a history helps here, so each sample needs its time in seconds"),
         ("m 1 noon", "\"noon\" is no timestamp"),
