@@ -39,7 +39,7 @@ impl OpenMetricsFile {
     /// Reads from anything, unpacking it when it is gzip; the name goes into messages.
     pub fn read(source: impl Read, name: &str) -> Result<Self, Error> {
         let mut source = BufReader::with_capacity(1 << 17, source);
-        let failed = |e: &std::io::Error| Error::File { path: name.into(), problem: unreadable(&e) };
+        let failed = |e: &std::io::Error| Error::File { path: name.into(), problem: unreadable(e) };
         let gzip = source.fill_buf().map_err(|e| failed(&e))?.starts_with(&[0x1f, 0x8b]);
         let store = if gzip {
             parse(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(source)), name)
