@@ -4,9 +4,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use podfit::simulate::platforms::nightly_three;
+use rstest::rstest;
+
 use super::support::cli::{NOON, NOON_TEXT, run};
 use super::support::fault_server::{FaultServer, Hit, say_with};
-use super::{nightly, remember, undisturbed};
+use super::support::prometheus_server::{PrometheusServer, skipped};
+use super::{nightly, recommend, remember, undisturbed};
 
 const DAY_MS: i64 = 86_400_000;
 const START: i64 = NOON - 14 * DAY_MS;
@@ -46,6 +50,39 @@ fn a_server_that_dies_after_the_third_slice() {
     let again = run(&mut remember(&server, NOON_TEXT, &store)).report();
     assert_eq!(starts(&server), Vec::<i64>::new(), "nothing is new");
     assert_eq!(again["workloads"], undisturbed()["workloads"]);
+}
+
+/// The same with a real Prometheus behind the one that dies, by each transport.
+#[rstest]
+fn a_real_prometheus_that_dies_after_the_third_slice(#[values("auto", "query")] transport: &str) {
+    let real = PrometheusServer::start_with_writer(
+        |mut out| nightly_three().simulate(NOON, 1).write_openmetrics(&mut out).unwrap(),
+        &[],
+    );
+    let Some(real) = real else {
+        return skipped("a_real_prometheus_that_dies_after_the_third_slice", "prometheus or promtool is not on PATH");
+    };
+    let server = FaultServer::before(real.url());
+    let transport = ["--prometheus-read", transport, "--prometheus-retries", "0"];
+    let at_once = run(recommend(&server, NOON_TEXT).args(transport)).report();
+    let reads = server.hits().iter().filter(|h| h.path.ends_with("/read")).count();
+    assert_eq!(reads > 10, transport[1] == "auto", "{reads} remote reads");
+
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("history.redb");
+    let dead = AtomicBool::new(false);
+    server.script(move |hit, _| {
+        if hit.range().is_some_and(|r| r.start_ms >= START + 3 * DAY_MS) {
+            dead.store(true, Ordering::Relaxed);
+        }
+        dead.load(Ordering::Relaxed).then(|| say_with(502, &[], "gone")).flatten()
+    });
+    run(remember(&server, NOON_TEXT, &store).args(transport)).refused_with(&["is overloaded or down (HTTP 502): gone"]);
+
+    server.heal();
+    let report = run(remember(&server, NOON_TEXT, &store).args(transport)).report();
+    assert_eq!(starts(&server).iter().min(), Some(&(START + 3 * DAY_MS)), "it goes on at the watermark");
+    assert_eq!(report, at_once);
 }
 
 /// Every request in turn fails, so that each run gets a little further.

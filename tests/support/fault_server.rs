@@ -1,5 +1,5 @@
-//! A small Prometheus on the loopback interface that answers from series in memory, or by a script: it refuses, breaks
-//! off, is silent. Keeps what it was asked.
+//! A small Prometheus on the loopback interface that answers from series in memory, passes on to a real one, or follows
+//! a script: it refuses, breaks off, is silent. Keeps what it was asked.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use podfit::prometheus::{MatchOp, Matcher, Selector, SeriesSource, SeriesStore, TimeRange};
@@ -20,6 +20,7 @@ pub const NAN_MARK: f64 = 4_242_424_242.25;
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub struct Hit {
+    pub method: Method,
     pub path: String,
     pub headers: HeaderMap,
     /// Parameters of address and form.
@@ -52,6 +53,13 @@ pub enum Answer {
     Silence,
 }
 
+/// What answers where the script says nothing.
+enum Well {
+    Series(SeriesStore),
+    /// A real server: its address without a slash at the end, and a client for it.
+    Upstream(String, reqwest::Client),
+}
+
 /// A running server; stops when dropped.
 pub struct FaultServer {
     address: SocketAddr,
@@ -60,7 +68,7 @@ pub struct FaultServer {
 }
 
 struct Shared {
-    series: SeriesStore,
+    well: Well,
     script: Mutex<Script>,
     hits: Mutex<Vec<Hit>>,
     /// The server's clock; the machine's own when absent.
@@ -75,9 +83,21 @@ impl FaultServer {
 
     /// The same with a clock of its own.
     pub fn start_at(series: SeriesStore, now_ms: Option<i64>) -> Self {
+        Self::start_well(Well::Series(series), now_ms)
+    }
+
+    /// Stands before a real server and passes on to it what the script leaves alone.
+    pub fn before(url: String) -> Self {
+        // Fails when there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_gzip().no_proxy().tls_certs_only([]).build().unwrap();
+        Self::start_well(Well::Upstream(url, client), None)
+    }
+
+    fn start_well(well: Well, now_ms: Option<i64>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let script: Script = Arc::new(|_, _| None);
-        let shared = Arc::new(Shared { series, script: Mutex::new(script), hits: Mutex::default(), now_ms });
+        let shared = Arc::new(Shared { well, script: Mutex::new(script), hits: Mutex::default(), now_ms });
         let app = Router::new().fallback(serve).with_state(shared.clone());
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -158,7 +178,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let query = parts.uri.query().unwrap_or_default();
     let pairs = reqwest::Url::parse(&format!("http://h/?{query}&{form}")).unwrap();
     let params = pairs.query_pairs().into_owned().collect();
-    let hit = Hit { path: parts.uri.path().to_owned(), headers: parts.headers, params, body };
+    let hit = Hit { method: parts.method, path: parts.uri.path().to_owned(), headers: parts.headers, params, body };
     let before = {
         let mut hits = shared.hits.lock().unwrap();
         hits.push(hit.clone());
@@ -168,22 +188,43 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     match script(&hit, before) {
         Some(Answer::Say(response)) => response,
         Some(Answer::Silence) => std::future::pending().await,
-        None => well(&shared, &hit).await,
+        None => match &shared.well {
+            Well::Series(series) => from_series(series, shared.now_ms, &hit).await,
+            Well::Upstream(url, client) => from_upstream(url, client, hit).await,
+        },
     }
 }
 
-async fn well(shared: &Shared, hit: &Hit) -> Response {
+async fn from_upstream(url: &str, client: &reqwest::Client, hit: Hit) -> Response {
+    let path = hit.path.strip_prefix("/prom").unwrap_or(&hit.path);
+    let mut request = client.request(hit.method, format!("{url}{path}")).body(hit.body);
+    for name in ["content-type", "content-encoding", "accept", "x-prometheus-remote-read-version"] {
+        if let Some(value) = hit.headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.send().await.unwrap();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status();
+    if let Some(kind) = answer.headers().get("content-type") {
+        response.headers_mut().insert("content-type", kind.clone());
+    }
+    *response.body_mut() = Body::from(answer.bytes().await.unwrap());
+    response
+}
+
+async fn from_series(series: &SeriesStore, now_ms: Option<i64>, hit: &Hit) -> Response {
     let param = |name: &str| hit.params.get(name).map_or("", String::as_str);
     let data = match hit.path.rsplit_once("/api/v1/").map(|(_, endpoint)| endpoint) {
         Some("query") if param("query") == "time()" => {
-            let now = shared.now_ms.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()) as f64 / 1000.0;
+            let now = now_ms.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()) as f64 / 1000.0;
             json!({"resultType": "scalar", "result": [now, now.to_string()]})
         }
         Some("query") => {
             let text = param("query").trim_start_matches("last_over_time(");
             let selector = parse(text.rsplit_once('[').unwrap().0);
             let last = param("query").starts_with("last_over_time(");
-            matrix(&shared.series, &selector, hit.range().unwrap(), last).await
+            matrix(series, &selector, hit.range().unwrap(), last).await
         }
         Some("status/buildinfo") => json!({"version": "2.53.0", "revision": "abc"}),
         Some("label/__name__/values") => {
@@ -192,7 +233,7 @@ async fn well(shared: &Shared, hit: &Hit) -> Response {
             let names = selector.matchers.remove(at).value;
             let range = TimeRange { start_ms: 0, end_ms: i64::MAX };
             let names: Vec<&str> = names.split('|').collect();
-            json!(shared.series.metric_names_present(&names, range, &selector.matchers).await.unwrap())
+            json!(series.metric_names_present(&names, range, &selector.matchers).await.unwrap())
         }
         _ => return (StatusCode::NOT_FOUND, "404 page not found").into_response(),
     };
