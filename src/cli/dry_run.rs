@@ -40,6 +40,7 @@ pub struct Args {
 /// # Errors
 /// One line that says what, where and what to do.
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
+    args.source.check()?;
     let reader = Reader::connect(&args.cluster.access()).await?;
     let namespaces =
         if args.namespace.is_empty() { vec![reader.default_namespace().to_owned()] } else { args.namespace.clone() };

@@ -36,6 +36,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let namespaces = args.namespace.into_iter().collect();
     let gathered = gather(&args.source, namespaces, KnownPods::default()).await?;
+    gathered.not_empty("nothing to explain")?;
     let mut text = String::new();
     for (key, history) in find(&gathered.histories, &args.workload)? {
         text.push_str(&explain(key, history));

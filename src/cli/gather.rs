@@ -23,11 +23,28 @@ pub struct Gathered {
     pub notes: Vec<String>,
 }
 
+impl Gathered {
+    /// Without any history there is nothing to say but why.
+    ///
+    /// # Errors
+    /// What was missing and what to do about it.
+    pub fn not_empty(&self, consequence: &str) -> anyhow::Result<()> {
+        if !self.histories.is_empty() {
+            return Ok(());
+        }
+        if self.notes.is_empty() {
+            anyhow::bail!("{consequence}: there is no finished run in this time; give a longer --history, or check -n");
+        }
+        anyhow::bail!("{consequence}: {}", self.notes.join("; "))
+    }
+}
+
 /// Collects from the source that the arguments name. `namespaces` empty = all.
 ///
 /// # Errors
 /// One line that says what, where and what to do.
 pub async fn gather(args: &SourceArgs, namespaces: Vec<String>, known: KnownPods) -> anyhow::Result<Gathered> {
+    args.check()?;
     let store = args.store()?;
     if !args.runs().is_empty() {
         for path in args.runs() {
@@ -122,13 +139,15 @@ pub fn find<'a>(
     if !found.is_empty() {
         return Ok(found);
     }
-    let last = workload.rsplit('/').next().unwrap_or(workload);
-    let near: Vec<String> = histories
+    let mut near: Vec<(f64, String)> = histories
         .keys()
-        .filter(|key| key.workload.to_string().contains(last))
-        .take(5)
-        .map(|key| key.workload.to_string())
+        .map(|key| (alike(&key.workload.to_string(), workload), key.workload.to_string()))
+        .filter(|(alike, _)| *alike > 0.4)
         .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    near.dedup();
+    near.truncate(3);
+    let near: Vec<String> = near.into_iter().map(|(_, name)| name).collect();
     if near.is_empty() {
         anyhow::bail!(
             "no history of {text:?}: {} workloads were found, `podfit recommend` lists them",
@@ -136,4 +155,19 @@ pub fn find<'a>(
         );
     }
     anyhow::bail!("no history of {text:?}; there is {}", near.join(", "))
+}
+
+/// How alike two names are, from 0 to 1: the share of neighbouring characters that they have in common.
+fn alike(a: &str, b: &str) -> f64 {
+    let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
+    let (a, mut b) = (pairs(a), pairs(b));
+    let all = a.len() + b.len();
+    let mut common = 0;
+    for pair in &a {
+        if let Some(at) = b.iter().position(|p| p == pair) {
+            b.swap_remove(at);
+            common += 2;
+        }
+    }
+    f64::from(common) / all.max(1) as f64
 }

@@ -1,9 +1,9 @@
 //! `podfit identify`: which recurring workload a pod belongs to.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -29,6 +29,7 @@ pub struct Args {
 /// A file that cannot be read or holds no Pod.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let rules = IdentityRules { label_keys: args.group_by_labels.clone() };
+    let mut out = String::new();
     for path in &args.files {
         let shown = path.display();
         let mut text = String::new();
@@ -37,27 +38,33 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         } else {
             super::source_args::open_text(path)?
                 .read_to_string(&mut text)
-                .with_context(|| format!("cannot read {shown}"))?;
+                .map_err(|e| anyhow!("cannot read {shown}: {}", crate::prometheus::unreadable(&e)))?;
         }
         // JSON is YAML, but its own parser is stricter and faster.
         let objects: Vec<Value> = match serde_json::from_str::<Value>(&text) {
             Ok(object) => vec![object],
-            Err(_) => {
-                serde_saphyr::from_multiple(&text).with_context(|| format!("{shown} is neither JSON nor YAML"))?
-            }
+            Err(_) => serde_saphyr::from_multiple(&text)
+                // The lines around the fault are not repeated: manifests may hold secrets.
+                .map_err(|e| anyhow!("{shown} is neither JSON nor YAML: {}", e.without_snippet()))?,
         };
         let pods: Vec<Value> = objects.into_iter().flat_map(pods_of).collect();
         if pods.is_empty() {
-            bail!("{shown} holds no Pod");
+            bail!("{shown} holds nothing; give a pod's manifest, such as `kubectl get pod NAME -o yaml` prints");
         }
         for pod in pods {
-            println!("{}", describe(&pod, &rules, args.json).with_context(|| shown.to_string())?);
+            if let Some(kind) = pod.get("kind").and_then(Value::as_str).filter(|k| *k != "Pod") {
+                bail!("{shown} holds a {kind}, not a Pod; give a pod's manifest, such as `kubectl get pod NAME -o yaml` prints");
+            }
+            let line = describe(&pod, &rules, args.json).with_context(|| shown.to_string())?;
+            out.push_str(&line);
+            out.push('\n');
         }
     }
+    std::io::stdout().lock().write_all(out.as_bytes())?;
     Ok(Outcome::Fine)
 }
 
-/// A Pod, the items of a list, or the pod inside an AdmissionReview.
+/// A Pod, the items of a list, or the pod inside an `AdmissionReview`.
 fn pods_of(object: Value) -> Vec<Value> {
     if let Some(reviewed) = object.pointer("/request/object") {
         let mut pod = reviewed.clone();
@@ -87,9 +94,7 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
                 "attempt": i.attempt,
                 "mainContainer": i.main_container,
             }),
-            Err(reason) => {
-                json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()})
-            }
+            Err(reason) => json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()}),
         }
         .to_string());
     }
@@ -97,10 +102,7 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
         Ok(i) => {
             let attempt = i.attempt.map(|a| format!(", attempt {a}")).unwrap_or_default();
             let main = i.main_container.map(|c| format!(", container {c}")).unwrap_or_default();
-            crate::report::units::name(
-                &format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload),
-                1_000,
-            )
+            crate::report::units::name(&format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload), 1_000)
         }
         Err(reason) => format!("{name}: no workload: {reason}"),
     })

@@ -4,6 +4,7 @@ mod cluster_args;
 mod demo;
 mod dry_run;
 mod explain;
+mod fail;
 mod gather;
 mod identify;
 mod output;
@@ -65,18 +66,27 @@ enum Command {
 
 /// Parses the process's arguments, runs the command, prints errors. The exit status is the last word.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    fail::catch_panics();
+    // The panic hook has said what happened.
+    std::panic::catch_unwind(parse_and_run).unwrap_or(ExitCode::from(2))
+}
+
+fn parse_and_run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return fail::usage(&error),
+    };
     log(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&anyhow::anyhow!("cannot start: {error}")),
+        Err(error) => return fail::failed(&anyhow::anyhow!("cannot start: {error}")),
     };
     match runtime.block_on(run(cli.command)) {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
         // A reader that has seen enough (`podfit … | head`) is no fault.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => fail::failed(&error),
     }
 }
 
@@ -94,22 +104,6 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
             Ok(Outcome::Fine)
         }
     }
-}
-
-fn failed(error: &anyhow::Error) -> ExitCode {
-    let mut line = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            if !line.is_empty() {
-                line.push_str(": ");
-            }
-            line.push_str(&text);
-        }
-    }
-    let line: String = line.chars().map(|c| if crate::report::units::is_unprintable(c) { ' ' } else { c }).collect();
-    anstream::eprintln!("podfit: {line}");
-    ExitCode::from(2)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

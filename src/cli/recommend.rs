@@ -26,9 +26,7 @@ pub struct Args {
 /// One line that says what, where and what to do.
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let gathered = gather(&args.source, args.namespace, KnownPods::default()).await?;
+    gathered.not_empty("nothing to recommend")?;
     let report = Report::new(lines(&gathered.histories), Vec::new(), gathered.notes);
-    if report.workloads.is_empty() && !report.notes.is_empty() {
-        anyhow::bail!("nothing to recommend: {}", report.notes.join("; "));
-    }
     args.output.print(&report)
 }

@@ -1,15 +1,17 @@
 //! Arguments that say where the history is: a Prometheus-compatible server or a file; how far back; which series.
 
+use std::collections::BTreeSet;
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
-    SeriesStore, TimeRange,
+    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector,
+    SeriesSource, SeriesStore, TimeRange, unreadable,
 };
 use crate::workload::IdentityRules;
 
@@ -17,7 +19,7 @@ use crate::workload::IdentityRules;
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct SourceArgs {
     /// Address of Prometheus, Thanos, Mimir or `VictoriaMetrics`, with a path prefix where it has one
-    #[arg(long, env = "PODFIT_PROMETHEUS_URL", value_name = "URL", help_heading = "History")]
+    #[arg(long, env = "PODFIT_PROMETHEUS_URL", hide_env_values = true, value_name = "URL", help_heading = "History")]
     prometheus_url: Option<String>,
     /// Read series from an `OpenMetrics` file with timestamps (.gz too) instead of a server
     #[arg(long, value_name = "FILE", help_heading = "History", conflicts_with = "prometheus_url")]
@@ -29,7 +31,7 @@ pub struct SourceArgs {
     #[arg(long, default_value = "14d", value_name = "TIME", value_parser = span, help_heading = "History")]
     history: Duration,
     /// End of the history (RFC 3339); now, or the file's last sample, when absent
-    #[arg(long, value_name = "TIME", help_heading = "History")]
+    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "History")]
     at: Option<jiff::Timestamp>,
     /// Keep what was learned in this file, and ask only for what is new next time
     #[arg(long, value_name = "FILE", help_heading = "History")]
@@ -74,7 +76,13 @@ pub struct SourceArgs {
     /// Longest silence of the server, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Prometheus access")]
     prometheus_timeout: u64,
+    /// Further tries of a request that the network or an overloaded server failed
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20), help_heading = "Prometheus access")]
+    prometheus_retries: u16,
 }
+
+const NO_SOURCE: &str = "where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE \
+                         or --runs FILE";
 
 /// How samples are fetched.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
@@ -94,7 +102,7 @@ impl SourceArgs {
         let Some(path) = &self.store else { return Ok(Store::in_memory()?) };
         let opened = Store::open(path)?;
         if let Some(notice) = opened.notice {
-            anstream::eprintln!("podfit: {}", notice.message);
+            super::fail::tell(&notice.message);
         }
         Ok(opened.store)
     }
@@ -119,30 +127,40 @@ impl SourceArgs {
         Scope { namespaces, matchers }
     }
 
+    /// Whether there is a source at all.
+    ///
+    /// # Errors
+    /// Says how to name one.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.prometheus_url.is_none() && self.openmetrics.is_none() && self.runs.is_empty() {
+            bail!(NO_SOURCE);
+        }
+        Ok(())
+    }
+
     /// Opens the source and says which time is to be learned from.
     pub async fn open(&self) -> anyhow::Result<(Source, TimeRange)> {
         if let Some(path) = &self.openmetrics {
             let file = OpenMetricsFile::open(path)?;
             let Some(range) = file.store().time_range() else {
-                bail!("{} holds no samples: write it with timestamps", path.display());
+                bail!("{} holds no samples; write series with their timestamps into it", path.display());
             };
             let end_ms = self.at.map_or(range.end_ms, jiff::Timestamp::as_millisecond);
             return Ok((Source::File(file), self.window(end_ms)));
         }
         let Some(url) = &self.prometheus_url else {
-            bail!(
-                "where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE or --runs FILE"
-            );
+            bail!(NO_SOURCE);
         };
         let client = Client::new(&self.config(url))?;
         let capabilities = client.probe().await?;
         tracing::info!("{capabilities}");
         let skew_ms = capabilities.clock_skew_ms.unwrap_or(0);
-        if skew_ms.abs() > 60_000 {
-            anstream::eprintln!(
-                "podfit: this machine's clock and the server's differ by {} s; the server's is used",
-                skew_ms / 1000
-            );
+        if skew_ms.abs() > 60_000 && self.at.is_none() {
+            let direction = if skew_ms > 0 { "ahead of" } else { "behind" };
+            super::fail::tell(&format!(
+                "the server's clock is {} s {direction} this machine's; the server's is used, set one of them right",
+                skew_ms.abs() / 1000
+            ));
         }
         let end_ms = self.at.map_or_else(
             || jiff::Timestamp::now().as_millisecond().saturating_add(if skew_ms.abs() > 60_000 { skew_ms } else { 0 }),
@@ -175,6 +193,7 @@ impl SourceArgs {
         config.client_cert.clone_from(&self.prometheus_cert_file);
         config.client_key.clone_from(&self.prometheus_key_file);
         config.timeout = Duration::from_secs(self.prometheus_timeout);
+        config.retries = self.prometheus_retries.into();
         config.mode = match self.prometheus_read {
             Read::Auto => Mode::Auto,
             Read::RemoteRead => Mode::RemoteRead,
@@ -221,6 +240,19 @@ impl SeriesSource for Source {
         }
     }
 
+    async fn metric_names_present(
+        &self,
+        names: &[&str],
+        range: TimeRange,
+        matchers: &[Matcher],
+    ) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Server(client) => client.metric_names_present(names, range, matchers).await,
+            Self::File(file) => file.metric_names_present(names, range, matchers).await,
+            Self::Memory(store) => store.metric_names_present(names, range, matchers).await,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Server(client) => client.describe(),
@@ -233,7 +265,8 @@ impl SeriesSource for Source {
 /// A span of time as Prometheus writes it: `14d`, `36h`, `90m`, `3w`.
 fn span(text: &str) -> Result<Duration, String> {
     let usage = || "a number and a unit: m, h, d or w, such as 14d".to_owned();
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+    let (number, unit) = text.split_at(last);
     let seconds = match unit {
         "m" => 60,
         "h" => 3_600,
@@ -248,17 +281,20 @@ fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|_| "a time in RFC 3339, such as 2026-11-22T12:00:00Z".to_owned())
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .ok_or_else(|| "NAME=VALUE".to_owned())
+        .ok_or_else(|| "a name, an equals sign and a value".to_owned())
 }
 
 fn series_label(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text)?;
-    let ok =
-        name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+    let ok = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
     if ok { Ok((name, value)) } else { Err("a label name has letters, digits and underscores only".to_owned()) }
 }
 
@@ -266,14 +302,15 @@ fn header(text: &str) -> Result<(String, String), String> {
     text.split_once(':')
         .filter(|(name, _)| !name.trim().is_empty())
         .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
-        .ok_or_else(|| "NAME: VALUE".to_owned())
+        .ok_or_else(|| "a name, a colon and a value".to_owned())
 }
 
-/// Opens a file, decompressing `.gz`.
+/// Opens a file, unpacking it when it is gzip.
 pub fn open_text(path: &std::path::Path) -> anyhow::Result<Box<dyn std::io::Read>> {
-    let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if path.extension().is_some_and(|e| e == "gz") {
-        return Ok(Box::new(flate2::read::GzDecoder::new(file)));
+    let failed = |e: std::io::Error| anyhow!("cannot read {}: {}", path.display(), unreadable(&e));
+    let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(failed)?);
+    if file.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)));
     }
-    Ok(Box::new(std::io::BufReader::new(file)))
+    Ok(Box::new(file))
 }

@@ -4,10 +4,25 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// No usable kubeconfig.
-    #[error("no usable kubeconfig: {0}; set KUBECONFIG or --kubeconfig, or use --context")]
-    Kubeconfig(String),
+    #[error("no usable kubeconfig: {problem}; {advice}")]
+    Kubeconfig {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Something else answers at that address.
+    #[error(
+        "the answer of {server} is not that of a Kubernetes API server ({why}): check the cluster's address in the kubeconfig and the proxies between"
+    )]
+    NotKubernetes {
+        /// Its address.
+        server: String,
+        /// What it answered.
+        why: String,
+    },
     /// The API server did not answer.
-    #[error("cannot reach the API server at {server}: {why}; check the network, the context and the address")]
+    #[error("cannot reach the API server at {server}: {why}; check the network and the address of the cluster in the kubeconfig, or choose another --context")]
     Unreachable {
         /// Its address.
         server: String,
@@ -27,10 +42,15 @@ pub enum ClusterError {
         what: String,
     },
     /// There is no such namespace.
-    #[error("there is no namespace {0:?} in this cluster: check -n and --context")]
-    NoNamespace(String),
+    #[error("there is no namespace {namespace} in the cluster at {server}: check -n and --context")]
+    NoNamespace {
+        /// Its name.
+        namespace: String,
+        /// The API server's address.
+        server: String,
+    },
     /// Anything else the API server said.
-    #[error("the API server at {server} answered {status} to {what}: {message}")]
+    #[error("the API server at {server} answered {status} to the request to {what}: {message}; try again, or ask who runs the cluster")]
     Refused {
         /// Its address.
         server: String,

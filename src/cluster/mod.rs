@@ -2,6 +2,7 @@
 //! Hands out raw objects; decides nothing about them.
 
 mod error;
+mod kubeconfig;
 mod reader;
 mod snapshot;
 

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
-use super::ClusterError;
+use super::{ClusterError, kubeconfig};
 
 /// Objects asked for at a time.
 const PAGE: usize = 500;
@@ -36,25 +35,14 @@ impl Reader {
     /// # Errors
     /// [`ClusterError::Kubeconfig`].
     pub async fn connect(access: &Access) -> Result<Self, ClusterError> {
-        let no = |e: &dyn std::fmt::Display| ClusterError::Kubeconfig(one_line(&e.to_string()));
-        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = match &access.kubeconfig {
-            Some(path) => {
-                let read = Kubeconfig::read_from(path).map_err(|e| no(&e))?;
-                kube::Config::from_custom_kubeconfig(read, &options).await.map_err(|e| no(&e))?
-            }
-            None => match kube::Config::from_kubeconfig(&options).await {
-                Ok(config) => config,
-                Err(e) if access.context.is_none() => kube::Config::incluster().map_err(|_| no(&e))?,
-                Err(e) => return Err(no(&e)),
-            },
-        };
+        let mut config = kubeconfig::load(access).await?;
         config.connect_timeout = Some(TIMEOUT);
         config.read_timeout = Some(TIMEOUT);
         config.default_retry = false;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let server = shown(&config.cluster_url);
         let namespace = config.default_namespace.clone();
-        let client = kube::Client::try_from(config).map_err(|e| no(&e))?;
+        let login = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
+        let client = kube::Client::try_from(config).map_err(|e| kubeconfig::unusable(&e, login.as_deref()))?;
         Ok(Self { client, server, namespace })
     }
 
@@ -122,13 +110,34 @@ impl Reader {
             Err(_) => Err(ClusterError::Unreachable { server, why: format!("no answer in {} s", TIMEOUT.as_secs()) }),
             Ok(Ok(value)) => Ok(value),
             Ok(Err(kube::Error::Api(status))) => Err(refused(status.code, one_line(&status.message))),
+            Ok(Err(error @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)))) => {
+                Err(ClusterError::NotKubernetes { server, why: innermost(&error) })
+            }
+            Ok(Err(error @ (kube::Error::Service(_) | kube::Error::HyperError(_)))) => {
+                Err(ClusterError::Unreachable { server, why: innermost(&error) })
+            }
             Ok(Err(error)) => Err(ClusterError::Unreachable { server, why: causes(&error) }),
         }
     }
 }
 
-/// An error with its causes, the innermost is usually the one that tells.
-fn causes(error: &dyn std::error::Error) -> String {
+/// The address without the user and password that it may hold.
+fn shown(url: &http::Uri) -> String {
+    let host = url.authority().map_or("", |a| a.as_str().rsplit('@').next().unwrap_or_default());
+    format!("{}://{host}{}", url.scheme_str().unwrap_or("https"), url.path()).trim_end_matches('/').to_owned()
+}
+
+/// What the network said, without the layers that passed it on.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    one_line(&last.to_string())
+}
+
+/// An error with its causes.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -142,7 +151,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     one_line(&text)
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 

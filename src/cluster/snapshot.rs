@@ -45,7 +45,10 @@ impl Snapshot {
     pub async fn read(reader: &Reader, namespace: &str, rules: &IdentityRules) -> Result<Self, ClusterError> {
         let mut snapshot = Self::default();
         match reader.get(&format!("/api/v1/namespaces/{namespace}"), "read the namespace").await {
-            Ok(None) => return Err(ClusterError::NoNamespace(namespace.to_owned())),
+            Ok(None) => {
+                let server = reader.server().to_owned();
+                return Err(ClusterError::NoNamespace { namespace: namespace.to_owned(), server });
+            }
             // Whoever may list pods of a namespace need not be allowed to read the namespace itself.
             Ok(Some(_)) | Err(ClusterError::Forbidden { .. }) => {}
             Err(error) => return Err(error),

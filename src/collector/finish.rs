@@ -200,6 +200,7 @@ mod tests {
                 increase: 0.9 * (last_ms - 15_000) as f64 / 1000.0,
                 max_cores: Some(0.9),
                 samples,
+                jumped: None,
             }),
             ..Life::default()
         }

@@ -50,6 +50,11 @@ impl Scope {
         )
     }
 
+    /// Series of a metric in scope, whatever their labels say of containers.
+    pub fn anything(&self, metric: &str) -> Selector {
+        self.in_namespaces(metric, "namespace")
+    }
+
     /// Series of objects in scope.
     /// `honored` says whether kube-state-metrics is scraped with `honor_labels`, else Prometheus renames its labels.
     pub fn objects(&self, metric: &str, honored: bool) -> Selector {
@@ -83,7 +88,9 @@ impl Scope {
             many => format!("namespaces {}", many.join(", ")),
         };
         for m in &self.matchers {
-            text.push_str(&format!(", {}", Selector { metric: String::new(), matchers: vec![m.clone()] }));
+            let only = Selector { metric: String::new(), matchers: vec![m.clone()] };
+            text.push_str(" with ");
+            text.push_str(&only.matchers_only());
         }
         text
     }

@@ -2,6 +2,7 @@
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
 pub mod finish;
+mod gaps;
 pub mod life;
 pub mod metrics;
 pub mod objects;
@@ -17,6 +18,7 @@ use crate::history::{Outcome, Run, Store, StoreError};
 use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use finish::{Place, run_of};
+use gaps::Counts;
 use life::{Life, LifeKey, OpenLives, Slice};
 use metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use objects::{Objects, PodObject};
@@ -157,15 +159,12 @@ pub async fn collect<S: SeriesSource>(
         })
         .collect();
     if summary.slices > 0 {
-        summary.gaps = gaps(&metrics_seen, &counts, &request.scope);
+        summary.gaps = match gaps::of(&metrics_seen, &counts, &request.scope) {
+            Some(gaps) => gaps,
+            None => vec![gaps::nothing(source, &request.scope, request.window).await],
+        };
     }
     Ok(summary)
-}
-
-#[derive(Default)]
-struct Counts {
-    pods: u64,
-    with_labels: u64,
 }
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
@@ -395,45 +394,4 @@ fn job_of_pod<'a>(key: &WorkloadKey, pod: &'a str) -> Option<&'a str> {
     use crate::workload::Kind;
     matches!(key.workload.kind, Kind::Cronjob | Kind::Job).then_some(())?;
     crate::workload::recurring_name::without_generated_suffix(pod)
-}
-
-/// What was not there, and how to get it.
-fn gaps(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) -> Vec<String> {
-    let mut gaps = Vec::new();
-    let scope = scope.describe();
-    let any = |metrics: &[&'static str]| metrics.iter().any(|m| seen.contains(m));
-    if !any(&[MEMORY, CPU]) {
-        gaps.push(format!(
-            "no {MEMORY} and no {CPU} for {scope}: check the namespace's name, and that Prometheus scrapes the kubelets' \
-             /metrics/cadvisor"
-        ));
-        return gaps;
-    }
-    for metric in [MEMORY, CPU] {
-        if !any(&[metric]) {
-            gaps.push(format!("no {metric} for {scope}: let Prometheus keep it (metric_relabel_configs may drop it)"));
-        }
-    }
-    if counts.pods == 0 {
-        gaps.push(format!(
-            "no kube_pod_owner for {scope}: install kube-state-metrics and scrape it; without it most pods cannot be \
-             told apart"
-        ));
-        return gaps;
-    }
-    if counts.with_labels == 0 {
-        gaps.push(format!(
-            "no pod labels in Prometheus for {scope}: start kube-state-metrics with --metric-labels-allowlist=pods=[…] \
-             (keys in the README), or Airflow, Dagster and Prefect pods of the past cannot be told apart"
-        ));
-    }
-    if !any(&["kube_pod_container_resource_requests", "kube_pod_container_resource_limits"]) {
-        gaps.push(format!("no kube_pod_container_resource_limits for {scope}: what runs asked for is unknown"));
-    }
-    if !any(&["kube_pod_container_status_terminated_reason", "kube_pod_container_status_last_terminated_reason"]) {
-        gaps.push(format!(
-            "no kube_pod_container_status_terminated_reason for {scope}: OOM kills of the past are not seen"
-        ));
-    }
-    gaps
 }

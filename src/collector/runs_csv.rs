@@ -7,13 +7,14 @@
 use std::io::Read;
 
 use crate::history::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run, Store, StoreError};
+use crate::prometheus::unreadable;
 use crate::workload::{Kind, Workload, WorkloadKey};
 
 /// What is wrong with a file of runs.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     /// A column that must be there is not.
-    #[error("{file}: there is no column {column}; the first line must name the columns")]
+    #[error("{file}:1: there is no column {column}; the first line must name the columns, task and peak_mem_bytes among them")]
     NoColumn {
         /// The file.
         file: String,
@@ -21,7 +22,7 @@ pub enum RunsError {
         column: &'static str,
     },
     /// A cell that is no number.
-    #[error("{file}:{line}: column {column} holds {value:?}, which is no number that it can have")]
+    #[error("{file}:{line}: column {column} holds {value:?}, which is no number that it can have; correct it, or leave it empty")]
     NoNumber {
         /// The file.
         file: String,
@@ -32,12 +33,28 @@ pub enum RunsError {
         /// The cell, at most 40 characters.
         value: String,
     },
+    /// Not even a first line.
+    #[error("{file} is empty; its first line must name the columns, task and peak_mem_bytes among them")]
+    Empty {
+        /// The file.
+        file: String,
+    },
+    /// The file cannot be read to its end.
+    #[error("cannot read {file}: {why}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the operating system said, and what to do.
+        why: String,
+    },
     /// Not CSV.
-    #[error("{file}: {why}")]
+    #[error("{file}:{line}: {why}; it must be CSV in UTF-8, or that packed by gzip")]
     NotCsv {
         /// The file.
         file: String,
-        /// What the parser said.
+        /// The line.
+        line: u64,
+        /// What is wrong.
         why: String,
     },
     /// The store failed.
@@ -58,8 +75,11 @@ const BATCH: usize = 10_000;
 /// [`RunsError`], naming file, line and column.
 pub fn load(source: impl Read, name: &str, store: &Store) -> Result<u64, RunsError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(source);
-    let not_csv = |e: csv::Error| RunsError::NotCsv { file: name.to_owned(), why: e.to_string() };
+    let not_csv = |e: csv::Error| not_csv(name, &e);
     let header = reader.headers().map_err(not_csv)?.clone();
+    if header.is_empty() {
+        return Err(RunsError::Empty { file: name.to_owned() });
+    }
     let at = |column: &str| header.iter().position(|h| h == column);
     let need = |column: &'static str| at(column).ok_or(RunsError::NoColumn { file: name.to_owned(), column });
     let (task, peak) = (need("task")?, need("peak_mem_bytes")?);
@@ -89,6 +109,21 @@ pub fn load(source: impl Read, name: &str, store: &Store) -> Result<u64, RunsErr
     }
     store.commit(name, 0, &[], runs)?;
     Ok(rows)
+}
+
+fn not_csv(name: &str, error: &csv::Error) -> RunsError {
+    let file = name.to_owned();
+    match error.kind() {
+        csv::ErrorKind::Io(e) => RunsError::Unreadable { file, why: unreadable(e) },
+        csv::ErrorKind::Utf8 { pos, .. } => {
+            RunsError::NotCsv { file, line: pos.as_ref().map_or(1, csv::Position::line), why: "not UTF-8".to_owned() }
+        }
+        _ => RunsError::NotCsv {
+            file,
+            line: error.position().map_or(1, csv::Position::line),
+            why: error.to_string(),
+        },
+    }
 }
 
 struct Columns {

@@ -47,6 +47,9 @@ pub struct CpuStretch {
     pub max_cores: Option<f64>,
     /// Number of samples.
     pub samples: u32,
+    /// The last sample was further up than any container can get: its time and value. Within one slice only.
+    #[serde(skip)]
+    pub jumped: Option<(i64, f64)>,
 }
 
 impl MemoryStretch {
@@ -101,10 +104,19 @@ impl CpuStretch {
             Some(s) if sample.at_ms <= s.last_ms => Ok(None),
             Some(s) if sample.value >= s.last || sample.at_ms - s.last_ms <= SILENCE_MS => {
                 let used = if sample.value >= s.last { sample.value - s.last } else { sample.value };
-                let cores = used / ((sample.at_ms - s.last_ms) as f64 / 1000.0);
-                if cores > MOST_CORES {
-                    return Err(Absurd);
+                let seconds = |from_ms: i64| (sample.at_ms - from_ms) as f64 / 1000.0;
+                let (mut used, mut cores) = (used, used / seconds(s.last_ms));
+                // A spike is over with the next sample; a counter that was moved up goes on from where it is now, and
+                // what it was moved by is nobody's use.
+                match s.jumped.replace((sample.at_ms, sample.value)) {
+                    Some((at_ms, value)) if sample.value >= value && sample.value - value <= MOST_CORES * seconds(at_ms) => {
+                        used = sample.value - value;
+                        cores = used / seconds(at_ms);
+                    }
+                    _ if cores > MOST_CORES => return Err(Absurd),
+                    _ => {}
                 }
+                s.jumped = None;
                 if used > 0.0 {
                     s.changed_ms = sample.at_ms;
                 }
@@ -124,6 +136,7 @@ impl CpuStretch {
                 increase: 0.0,
                 max_cores: None,
                 samples: 1,
+                jumped: None,
             })),
         }
     }
@@ -135,8 +148,9 @@ impl CpuStretch {
 
     /// What came after. A counter that begins anew counts from zero.
     pub fn then(&mut self, later: &Self) {
-        let between = if later.first >= self.last { later.first - self.last } else { later.first };
         let seconds = (later.first_ms - self.last_ms) as f64 / 1000.0;
+        let between = if later.first >= self.last { later.first - self.last } else { later.first };
+        let between = if seconds > 0.0 && between > MOST_CORES * seconds { 0.0 } else { between };
         if seconds > 0.0 {
             self.max_cores = Some(self.max_cores.unwrap_or(0.0).max(between / seconds));
         }
@@ -222,6 +236,26 @@ mod tests {
         let mut counter = None;
         CpuStretch::push(&mut counter, Sample { at_ms: 0, value: 1.0 }).unwrap();
         assert_eq!(CpuStretch::push(&mut counter, Sample { at_ms: 1000, value: 1e9 }), Err(Absurd));
+    }
+
+    #[test]
+    fn a_counter_that_jumps_adds_nothing() {
+        let used = |jump: f64, until: i64| {
+            let mut open = None;
+            let mut absurd = 0;
+            for i in 0..60 {
+                let by = if (20..until).contains(&i) { jump } else { 0.0 };
+                let sample = Sample { at_ms: i * 30_000, value: 27.0 * i as f64 + by };
+                absurd += usize::from(CpuStretch::push(&mut open, sample).is_err());
+            }
+            let s = open.unwrap();
+            (s.increase.round(), s.max_cores.unwrap().round(), absurd)
+        };
+        let plain = 27.0 * 59.0;
+        // A spike of one sample, and a counter that is moved up for good: the first sample there cannot be judged.
+        assert_eq!(used(1e9, 21), (plain, 1.0, 1));
+        assert_eq!(used(1e9, 60), (plain - 27.0, 1.0, 1));
+        assert_eq!(used(1e6, 60), (plain - 27.0, 1.0, 1));
     }
 
     #[test]

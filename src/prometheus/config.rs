@@ -167,7 +167,7 @@ pub(crate) struct Base {
 
 impl Base {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let config = |problem: &str| Error::Config { setting: "Prometheus URL", problem: problem.to_owned() };
+        let config = |problem: &str| Error::Config { setting: "--prometheus-url", problem: problem.to_owned() };
         let text = text.trim();
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let mut url = Url::parse(&full).map_err(|_| config("not an address; write it like http://prometheus:9090"))?;
@@ -227,7 +227,7 @@ fn percent_decode(text: &str) -> String {
 /// Reads a secret from a file, without the white space around it.
 pub(crate) fn read_secret(path: &Path) -> Result<Secret, Error> {
     let text =
-        std::fs::read_to_string(path).map_err(|e| Error::File { path: path.to_owned(), problem: e.to_string() })?;
+        std::fs::read_to_string(path).map_err(|e| Error::File { path: path.to_owned(), problem: super::error::unreadable(&e) })?;
     let secret = text.trim();
     if secret.is_empty() {
         return Err(Error::File { path: path.to_owned(), problem: "it is empty, a secret was expected".to_owned() });

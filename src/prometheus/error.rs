@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// The TLS handshake failed.
     #[error(
-        "cannot trust {url}: {cause}; give the CA that signed its certificate, or a client certificate if it asks for one"
+        "cannot trust {url}: {cause}; give the CA that signed its certificate (--prometheus-ca-file), or a client certificate (--prometheus-cert-file) if it asks for one"
     )]
     Tls {
         /// Where.
@@ -54,7 +54,7 @@ pub enum Error {
         cause: String,
     },
     /// No answer in time.
-    #[error("{url} gave no answer for {} s; raise the timeout, or ask for less with a shorter window", after.as_secs())]
+    #[error("{url} gave no answer for {} s; raise the timeout (--prometheus-timeout), or ask for less with a shorter --history", after.as_secs())]
     Timeout {
         /// Where.
         url: String,
@@ -63,7 +63,7 @@ pub enum Error {
     },
     /// 401 or 403.
     #[error(
-        "{url} refuses the credentials (HTTP {status}){}; give a user and password, a bearer token, a tenant header or a client certificate that may query",
+        "{url} refuses the credentials (HTTP {status}){}; give a user and password (--prometheus-user, --prometheus-password-file), a bearer token (--prometheus-token-file), a tenant (--org-id) or a client certificate (--prometheus-cert-file) that may query",
         quoted(detail)
     )]
     Denied {
@@ -95,7 +95,7 @@ pub enum Error {
         what: String,
     },
     /// 400 or 422: the query itself.
-    #[error("{url} rejects the query (HTTP {status}): {message}")]
+    #[error("{url} rejects the query (HTTP {status}): {message}; check --prometheus-param and what stands between podfit and the server")]
     Rejected {
         /// Where.
         url: String,
@@ -105,7 +105,7 @@ pub enum Error {
         message: String,
     },
     /// The answer is too large for the server even in the smallest slice of time.
-    #[error("{url} cannot answer for even {} s at once ({message}); raise its sample limit (--query.max-samples) or narrow the namespaces", slice.as_secs())]
+    #[error("{url} cannot answer for even {} s at once ({message}); raise its sample limit (--query.max-samples of Prometheus), or ask for fewer namespaces with -n", slice.as_secs())]
     TooMuch {
         /// Where.
         url: String,
@@ -127,7 +127,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// HTTP 200 with `status: error`.
-    #[error("{url} answered with an error ({kind}): {message}")]
+    #[error("{url} answered with an error ({kind}): {message}; run again, and if it stays look into the server's log")]
     Server {
         /// Where.
         url: String,
@@ -149,7 +149,7 @@ pub enum Error {
         cause: String,
     },
     /// The body is not the JSON that the API promises.
-    #[error("the answer of {url} is not valid at byte {at}: {problem}; is there a proxy that changes it?")]
+    #[error("the answer of {url} is not valid at byte {at}: {problem}; look for a proxy that changes it, or give the address of the server itself")]
     Json {
         /// Where.
         url: String,
@@ -160,7 +160,7 @@ pub enum Error {
     },
     /// A remote-read frame whose checksum does not match.
     #[error(
-        "frame {frame} from {url} is damaged (CRC-32C {got:08x} instead of {want:08x}); the network or a proxy changes the bytes, use the query API instead"
+        "frame {frame} from {url} is damaged (CRC-32C {got:08x} instead of {want:08x}); the network or a proxy changes the bytes, use the query API instead (--prometheus-read query)"
     )]
     Checksum {
         /// Where.
@@ -173,7 +173,7 @@ pub enum Error {
         want: u32,
     },
     /// A remote-read message that cannot be decoded.
-    #[error("cannot decode the remote-read answer of {url}: {problem}; use the query API instead")]
+    #[error("cannot decode the remote-read answer of {url}: {problem}; use the query API instead (--prometheus-read query)")]
     Decode {
         /// Where.
         url: String,
@@ -181,7 +181,7 @@ pub enum Error {
         problem: String,
     },
     /// No remote read there.
-    #[error("{url} offers no remote read ({why}); use the query API instead")]
+    #[error("{url} offers no remote read ({why}); use the query API instead (--prometheus-read query)")]
     NoRemoteRead {
         /// Where.
         url: String,
@@ -245,14 +245,31 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// What the operating system said of a file that could not be read, and what to do.
+pub(crate) fn unreadable(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let said = clean(&error.to_string());
+    let advice = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "check the path",
+        ErrorKind::IsADirectory => "name a file in it",
+        ErrorKind::PermissionDenied => "let this user read it",
+        _ if ["incomplete", "unexpected end", "corrupt", "invalid gzip"].iter().any(|w| said.contains(w)) => {
+            "the file was cut or damaged, copy it again"
+        }
+        ErrorKind::InvalidData => "it must be text in UTF-8",
+        _ => "check the disk it is on",
+    };
+    format!("{said}; {advice}")
+}
+
 fn quoted(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
 fn wait_hint(retry_after: Option<Duration>) -> String {
     match retry_after {
-        Some(wait) => format!("it asks to wait {} s; run again then, or with less concurrency", wait.as_secs()),
-        None => "run again later, or with less concurrency".to_owned(),
+        Some(wait) => format!("it asks to wait {} s; run again then", wait.as_secs()),
+        None => "run again later".to_owned(),
     }
 }
 
@@ -285,7 +302,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "http://p:9090 is overloaded or down (HTTP 429): slow down; it asks to wait 7 s; run again then, or with less concurrency"
+            "http://p:9090 is overloaded or down (HTTP 429): slow down; it asks to wait 7 s; run again then"
         );
     }
 }

@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, 
 use reqwest::{RequestBuilder, Response, StatusCode};
 
 use super::config::{Auth, Base, Config, Secret, read_secret};
-use super::error::{Error, clean};
+use super::error::{Error, clean, unreadable};
 use super::refusal::{
     in_quotes, is_page, message_of, page_title, parse_http_date, parse_retry_after, root_cause, shown_location,
 };
@@ -144,8 +144,8 @@ impl Http {
     fn authorize(&self, request: RequestBuilder) -> Result<RequestBuilder, Error> {
         let bearer = |token: &Secret| {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Error::Config {
-                setting: "bearer token",
-                problem: "it holds a line break or another character that no header may have".to_owned(),
+                setting: "--prometheus-token-file",
+                problem: "the token holds a line break or another character that no header may have".to_owned(),
             })?;
             value.set_sensitive(true);
             Ok::<_, Error>(value)
@@ -171,10 +171,13 @@ impl Http {
         let connect = error.is_connect();
         let cause = root_cause(&error.without_url());
         let lower = cause.to_ascii_lowercase();
-        if ["certificate", "tls", "handshake", "unknownissuer", "corrupt message"].iter().any(|w| lower.contains(w)) {
+        let plain = lower.contains("invalidcontenttype");
+        if !plain && ["certificate", "tls", "handshake", "unknownissuer", "corrupt message"].iter().any(|w| lower.contains(w)) {
             return Error::Tls { url, cause };
         }
-        let hint = if dns {
+        let hint = if plain {
+            "it does not speak TLS there; write http:// or give the port that does"
+        } else if dns {
             "check the host name; a service inside the cluster needs `kubectl port-forward`"
         } else if connect {
             "check address and port, or open the way with `kubectl port-forward`"
@@ -307,7 +310,7 @@ impl Body {
 
 fn build_client(config: &Config, base: &Base) -> Result<reqwest::Client, Error> {
     let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|e| Error::File { path: path.to_owned(), problem: e.to_string() })
+        std::fs::read(path).map_err(|e| Error::File { path: path.to_owned(), problem: unreadable(&e) })
     };
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("podfit/", env!("CARGO_PKG_VERSION")))
@@ -353,7 +356,7 @@ fn build_client(config: &Config, base: &Base) -> Result<reqwest::Client, Error> 
 fn build_headers(pairs: &[(String, Secret)]) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let wrong = || Error::Config { setting: "header", problem: format!("{} cannot be sent", clean(name)) };
+        let wrong = || Error::Config { setting: "--prometheus-header", problem: format!("{} cannot be sent; only visible ASCII characters can", clean(name)) };
         let name = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
         let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
         value.set_sensitive(true);

@@ -26,6 +26,7 @@ mod store;
 pub use client::{Client, Stats};
 pub use config::{Auth, Config, Mode, Secret};
 pub use error::Error;
+pub(crate) use error::unreadable;
 pub use openmetrics::OpenMetricsFile;
 pub use probe::{Capabilities, Product, ProductKind, RemoteRead, Transport};
 pub use selector::{MatchOp, Matcher, Selector};

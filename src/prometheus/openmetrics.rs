@@ -8,7 +8,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::error::{Error, clean};
+use super::error::{Error, clean, unreadable};
 use super::number::{parse_time, parse_value};
 use super::selector::{Matcher, Selector};
 use super::series::{Labels, Sample, SampleStream, SeriesSource, TimeRange};
@@ -32,14 +32,14 @@ pub struct OpenMetricsFile {
 impl OpenMetricsFile {
     /// Reads a file, unpacking it when it is gzip.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|e| Error::File { path: path.to_owned(), problem: e.to_string() })?;
+        let file = File::open(path).map_err(|e| Error::File { path: path.to_owned(), problem: unreadable(&e) })?;
         Self::read(file, &path.display().to_string())
     }
 
     /// Reads from anything, unpacking it when it is gzip; the name goes into messages.
     pub fn read(source: impl Read, name: &str) -> Result<Self, Error> {
         let mut source = BufReader::with_capacity(1 << 17, source);
-        let failed = |e: &std::io::Error| Error::File { path: name.into(), problem: clean(&e.to_string()) };
+        let failed = |e: &std::io::Error| Error::File { path: name.into(), problem: unreadable(e) };
         let gzip = source.fill_buf().map_err(|e| failed(&e))?.starts_with(&[0x1f, 0x8b]);
         let store = if gzip {
             parse(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(source)), name)
@@ -101,14 +101,14 @@ fn parse(mut source: impl BufRead, name: &str) -> Result<SeriesStore, Error> {
         let read = (&mut source)
             .take(LINE_CAP as u64)
             .read_until(b'\n', &mut bytes)
-            .map_err(|e| Error::File { path: name.into(), problem: clean(&e.to_string()) })?;
+            .map_err(|e| Error::File { path: name.into(), problem: unreadable(&e) })?;
         if read == 0 {
             break;
         }
         if read == LINE_CAP && bytes.last() != Some(&b'\n') {
             return Err(wrong("longer than 1 MiB".to_owned()));
         }
-        let line = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".to_owned()))?.trim();
+        let line = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8; is it OpenMetrics text, or that packed by gzip?".to_owned()))?.trim();
         if line.is_empty() {
             continue;
         }
@@ -171,7 +171,7 @@ fn split_head(line: &str) -> Result<(&str, &str), &'static str> {
 fn parse_tail(tail: &str) -> Result<Sample, String> {
     let mut words = tail.split_ascii_whitespace();
     let value = words.next().filter(|w| *w != "#").ok_or("a metric without a value")?;
-    let value = parse_value(value.as_bytes()).ok_or_else(|| format!("{:?} is no value", clean(value)))?;
+    let value = parse_value(value.as_bytes()).ok_or_else(|| format!("{:?} is no value; a line is NAME VALUE TIMESTAMP, labels in braces behind NAME", clean(value)))?;
     let time = words
         .next()
         .filter(|w| *w != "#")

@@ -55,7 +55,7 @@ fn a_bad_line_is_named() {
     for (line, problem) in [
         ("m", "a metric without a value"),
         ("m{a=\"x\"}", "a metric without a value"),
-        ("m one 1700000000", "\"one\" is no value"),
+        ("m one 1700000000", "\"one\" is no value; a line is NAME VALUE TIMESTAMP, labels in braces behind NAME"),
         ("m 1", "no timestamp; only a history helps here, so each sample needs its time in seconds"),
         ("m 1 # {} 1", "no timestamp; only a history helps here, so each sample needs its time in seconds"),
         ("m 1 noon", "\"noon\" is no timestamp"),
@@ -76,7 +76,7 @@ fn a_bad_line_is_named() {
         assert_eq!(error.to_string(), format!("f.om:{number}: {problem}"), "{line}");
     }
     let error = OpenMetricsFile::read(&b"ok 1 1\nm{a=\"\xff\"} 1 2\n"[..], "f.om").unwrap_err();
-    assert_eq!(error.to_string(), "f.om:2: not UTF-8");
+    assert_eq!(error.to_string(), "f.om:2: not UTF-8; is it OpenMetrics text, or that packed by gzip?");
     let error = read(&"m".repeat(LINE_CAP + 10)).unwrap_err();
     assert_eq!(error.to_string(), "f.om:1: longer than 1 MiB");
     assert!(OpenMetricsFile::open(Path::new("/no/such/file")).unwrap_err().to_string().contains("/no/such/file"));

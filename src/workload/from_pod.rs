@@ -10,7 +10,7 @@ use crate::quantity::Quantity;
 
 /// The JSON is not a Pod.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a Pod: {0}")]
+#[error("not a Pod: {0}; give a pod's manifest, such as `kubectl get pod NAME -o yaml` prints")]
 pub struct NotAPod(&'static str);
 
 /// Reads what identity needs from a Pod. `namespace` stands in where the object names none (admission).

@@ -17,12 +17,12 @@ pub struct PrometheusServer {
 
 /// Says in the form that the test runner counts that a test could not run.
 pub fn skipped(test: &str, reason: &str) {
-    // Not eprintln: the test harness keeps that to itself when a test passes.
+    // Not by `eprintln`, which the harness keeps from whoever reads the output of tests that pass.
     let _ = writeln!(std::io::stderr(), "podfit-test-skipped: {test}: {reason}");
 }
 
 impl PrometheusServer {
-    /// Starts a server whose history is the given `OpenMetrics` text (timestamps in seconds, `# EOF` at the end).
+    /// Starts a server whose history is the given OpenMetrics text (timestamps in seconds, `# EOF` at the end).
     /// `None` when `prometheus` or `promtool` is not on the PATH; panics when they are there and do not work.
     pub fn start_with(openmetrics: &str) -> Option<Self> {
         Self::start_with_args(openmetrics, &[])

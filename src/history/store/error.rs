@@ -1,6 +1,7 @@
 //! What can go wrong with the store, each as one line: what failed, on what, what to do.
 //! Knows nothing of histories or of what is in the tables.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -98,7 +99,10 @@ fn advice(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::PermissionDenied => "let this user read and write it, or name another place with --store FILE",
         ErrorKind::ReadOnlyFilesystem => "mount it writable, or name another place with --store FILE",
-        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::NotFound => {
+        ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists => {
             "name a file in a directory that can be created with --store FILE"
         }
         _ => "nothing was changed; check the disk, or name another place with --store FILE",
@@ -134,9 +138,20 @@ impl StoreError {
     }
 }
 
+thread_local! {
+    static SHIELDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread becomes a [`StoreError`]: then a panic hook has nothing to tell the user.
+pub fn panic_is_handled() -> bool {
+    SHIELDED.get()
+}
+
 /// Runs `work`; the database library may panic on a file that was damaged from outside, and a history must not bring
 /// down the process that keeps it. The panic's message still goes to the panic hook.
 pub(super) fn shielded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(StoreError::damaged(path, "the database library could not read it")))
+    let outer = SHIELDED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    SHIELDED.set(outer);
+    done.unwrap_or_else(|_| Err(StoreError::damaged(path, "the database library could not read it")))
 }

@@ -19,7 +19,7 @@ use redb::{ReadTransaction, WriteTransaction};
 
 pub use commit::CommitSummary;
 use error::shielded;
-pub use error::{Notice, StoreError};
+pub use error::{Notice, StoreError, panic_is_handled};
 use open::{Db, open_memory, open_reader, open_writer};
 pub use read::Histories;
 use records::open_progress;

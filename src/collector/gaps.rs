@@ -1,0 +1,95 @@
+//! What the source did not have, each as one line that names the metric or label, and how to get it.
+//! Decides nothing about runs.
+
+use std::collections::BTreeSet;
+
+use super::metrics::{CPU, MEMORY, Scope};
+use crate::prometheus::{Matcher, SeriesSource, TimeRange};
+
+/// Pods seen in kube-state-metrics' series.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) pods: u64,
+    pub(super) with_labels: u64,
+}
+
+/// What is missing beside the measurements; `None` when there are no measurements either.
+pub(super) fn of(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) -> Option<Vec<String>> {
+    let mut gaps = Vec::new();
+    let scope = scope.describe();
+    let any = |metrics: &[&'static str]| metrics.iter().any(|m| seen.contains(m));
+    if !any(&[MEMORY, CPU]) {
+        return None;
+    }
+    for metric in [MEMORY, CPU] {
+        if !any(&[metric]) {
+            gaps.push(format!("no {metric} for {scope}: let Prometheus keep it (metric_relabel_configs may drop it)"));
+        }
+    }
+    if counts.pods == 0 {
+        gaps.push(format!(
+            "no kube_pod_owner for {scope}: install kube-state-metrics and scrape it; without it most pods cannot be \
+             told apart"
+        ));
+        return Some(gaps);
+    }
+    if counts.with_labels == 0 {
+        gaps.push(format!(
+            "no pod labels in Prometheus for {scope}: start kube-state-metrics with --metric-labels-allowlist=pods=[…] \
+             (keys in the README), or Airflow, Dagster and Prefect pods of the past cannot be told apart"
+        ));
+    }
+    if !any(&["kube_pod_container_resource_requests", "kube_pod_container_resource_limits"]) {
+        gaps.push(format!(
+            "no kube_pod_container_resource_limits for {scope}: what runs asked for is unknown; let kube-state-metrics \
+             export it and Prometheus keep it"
+        ));
+    }
+    if !any(&["kube_pod_container_status_terminated_reason", "kube_pod_container_status_last_terminated_reason"]) {
+        gaps.push(format!(
+            "no kube_pod_container_status_terminated_reason for {scope}: OOM kills of the past are not seen; let \
+             kube-state-metrics export it and Prometheus keep it"
+        ));
+    }
+    Some(gaps)
+}
+
+/// Which of label, namespace, series label and metric is missing where nothing was measured. Questions that the source
+/// does not answer count as answered with no.
+pub(super) async fn nothing<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> String {
+    let asked = scope.describe();
+    if has_without_container(source, scope, window).await {
+        return format!(
+            "{MEMORY} and {CPU} of {asked} have no label container: let Prometheus keep that label (a relabelling or a \
+             recording rule drops it)"
+        );
+    }
+    if !scope.namespaces.is_empty() && has(source, &scope.matchers, window).await {
+        return format!(
+            "no {MEMORY} and no {CPU} for {asked}, only for other namespaces: check the name after -n, or give a longer \
+             --history if nothing ran there lately"
+        );
+    }
+    if !scope.matchers.is_empty() && has(source, &[], window).await {
+        return format!("no {MEMORY} and no {CPU} for {asked}, only without that label: check --series-label");
+    }
+    format!(
+        "no {MEMORY} and no {CPU} at all in {}: let it scrape the kubelets' /metrics/cadvisor and keep both, name the \
+         server that does, or give a longer --history",
+        source.describe()
+    )
+}
+
+async fn has<S: SeriesSource>(source: &S, matchers: &[Matcher], window: TimeRange) -> bool {
+    source.metric_names_present(&[MEMORY, CPU], window, matchers).await.is_ok_and(|names| !names.is_empty())
+}
+
+async fn has_without_container<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> bool {
+    for metric in [MEMORY, CPU] {
+        let Ok(mut series) = source.last(&scope.anything(metric), window).await else { continue };
+        if let Some(Ok(_)) = series.recv().await {
+            return true;
+        }
+    }
+    false
+}
