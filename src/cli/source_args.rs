@@ -104,6 +104,11 @@ impl SourceArgs {
         &self.runs
     }
 
+    /// Whether what is remembered is all that there is to learn from.
+    pub fn is_only_a_store(&self) -> bool {
+        self.store.is_some() && self.prometheus_url.is_none() && self.openmetrics.is_none() && self.runs.is_empty()
+    }
+
     /// The user's own identity rules.
     pub fn rules(&self) -> IdentityRules {
         IdentityRules { label_keys: self.group_by_labels.clone() }

@@ -1,10 +1,15 @@
 //! The statistics: from the history of one container of one workload to what its next run should ask for.
 //! Pure and deterministic; knows no Kubernetes object, no engine and no clock.
 
+pub mod backtest;
+pub mod baselines;
 pub mod cpu;
 pub mod effect;
+pub mod estimator;
 pub mod evidence;
 pub mod memory;
+pub mod replay;
+pub mod score;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +20,7 @@ use crate::history::{History, Outcome, Resources, Run};
 
 pub use cpu::CpuSize;
 pub use effect::Effect;
+pub use estimator::{Estimator, Next, Observed, recommended};
 pub use evidence::{Evidence, Replay};
 pub use memory::MemorySize;
 
