@@ -123,8 +123,20 @@ fn memory(line: &Line) -> String {
         return "Memory  unknown.\n".to_owned();
     };
     let mut text = format!("Memory  {size}");
-    if let (Some(rule), Some(max)) = (&line.memory_rule, e.peak_max_bytes) {
-        let _ = write!(text, " = {rule} with max {} and n {}", units::memory(max), e.runs);
+    if line.memory_rule.as_deref() == Some("level+tail")
+        && let Some(covered) = line.covered_bytes
+    {
+        let _ = match line.runs_above {
+            0 => write!(text, ": the highest of {} peaks, {},", e.runs, units::memory(covered)),
+            n => write!(text, ": {}, above which {n} of {} peaks lie,", units::memory(covered), e.runs),
+        };
+        let margin = size.bytes_rounded_up().saturating_sub(covered);
+        let _ = write!(text, " and {} for what lies beyond", units::memory(margin));
+        if line.runs_above > 0 {
+            text.push_str(";\n        covering those too would waste more than their retries cost");
+        }
+    } else if let Some(rule) = &line.memory_rule {
+        let _ = write!(text, " = {rule}");
     }
     text.push_str(".\n");
     if e.replay.decisions > 0 {

@@ -53,6 +53,9 @@ pub async fn gather(args: &SourceArgs, namespaces: Vec<String>, known: KnownPods
         }
         return finish(&store, &namespaces, Summary::default(), Vec::new());
     }
+    if args.is_only_a_store() {
+        return finish(&store, &namespaces, Summary::default(), Vec::new());
+    }
     let (source, window) = args.open().await?;
     gather_from(&source, window, &store, args, namespaces, known).await
 }

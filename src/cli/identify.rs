@@ -53,7 +53,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         }
         for pod in pods {
             if let Some(kind) = pod.get("kind").and_then(Value::as_str).filter(|k| *k != "Pod") {
-                bail!("{shown} holds a {kind}, not a Pod; give a pod's manifest, such as `kubectl get pod NAME -o yaml` prints");
+                bail!(
+                    "{shown} holds a {kind}, not a Pod; give a pod's manifest, such as `kubectl get pod NAME -o yaml` prints"
+                );
             }
             let line = describe(&pod, &rules, args.json).with_context(|| shown.to_string())?;
             out.push_str(&line);
@@ -94,7 +96,9 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
                 "attempt": i.attempt,
                 "mainContainer": i.main_container,
             }),
-            Err(reason) => json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()}),
+            Err(reason) => {
+                json!({"pod": name, "namespace": facts.namespace, "workload": null, "reason": reason.to_string()})
+            }
         }
         .to_string());
     }
@@ -102,7 +106,10 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
         Ok(i) => {
             let attempt = i.attempt.map(|a| format!(", attempt {a}")).unwrap_or_default();
             let main = i.main_container.map(|c| format!(", container {c}")).unwrap_or_default();
-            crate::report::units::name(&format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload), 1_000)
+            crate::report::units::name(
+                &format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload),
+                1_000,
+            )
         }
         Err(reason) => format!("{name}: no workload: {reason}"),
     })

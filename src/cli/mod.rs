@@ -1,5 +1,6 @@
 //! The command line: arguments, dispatch, exit codes. A file per subcommand.
 
+mod backtest;
 mod cluster_args;
 mod demo;
 mod dry_run;
@@ -55,6 +56,8 @@ enum Command {
     Recommend(Box<recommend::Args>),
     /// The evidence behind one workload's numbers
     Explain(Box<explain::Args>),
+    /// What each way of sizing would have given every past run, and what that would have cost
+    Backtest(Box<backtest::Args>),
     /// Say which recurring workload a pod belongs to, from its manifest
     Identify(identify::Args),
     /// Print a completion script for a shell
@@ -96,6 +99,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::DryRun(args) => dry_run::run(*args).await,
         Command::Recommend(args) => recommend::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
+        Command::Backtest(args) => backtest::run(*args).await,
         Command::Identify(args) => identify::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

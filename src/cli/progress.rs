@@ -12,9 +12,14 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// Hidden unless standard error is a terminal.
     pub fn new(what: &str) -> Self {
-        let bar = ProgressBar::new(0);
+        Self::counting(what, 0, "days")
+    }
+
+    /// The same, of a known number of things.
+    pub fn counting(what: &str, all: usize, things: &str) -> Self {
+        let bar = ProgressBar::new(all as u64);
         if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} days")
+            let style = ProgressStyle::with_template(&format!("{{msg}} {{bar:30}} {{pos}}/{{len}} {things}"))
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
         } else {
@@ -22,6 +27,11 @@ impl Bar {
         }
         bar.set_message(what.to_owned());
         Self(bar)
+    }
+
+    /// Moves it to this many things.
+    pub fn at(&self, done: usize) {
+        self.0.set_position(done as u64);
     }
 
     /// Moves it.

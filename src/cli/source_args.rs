@@ -10,8 +10,8 @@ use anyhow::{anyhow, bail};
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector,
-    SeriesSource, SeriesStore, TimeRange, unreadable,
+    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
+    SeriesStore, TimeRange, unreadable,
 };
 use crate::workload::IdentityRules;
 
@@ -110,6 +110,11 @@ impl SourceArgs {
     /// Files of runs.
     pub fn runs(&self) -> &[PathBuf] {
         &self.runs
+    }
+
+    /// Whether what is remembered is all that there is to learn from.
+    pub fn is_only_a_store(&self) -> bool {
+        self.store.is_some() && self.prometheus_url.is_none() && self.openmetrics.is_none() && self.runs.is_empty()
     }
 
     /// The user's own identity rules.
@@ -294,7 +299,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 fn series_label(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text)?;
-    let ok = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+    let ok =
+        name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
     if ok { Ok((name, value)) } else { Err("a label name has letters, digits and underscores only".to_owned()) }
 }
 

@@ -22,7 +22,9 @@ pub enum ClusterError {
         why: String,
     },
     /// The API server did not answer.
-    #[error("cannot reach the API server at {server}: {why}; check the network and the address of the cluster in the kubeconfig, or choose another --context")]
+    #[error(
+        "cannot reach the API server at {server}: {why}; check the network and the address of the cluster in the kubeconfig, or choose another --context"
+    )]
     Unreachable {
         /// Its address.
         server: String,
@@ -50,7 +52,9 @@ pub enum ClusterError {
         server: String,
     },
     /// Anything else the API server said.
-    #[error("the API server at {server} answered {status} to the request to {what}: {message}; try again, or ask who runs the cluster")]
+    #[error(
+        "the API server at {server} answered {status} to the request to {what}: {message}; try again, or ask who runs the cluster"
+    )]
     Refused {
         /// Its address.
         server: String,

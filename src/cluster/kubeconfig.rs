@@ -48,31 +48,30 @@ fn wrong(access: &Access, error: &KubeconfigError, contexts: &[String]) -> Clust
         (None, None) => "~/.kube/config".to_owned(),
     };
     let (problem, advice) = match error {
-        KubeconfigError::ReadConfig(why, path) => (
-            format!("cannot read {}: {why}", path.display()),
-            "name the right file with --kubeconfig or KUBECONFIG",
-        ),
+        KubeconfigError::ReadConfig(why, path) => {
+            (format!("cannot read {}: {why}", path.display()), "name the right file with --kubeconfig or KUBECONFIG")
+        }
         KubeconfigError::FindPath => {
             ("there is no home directory to look in".to_owned(), "name the file with --kubeconfig or KUBECONFIG")
         }
         KubeconfigError::Parse(why) => {
-            let place = why.location().map(|l| format!(" (line {}, column {})", l.line(), l.column())).unwrap_or_default();
+            let place =
+                why.location().map(|l| format!(" (line {}, column {})", l.line(), l.column())).unwrap_or_default();
             (format!("{file} is not one{place}"), "name the right file with --kubeconfig or KUBECONFIG")
         }
         KubeconfigError::CurrentContextNotSet if contexts.is_empty() => {
             (format!("{file} has no context"), "name the right file with --kubeconfig or KUBECONFIG")
         }
-        KubeconfigError::CurrentContextNotSet => (
-            format!("{file} says no current context, it has {}", contexts.join(", ")),
-            "choose one with --context",
-        ),
-        KubeconfigError::LoadContext(name) if contexts.is_empty() => {
-            (format!("{file} has no context {name}, and no other"), "name the right file with --kubeconfig or KUBECONFIG")
+        KubeconfigError::CurrentContextNotSet => {
+            (format!("{file} says no current context, it has {}", contexts.join(", ")), "choose one with --context")
         }
-        KubeconfigError::LoadContext(name) => (
-            format!("{file} has no context {name}, it has {}", contexts.join(", ")),
-            "choose one with --context",
+        KubeconfigError::LoadContext(name) if contexts.is_empty() => (
+            format!("{file} has no context {name}, and no other"),
+            "name the right file with --kubeconfig or KUBECONFIG",
         ),
+        KubeconfigError::LoadContext(name) => {
+            (format!("{file} has no context {name}, it has {}", contexts.join(", ")), "choose one with --context")
+        }
         other => (
             // Paths come in two kinds of quotes.
             format!("{file}: {}", causes(other).replace("'\"", "").replace("\"'", "")),

@@ -109,7 +109,9 @@ impl CpuStretch {
                 // A spike is over with the next sample; a counter that was moved up goes on from where it is now, and
                 // what it was moved by is nobody's use.
                 match s.jumped.replace((sample.at_ms, sample.value)) {
-                    Some((at_ms, value)) if sample.value >= value && sample.value - value <= MOST_CORES * seconds(at_ms) => {
+                    Some((at_ms, value))
+                        if sample.value >= value && sample.value - value <= MOST_CORES * seconds(at_ms) =>
+                    {
                         used = sample.value - value;
                         cores = used / seconds(at_ms);
                     }

@@ -226,8 +226,8 @@ fn percent_decode(text: &str) -> String {
 
 /// Reads a secret from a file, without the white space around it.
 pub(crate) fn read_secret(path: &Path) -> Result<Secret, Error> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Error::File { path: path.to_owned(), problem: super::error::unreadable(&e) })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::File { path: path.to_owned(), problem: super::error::unreadable(&e) })?;
     let secret = text.trim();
     if secret.is_empty() {
         return Err(Error::File { path: path.to_owned(), problem: "it is empty, a secret was expected".to_owned() });

@@ -95,7 +95,9 @@ pub enum Error {
         what: String,
     },
     /// 400 or 422: the query itself.
-    #[error("{url} rejects the query (HTTP {status}): {message}; check --prometheus-param and what stands between podfit and the server")]
+    #[error(
+        "{url} rejects the query (HTTP {status}): {message}; check --prometheus-param and what stands between podfit and the server"
+    )]
     Rejected {
         /// Where.
         url: String,
@@ -149,7 +151,9 @@ pub enum Error {
         cause: String,
     },
     /// The body is not the JSON that the API promises.
-    #[error("the answer of {url} is not valid at byte {at}: {problem}; look for a proxy that changes it, or give the address of the server itself")]
+    #[error(
+        "the answer of {url} is not valid at byte {at}: {problem}; look for a proxy that changes it, or give the address of the server itself"
+    )]
     Json {
         /// Where.
         url: String,
@@ -173,7 +177,9 @@ pub enum Error {
         want: u32,
     },
     /// A remote-read message that cannot be decoded.
-    #[error("cannot decode the remote-read answer of {url}: {problem}; use the query API instead (--prometheus-read query)")]
+    #[error(
+        "cannot decode the remote-read answer of {url}: {problem}; use the query API instead (--prometheus-read query)"
+    )]
     Decode {
         /// Where.
         url: String,

@@ -172,7 +172,9 @@ impl Http {
         let cause = root_cause(&error.without_url());
         let lower = cause.to_ascii_lowercase();
         let plain = lower.contains("invalidcontenttype");
-        if !plain && ["certificate", "tls", "handshake", "unknownissuer", "corrupt message"].iter().any(|w| lower.contains(w)) {
+        if !plain
+            && ["certificate", "tls", "handshake", "unknownissuer", "corrupt message"].iter().any(|w| lower.contains(w))
+        {
             return Error::Tls { url, cause };
         }
         let hint = if plain {
@@ -356,7 +358,10 @@ fn build_client(config: &Config, base: &Base) -> Result<reqwest::Client, Error> 
 fn build_headers(pairs: &[(String, Secret)]) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        let wrong = || Error::Config { setting: "--prometheus-header", problem: format!("{} cannot be sent; only visible ASCII characters can", clean(name)) };
+        let wrong = || Error::Config {
+            setting: "--prometheus-header",
+            problem: format!("{} cannot be sent; only visible ASCII characters can", clean(name)),
+        };
         let name = HeaderName::try_from(name.as_str()).map_err(|_| wrong())?;
         let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
         value.set_sensitive(true);

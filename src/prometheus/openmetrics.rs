@@ -108,7 +108,9 @@ fn parse(mut source: impl BufRead, name: &str) -> Result<SeriesStore, Error> {
         if read == LINE_CAP && bytes.last() != Some(&b'\n') {
             return Err(wrong("longer than 1 MiB".to_owned()));
         }
-        let line = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8; is it OpenMetrics text, or that packed by gzip?".to_owned()))?.trim();
+        let line = std::str::from_utf8(&bytes)
+            .map_err(|_| wrong("not UTF-8; is it OpenMetrics text, or that packed by gzip?".to_owned()))?
+            .trim();
         if line.is_empty() {
             continue;
         }
@@ -171,7 +173,9 @@ fn split_head(line: &str) -> Result<(&str, &str), &'static str> {
 fn parse_tail(tail: &str) -> Result<Sample, String> {
     let mut words = tail.split_ascii_whitespace();
     let value = words.next().filter(|w| *w != "#").ok_or("a metric without a value")?;
-    let value = parse_value(value.as_bytes()).ok_or_else(|| format!("{:?} is no value; a line is NAME VALUE TIMESTAMP, labels in braces behind NAME", clean(value)))?;
+    let value = parse_value(value.as_bytes()).ok_or_else(|| {
+        format!("{:?} is no value; a line is NAME VALUE TIMESTAMP, labels in braces behind NAME", clean(value))
+    })?;
     let time = words
         .next()
         .filter(|w| *w != "#")

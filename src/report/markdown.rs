@@ -56,7 +56,7 @@ pub fn render(report: &Report) -> String {
 }
 
 /// Text from a cluster inside a Markdown table: nothing in it is markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !units::is_unprintable(*c)) {
         match c {

@@ -1,6 +1,8 @@
 //! What people read: one model of a namespace's workloads, and its faces.
 //! Gets histories and objects, asks nobody.
 
+pub mod backtest;
+pub mod backtest_html;
 pub mod csv;
 pub mod histogram;
 pub mod markdown;

@@ -97,6 +97,10 @@ pub struct Line {
     pub notes: Vec<String>,
     /// The rule that gave the memory.
     pub memory_rule: Option<String>,
+    /// The peak that the memory rule covers, in bytes, before its margin.
+    pub covered_bytes: Option<u64>,
+    /// Runs whose peak lies above that: left to a retry, because covering them would cost more.
+    pub runs_above: usize,
     /// The rule that gave the CPU request.
     pub cpu_rule: Option<String>,
     /// What the numbers rest on.
@@ -151,6 +155,8 @@ impl Line {
             },
             notes: notes(&sizing, &fitted),
             memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
+            covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
+            runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,

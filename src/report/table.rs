@@ -267,7 +267,7 @@ fn findings(report: &Report, several: bool) -> String {
 }
 
 /// An indented paragraph of at most [`COLUMNS`] columns.
-fn wrapped(text: &str) -> String {
+pub(super) fn wrapped(text: &str) -> String {
     let most = usize::from(COLUMNS) - 2;
     let mut out = String::new();
     let mut line = String::new();
@@ -303,7 +303,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// Columns apart by two blanks, as wide as what is in them.
-fn new_table(header: &[&str]) -> Table {
+pub(super) fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -314,12 +314,12 @@ fn new_table(header: &[&str]) -> Table {
     table
 }
 
-fn right(text: String) -> Cell {
+pub(super) fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// Without the blanks that end lines.
-fn trim(text: &str) -> String {
+pub(super) fn trim(text: &str) -> String {
     let mut out: String = text.lines().map(|l| format!("{}\n", l.trim_end())).collect();
     if out.is_empty() {
         out.push('\n');

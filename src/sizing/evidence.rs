@@ -4,8 +4,8 @@ use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::cpu::was_throttled;
+use super::estimator::CENSORED_SHARE;
 use super::is_finished;
-use super::memory::CENSORED_SHARE;
 use crate::history::{History, Outcome, PeakSource, Run};
 
 /// What both numbers of a recommendation rest on.

@@ -1,9 +1,12 @@
-//! Memory: from the peaks of earlier runs to one number, request and limit alike.
-//! Estimators sit behind one trait, so that more of them can compete for a workload by replay.
+//! Memory: from the peaks of earlier runs to one number, request and limit alike. The number comes from an estimator;
+//! what kills, limits and thin evidence add to it is said here.
 
 use serde::Serialize;
 
+use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, reached_limit};
+use super::replay::ASKED_AT;
+use super::tail::TailEstimator;
 use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
 use crate::history::{History, Outcome, PeakSource, Resources, Run};
 
@@ -15,8 +18,6 @@ const OOM_FACTOR: f64 = 2.0;
 /// Where runs ended at their limit and nothing recorded how, a kill is likely but not proven: one step of VPA's
 /// (`vertical-pod-autoscaler`, `oom-bump-up-ratio` 1.2) instead of a doubling.
 const SUSPECTED_FACTOR: f64 = 1.2;
-/// A peak at or above this share of the limit says no more than that the limit was reached (page cache, a JVM's heap).
-pub const CENSORED_SHARE: f64 = 0.98;
 /// With fewer scraped samples in the median run than this, a peak between two of them is likely to have been missed: at
 /// a 30 s scrape the highest sample of a run under a minute is more than 15 % too low in four of five cases, of a run
 /// of 1 to 5 minutes in one of fifteen, and a job that starts on the minute is sampled at the same moments every time.
@@ -30,41 +31,12 @@ pub struct MemorySize {
     pub bytes: u64,
     /// The rule that gave it.
     pub rule: &'static str,
+    /// The peak that the rule covers, in bytes, before its margin.
+    pub covered_bytes: u64,
+    /// Runs whose peak lies above that: left to a retry, because covering them would cost more.
+    pub runs_above: usize,
     /// Set when the rule alone would have gone lower, and why it was not followed.
     pub held: Option<String>,
-}
-
-/// One way to say how much the next run needs from what earlier ones used.
-pub trait Estimator {
-    /// Takes in the peak of the next run, in bytes.
-    fn observe(&mut self, peak_bytes: f64);
-    /// What it would give the run after those seen, in bytes; `None` before any.
-    fn recommend(&self) -> Option<f64>;
-    /// Its formula as users read it.
-    fn formula(&self) -> &'static str;
-}
-
-/// `max·(1 + 1/n)`: for exchangeable runs the chance that the next one exceeds the largest of n is at most 1/(n+1), so
-/// the margin that is needed shrinks with n.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MaxWithShrinkingMargin {
-    runs: u64,
-    max: f64,
-}
-
-impl Estimator for MaxWithShrinkingMargin {
-    fn observe(&mut self, peak_bytes: f64) {
-        self.runs += 1;
-        self.max = self.max.max(peak_bytes);
-    }
-
-    fn recommend(&self) -> Option<f64> {
-        (self.runs > 0).then(|| self.max * (1.0 + 1.0 / self.runs as f64))
-    }
-
-    fn formula(&self) -> &'static str {
-        "max·(1+1/n)"
-    }
 }
 
 pub(super) fn size(
@@ -75,23 +47,30 @@ pub(super) fn size(
     evidence: &mut Evidence,
 ) -> Answer<MemorySize> {
     let finished: Vec<&Run> = runs.iter().copied().filter(|r| is_finished(r) && r.memory.is_some()).collect();
-    let mut estimator = MaxWithShrinkingMargin::default();
+    let mut estimator = TailEstimator::new(policy.failing_share);
     let mut replay = Replay::default();
+    let mut known = history.older().runs;
+    if known > 0 {
+        estimator.observe_older(history.older());
+    }
+    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between.
+    let mut held_answer = None;
     for run in &finished {
-        let Some(memory) = run.memory else { continue };
-        let peak = memory.peak_bytes as f64;
-        if estimator.runs >= MIN_RUNS as u64
-            && let Some(allocated) = estimator.recommend()
-        {
-            replay.decide(rounded(allocated), memory.peak_bytes, run.outcome == Outcome::OomKilled);
+        let Some(mut seen) = Observed::of(run) else { continue };
+        if ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && known >= MIN_RUNS as u64) {
+            held_answer = estimator.recommend(&next_of(run)).map(rounded);
         }
-        estimator.observe(peak);
+        if let Some(given) = held_answer {
+            replay.decide(given, seen.peak_bytes as u64, seen.killed);
+        }
+        seen.peak_bytes *= unsampled_margin(run);
+        estimator.observe(&seen);
+        known += 1;
     }
     evidence.replay = replay;
 
     let killed_at = unanswered_oom(&finished);
-    let runs_counted = finished.len() as u64 + history.older().runs;
-    if runs_counted < MIN_RUNS as u64 && killed_at.is_none() {
+    if known < MIN_RUNS as u64 && killed_at.is_none() {
         return Answer::Unknown(too_few(finished.len(), runs.len()));
     }
     // Running ones are lower bounds of their own peak: they may raise the size, never count towards n.
@@ -99,7 +78,13 @@ pub(super) fn size(
     let seen = finished.iter().filter_map(|r| r.memory).map(|m| m.peak_bytes).max();
     let older = history.older().max_peak_bytes;
     let highest = seen.into_iter().chain(running).chain(older).max().unwrap_or(0) as f64;
-    let mut bytes = highest * (1.0 + 1.0 / runs_counted.max(1) as f64);
+    let asked = current.memory_limit_bytes.or(current.memory_request_bytes);
+    let next = Next {
+        requested_bytes: asked.map(|b| b as f64),
+        running_peak_bytes: running.map(|b| b as f64),
+        ..Next::default()
+    };
+    let mut bytes = estimator.recommend(&next).unwrap_or(highest);
     let mut rule = estimator.formula();
     let mut held = None;
     if let Some(limit) = killed_at
@@ -115,7 +100,6 @@ pub(super) fn size(
         rule = "1.2·limit reached";
     }
     let mut bytes = rounded(bytes).max(policy.memory_floor_bytes);
-    let asked = current.memory_limit_bytes.or(current.memory_request_bytes);
     if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason_not_to_shrink(&finished)) {
         bytes = asked;
         held = Some(why);
@@ -130,7 +114,27 @@ pub(super) fn size(
         bytes = ceiling.max(highest as u64);
         held = Some("no node has more to give".to_owned());
     }
-    Answer::Known(MemorySize { bytes, rule, held })
+    let (covered, runs_above) = estimator.allocation().map_or((highest, 0), |a| (a.level, a.above));
+    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held })
+}
+
+/// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead
+/// of runs, 1/m is added. The kernel's own mark and reported peaks need none.
+fn unsampled_margin(run: &Run) -> f64 {
+    match run.memory {
+        Some(m) if m.source == PeakSource::Sampled && m.samples > 0 => 1.0 + 1.0 / f64::from(m.samples),
+        _ => 1.0,
+    }
+}
+
+/// A run as it looked before it started.
+fn next_of(run: &Run) -> Next {
+    Next {
+        start_seconds: Some(run.started_ms as f64 / 1000.0),
+        input_bytes: run.input_bytes,
+        requested_bytes: run.resources.memory_request_bytes.map(|b| b as f64),
+        running_peak_bytes: None,
+    }
 }
 
 /// The highest limit that a run reached before it ended in a way that nothing recorded: pods that are deleted as soon

@@ -1,10 +1,16 @@
 //! The statistics: from the history of one container of one workload to what its next run should ask for.
 //! Pure and deterministic; knows no Kubernetes object, no engine and no clock.
 
+pub mod backtest;
+pub mod baselines;
 pub mod cpu;
 pub mod effect;
+pub mod estimator;
 pub mod evidence;
 pub mod memory;
+pub mod replay;
+pub mod score;
+pub mod tail;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +21,7 @@ use crate::history::{History, Outcome, Resources, Run};
 
 pub use cpu::CpuSize;
 pub use effect::Effect;
+pub use estimator::{Estimator, Next, Observed, recommended};
 pub use evidence::{Evidence, Replay};
 pub use memory::MemorySize;
 
@@ -32,6 +39,9 @@ pub struct SizingPolicy {
     pub memory_floor_bytes: u64,
     /// Largest memory to recommend, in bytes: a node's allocatable, where known.
     pub memory_ceiling_bytes: Option<u64>,
+    /// Largest share of a workload's runs whose first try may fail, 0 to 1; 0 = never below a seen peak. Used only where
+    /// it saves much, and only once there are enough runs to be sure of the bound.
+    pub failing_share: f64,
     /// Smallest CPU request to recommend, in millicores.
     pub cpu_floor_millis: u64,
 }
@@ -39,7 +49,12 @@ pub struct SizingPolicy {
 impl Default for SizingPolicy {
     fn default() -> Self {
         // 64 MiB: below it a container runtime's own overhead shows. 10 m: the floor that KRR and VPA's users know.
-        Self { memory_floor_bytes: 64 << 20, memory_ceiling_bytes: None, cpu_floor_millis: 10 }
+        Self {
+            memory_floor_bytes: 64 << 20,
+            memory_ceiling_bytes: None,
+            failing_share: tail::FAILING_SHARE,
+            cpu_floor_millis: 10,
+        }
     }
 }
 

@@ -30,6 +30,9 @@
 //! One constant changed at a time moves the first column by 0.01 at most in the ranges named at each, except
 //! [`FAILING_SHARE`]: without a level below the maximum it is 0.50.
 
+use super::estimator::{Estimator, Next, Observed};
+use crate::history::Older;
+
 /// Price of a failed run in `level · run time`: 2 is what a failure costs under doubling, 1 more is aversion (2 to 4).
 const FAILURE_COST: f64 = 3.0;
 /// Seconds of the same allocation that a restart takes (scheduling, image, start-up); counts for short runs (0 to 120).
@@ -48,6 +51,48 @@ const CONFIDENCE_Z: f64 = 1.65;
 const WORTH_IT: f64 = 0.8;
 /// Ratio of the history lengths whose maxima are compared for drift (2 to 2.5).
 const GROWTH: f64 = 2.5;
+
+/// The rule of this module as an estimator over a workload's runs.
+#[derive(Clone, Debug)]
+pub struct TailEstimator {
+    seen: Vec<Seen>,
+    older_peak: f64,
+    failing_share: f64,
+}
+
+impl TailEstimator {
+    /// With a bound on the share of runs whose first try may fail; 0 = never below a seen peak.
+    pub fn new(failing_share: f64) -> Self {
+        Self { seen: Vec::new(), older_peak: 0.0, failing_share }
+    }
+
+    /// What the next run gets and what it is made of; `None` before any run.
+    pub fn allocation(&self) -> Option<Allocation> {
+        allocate(&self.seen, self.failing_share)
+    }
+}
+
+impl Estimator for TailEstimator {
+    fn observe_older(&mut self, older: &Older) {
+        self.older_peak = self.older_peak.max(older.max_peak_bytes.unwrap_or(0) as f64);
+    }
+
+    fn observe(&mut self, run: &Observed) {
+        let known = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
+        self.seen.push(Seen { peak: known(run.peak_bytes), seconds: known(run.seconds.unwrap_or(0.0)) });
+    }
+
+    fn recommend(&self, next: &Next) -> Option<f64> {
+        let allocation = self.allocation()?;
+        // Runs that are no longer kept singly have no place in the tail; what they needed stays a lower bound.
+        let older = if allocation.above == 0 { self.older_peak } else { 0.0 };
+        Some(allocation.bytes.max(older).max(next.running_peak_bytes.unwrap_or(0.0)))
+    }
+
+    fn formula(&self) -> &'static str {
+        "level+tail"
+    }
+}
 
 /// What a run taught: its peak in bytes and its run time in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]

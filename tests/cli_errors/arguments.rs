@@ -51,7 +51,10 @@ fn help_does_not_show_the_address_that_the_environment_holds() {
 }
 
 #[rstest]
-#[case::typo("cronjob/nightly-06m", "no history of \"cronjob/nightly-06m\"; there is cronjob/nightly-05m, cronjob/nightly-10m, cronjob/nightly-60m")]
+#[case::typo(
+    "cronjob/nightly-06m",
+    "no history of \"cronjob/nightly-06m\"; there is cronjob/nightly-05m, cronjob/nightly-10m, cronjob/nightly-60m"
+)]
 #[case::only_the_name("nightly-05m", "no history of \"nightly-05m\"; there is cronjob/nightly-05m, ")]
 #[case::other_kind("job/nightly-05m", "; there is cronjob/nightly-05m, ")]
 #[case::nothing_near("zzz", "no history of \"zzz\": 3 workloads were found, `podfit recommend` lists them")]
@@ -91,7 +94,8 @@ fn identify(file: &Path) -> super::support::cli::Ran {
 #[test]
 fn verbose_failures_hold_no_secret() {
     let server = FaultServer::start(nightly());
-    let ran = run(command().args(["recommend", "-vv", "--at", "1990-01-01T00:00:00Z", "--prometheus-url", &server.url()]));
+    let ran =
+        run(command().args(["recommend", "-vv", "--at", "1990-01-01T00:00:00Z", "--prometheus-url", &server.url()]));
     assert_eq!(ran.code, Some(2));
     assert!(!ran.stderr.contains("hunter2") && ran.stdout.is_empty(), "{}", ran.stderr);
     let ran = podfit(["recommend", "--prometheus-retries", "0"].iter().chain(&URL));

@@ -116,9 +116,11 @@ fn a_kubeconfig_that_cannot_be_used(#[case] text: &str, #[case] words: &[&str]) 
 #[test]
 fn no_kubeconfig_at_all() {
     let home = tempfile::tempdir().unwrap();
-    run(command().args(["dry-run", "--prometheus-url", "http://127.0.0.1:1"]).env("HOME", home.path()))
-        .refused_with(&["no usable kubeconfig: cannot read ", "/.kube/config: No such file or directory (os error 2)", NAME_IT]);
-    run(command().args(["dry-run", "--prometheus-url", "http://127.0.0.1:1"]).env_remove("HOME")).refused_with(&[NAME_IT]);
+    run(command().args(["dry-run", "--prometheus-url", "http://127.0.0.1:1"]).env("HOME", home.path())).refused_with(
+        &["no usable kubeconfig: cannot read ", "/.kube/config: No such file or directory (os error 2)", NAME_IT],
+    );
+    run(command().args(["dry-run", "--prometheus-url", "http://127.0.0.1:1"]).env_remove("HOME"))
+        .refused_with(&[NAME_IT]);
     dry_run(&["--kubeconfig", "/nonexistent/config"])
         .refused_with(&["no usable kubeconfig: cannot read /nonexistent/config: No such file or directory", NAME_IT]);
 }
@@ -143,5 +145,6 @@ fn the_history_fails_after_the_cluster_answered() {
 
 #[test]
 fn no_source_is_said_before_the_cluster_is_asked() {
-    podfit(["dry-run", "--kubeconfig", "/nonexistent/config"]).refused_with(&["where is the history? give --prometheus-url URL"]);
+    podfit(["dry-run", "--kubeconfig", "/nonexistent/config"])
+        .refused_with(&["where is the history? give --prometheus-url URL"]);
 }

@@ -24,7 +24,8 @@ fn without(labels: &Labels, name: &str) -> Labels {
     Labels::new(labels.iter().filter(|(n, _)| *n != name).map(|(n, v)| (n.to_owned(), v.to_owned())))
 }
 
-const NONE: &str = "nothing to recommend: no container_memory_working_set_bytes and no container_cpu_usage_seconds_total ";
+const NONE: &str =
+    "nothing to recommend: no container_memory_working_set_bytes and no container_cpu_usage_seconds_total ";
 
 #[rstest]
 #[case::nothing_at_all(|_: &str, _| None, &[], "at all in Prometheus 2.53.0 at http://127.0.0.1:")]
@@ -54,7 +55,9 @@ fn an_empty_store_says_so_each_time() {
     let server = changed(|_, _| None);
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("history.redb");
-    for words in [NONE, "nothing to recommend: there is no finished run in this time; give a longer --history, or check -n"] {
+    for words in
+        [NONE, "nothing to recommend: there is no finished run in this time; give a longer --history, or check -n"]
+    {
         run(&mut remember(&server, NOON_TEXT, &store)).refused_with(&[words]);
     }
 }
@@ -68,10 +71,22 @@ fn what_is_explained_is_not_there() {
 }
 
 #[rstest]
-#[case::pod_labels("kube_pod_labels", "no pod labels in Prometheus for all namespaces: start kube-state-metrics with --metric-labels-allowlist=pods=[…]")]
-#[case::limits("kube_pod_container_resource_", "no kube_pod_container_resource_limits for all namespaces: what runs asked for is unknown; let kube-state-metrics export it")]
-#[case::memory("container_memory_working_set_bytes", "no container_memory_working_set_bytes for all namespaces: let Prometheus keep it")]
-#[case::cpu("container_cpu_usage_seconds_total", "no container_cpu_usage_seconds_total for all namespaces: let Prometheus keep it")]
+#[case::pod_labels(
+    "kube_pod_labels",
+    "no pod labels in Prometheus for all namespaces: start kube-state-metrics with --metric-labels-allowlist=pods=[…]"
+)]
+#[case::limits(
+    "kube_pod_container_resource_",
+    "no kube_pod_container_resource_limits for all namespaces: what runs asked for is unknown; let kube-state-metrics export it"
+)]
+#[case::memory(
+    "container_memory_working_set_bytes",
+    "no container_memory_working_set_bytes for all namespaces: let Prometheus keep it"
+)]
+#[case::cpu(
+    "container_cpu_usage_seconds_total",
+    "no container_cpu_usage_seconds_total for all namespaces: let Prometheus keep it"
+)]
 fn a_part_is_missing(#[case] prefix: &'static str, #[case] words: &str) {
     let mut store = SeriesStore::new("part");
     nightly_three().simulate(NOON, 1).for_each_series(|metric, labels, samples| {

@@ -35,7 +35,9 @@ fn nightly() -> SeriesStore {
 
 fn series_of(end_ms: i64) -> SeriesStore {
     let mut store = SeriesStore::new("nightly");
-    nightly_three().simulate(end_ms, 1).for_each_series(|metric, labels, samples| store.insert(metric, labels, samples));
+    nightly_three()
+        .simulate(end_ms, 1)
+        .for_each_series(|metric, labels, samples| store.insert(metric, labels, samples));
     store
 }
 

@@ -33,8 +33,10 @@ fn a_server_that_dies_after_the_third_slice() {
         }
         dead.load(Ordering::Relaxed).then(|| say_with(502, &[], "gone")).flatten()
     });
-    run(remember(&server, NOON_TEXT, &store).args(["--prometheus-retries", "0"]))
-        .refused_with(&["the history could not be read to its end: ", "is overloaded or down (HTTP 502): gone; run again later"]);
+    run(remember(&server, NOON_TEXT, &store).args(["--prometheus-retries", "0"])).refused_with(&[
+        "the history could not be read to its end: ",
+        "is overloaded or down (HTTP 502): gone; run again later",
+    ]);
     let first = starts(&server);
     assert_eq!(first.iter().min(), Some(&START));
     assert_eq!(first.iter().max(), Some(&(START + 3 * DAY_MS)));
@@ -43,7 +45,10 @@ fn a_server_that_dies_after_the_third_slice() {
     let report = run(&mut remember(&server, NOON_TEXT, &store)).report();
     let second = starts(&server);
     assert_eq!(second.iter().min(), Some(&(START + 3 * DAY_MS)), "it goes on at the watermark");
-    assert_eq!(second.iter().filter(|s| **s == START + 3 * DAY_MS).count(), first.iter().filter(|s| **s == START).count());
+    assert_eq!(
+        second.iter().filter(|s| **s == START + 3 * DAY_MS).count(),
+        first.iter().filter(|s| **s == START).count()
+    );
     assert_eq!(report, *undisturbed());
 
     server.heal();

@@ -38,12 +38,12 @@ const HALF: &str = r#"{"status":"success","data":{"resultType":"matrix","res"#;
     "is overloaded or down (HTTP 503): full; it asks to wait 0 s; run again then"
 )]
 #[case::silence(|_: &Hit, _| Some(Answer::Silence), "gave no answer for 1 s; raise the timeout (--prometheus-timeout)")]
-fn a_server_that_fails(
-    #[case] fault: Fault,
-    #[case] words: &str,
-    #[values(false, true)] later: bool,
-) {
-    a_fault_loses_nothing(move |hit: &Hit, before| if later && hit.is_probe() { None } else { fault(hit, before) }, "query", words);
+fn a_server_that_fails(#[case] fault: Fault, #[case] words: &str, #[values(false, true)] later: bool) {
+    a_fault_loses_nothing(
+        move |hit: &Hit, before| if later && hit.is_probe() { None } else { fault(hit, before) },
+        "query",
+        words,
+    );
 }
 
 #[rstest]
@@ -126,8 +126,14 @@ fn a_fault_loses_nothing(
     let read = server.hits().len();
 
     server.script(fault);
-    let failed = run(remember(&server, NOON_TEXT, &store)
-        .args(["--prometheus-read", transport, "--prometheus-retries", "1", "--prometheus-timeout", "1"]));
+    let failed = run(remember(&server, NOON_TEXT, &store).args([
+        "--prometheus-read",
+        transport,
+        "--prometheus-retries",
+        "1",
+        "--prometheus-timeout",
+        "1",
+    ]));
     failed.refused_with(&[words, &server.shown()]);
 
     server.heal();
@@ -181,8 +187,10 @@ fn an_address_where_no_server_is(#[case] url: &str, #[case] words: &[&str]) {
 fn plain_http_where_tls_was_asked_for() {
     let server = FaultServer::start(nightly());
     let url = server.url().replace("http://", "https://");
-    podfit(["recommend", "--prometheus-retries", "0", "--prometheus-url", &url])
-        .refused_with(&["cannot reach https://127.0.0.1:", "it does not speak TLS there; write http:// or give the port that does"]);
+    podfit(["recommend", "--prometheus-retries", "0", "--prometheus-url", &url]).refused_with(&[
+        "cannot reach https://127.0.0.1:",
+        "it does not speak TLS there; write http:// or give the port that does",
+    ]);
 }
 
 #[test]
@@ -194,8 +202,18 @@ fn secrets_in_files_and_headers_stay_there() {
     std::fs::write(&token, "hunter2\n").unwrap();
     let url = format!("{}/prom?key=hunter2", server.origin());
     podfit([
-        "recommend", "-v", "--prometheus-url", &url, "--prometheus-token-file", token.to_str().unwrap(),
-        "--prometheus-header", "X-Key: hunter2", "--org-id", "hunter2", "--prometheus-param", "a=hunter2",
+        "recommend",
+        "-v",
+        "--prometheus-url",
+        &url,
+        "--prometheus-token-file",
+        token.to_str().unwrap(),
+        "--prometheus-header",
+        "X-Key: hunter2",
+        "--org-id",
+        "hunter2",
+        "--prometheus-param",
+        "a=hunter2",
     ])
     .refused_with(&["(HTTP 401): no true; give a user and password"]);
     std::fs::write(&token, "hunter2\nhunter2").unwrap();

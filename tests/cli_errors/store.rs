@@ -56,10 +56,14 @@ fn no_file_can_be_there() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "mine").unwrap();
-    run(&mut remember(&server, NOON_TEXT, dir.path()))
-        .refused_with(&["could not open the history ", "Is a directory (os error 21); name a file in a directory that can be created"]);
-    run(&mut remember(&server, NOON_TEXT, &file.join("history.redb")))
-        .refused_with(&["could not create the directory of the history ", "; name a file in a directory that can be created"]);
+    run(&mut remember(&server, NOON_TEXT, dir.path())).refused_with(&[
+        "could not open the history ",
+        "Is a directory (os error 21); name a file in a directory that can be created",
+    ]);
+    run(&mut remember(&server, NOON_TEXT, &file.join("history.redb"))).refused_with(&[
+        "could not create the directory of the history ",
+        "; name a file in a directory that can be created",
+    ]);
     run(&mut remember(&server, NOON_TEXT, Path::new("/proc/podfit/history.redb")))
         .refused_with(&["/proc/podfit/history.redb: ", "with --store FILE"]);
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
@@ -70,7 +74,10 @@ fn no_file_can_be_there() {
 fn as_nobody(command: &Command) -> Command {
     let mut other = Command::new("setpriv");
     clear(&mut other);
-    other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(command.get_program()).args(command.get_args());
+    other
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(command.get_program())
+        .args(command.get_args());
     other
 }
 
@@ -95,7 +102,8 @@ fn a_directory_that_cannot_be_written() {
     let below = refused(&dir.path().join("below/other.redb"));
     let same = if is_root { Some(refused(&store)) } else { None };
     modes(0o755);
-    let words = "Permission denied (os error 13); let this user read and write it, or name another place with --store FILE";
+    let words =
+        "Permission denied (os error 13); let this user read and write it, or name another place with --store FILE";
     other.refused_with(&["could not open the history ", words]);
     below.refused_with(&["could not create the directory of the history ", words]);
     if let Some(same) = same {
@@ -134,7 +142,10 @@ fn damaged(#[case] damage: fn(Vec<u8>) -> Vec<u8>) {
     let bytes = damage(std::fs::read(&store).unwrap());
     std::fs::write(&store, &bytes).unwrap();
     let ran = run(&mut remember(&server, NOON_TEXT, &store));
-    goes_on_with_a_line(&ran, &["the history ", "is damaged (", "): moved it to ", "delete the old file when you do not need it"]);
+    goes_on_with_a_line(
+        &ran,
+        &["the history ", "is damaged (", "): moved it to ", "delete the old file when you do not need it"],
+    );
     assert_eq!(set_aside(dir.path(), "damaged").as_deref(), Some(&bytes[..]), "what was there is kept as it was");
     goes_on(&server, &store);
 }
@@ -186,7 +197,9 @@ fn a_disk_without_room() {
     let mut command = unshare(&script);
     command.arg(asked.get_program()).args(asked.get_args());
     let ran = run(&mut command);
-    ran.refused_with(&["other.redb: No space left on device (os error 28); make room there or name another place with --store FILE"]);
+    ran.refused_with(&[
+        "other.redb: No space left on device (os error 28); make room there or name another place with --store FILE",
+    ]);
     assert_eq!(std::fs::read(dir.path().join("disk.after")).unwrap(), std::fs::read(&store).unwrap());
     goes_on(&server, &store);
 }
@@ -209,7 +222,10 @@ fn a_store_that_may_not_grow() {
         command.arg(asked.get_program()).args(asked.get_args());
         let ran = run(&mut command);
         if ran.code == Some(2) {
-            ran.refused_with(&["history.redb: ", "make room there or name another place with --store FILE; what was there before is kept"]);
+            ran.refused_with(&[
+                "history.redb: ",
+                "make room there or name another place with --store FILE; what was there before is kept",
+            ]);
             refusals += 1;
         } else {
             assert_eq!(super::workloads(&ran), undisturbed()["workloads"]);

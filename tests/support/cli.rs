@@ -42,11 +42,7 @@ pub fn clear(command: &mut Command) {
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ran {
     let Output { status, stdout, stderr } = command.stdin(std::process::Stdio::null()).output().unwrap();
-    Ran {
-        code: status.code(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
-    }
+    Ran { code: status.code(), stdout: String::from_utf8(stdout).unwrap(), stderr: String::from_utf8(stderr).unwrap() }
 }
 
 /// Runs the binary with arguments.
@@ -63,7 +59,18 @@ impl Ran {
             assert!(line.starts_with("podfit: "), "{:?}", self.stderr);
             assert!(!line.contains(SECRET), "{line}");
             assert!(!line.contains(char::is_control), "{line:?}");
-            for debug in ["panicked", "Some(", "Err(", "Error {", "Error(", "{ ", "'\"", "Os {", "ServiceError", "fault of podfit"] {
+            for debug in [
+                "panicked",
+                "Some(",
+                "Err(",
+                "Error {",
+                "Error(",
+                "{ ",
+                "'\"",
+                "Os {",
+                "ServiceError",
+                "fault of podfit",
+            ] {
                 assert!(!line.contains(debug), "{line}");
             }
         }

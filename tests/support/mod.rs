@@ -2,7 +2,12 @@
 //! Knows no case in particular.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::unnecessary_wraps, reason = "a test may fail loudly in its helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unnecessary_wraps,
+    reason = "a test may fail loudly in its helpers"
+)]
 
 pub mod cli;
 pub mod fault_server;

@@ -99,10 +99,7 @@ fn advice(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::PermissionDenied => "let this user read and write it, or name another place with --store FILE",
         ErrorKind::ReadOnlyFilesystem => "mount it writable, or name another place with --store FILE",
-        ErrorKind::NotADirectory
-        | ErrorKind::IsADirectory
-        | ErrorKind::NotFound
-        | ErrorKind::AlreadyExists => {
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::NotFound | ErrorKind::AlreadyExists => {
             "name a file in a directory that can be created with --store FILE"
         }
         _ => "nothing was changed; check the disk, or name another place with --store FILE",
