@@ -12,6 +12,7 @@ use super::ClusterError;
 const PAGE: usize = 500;
 /// A CLI that hangs is worse than one that says so.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const AGENT: &str = concat!("podfit/", env!("CARGO_PKG_VERSION"));
 
 /// Which kubeconfig, which context.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ impl Reader {
         config.connect_timeout = Some(TIMEOUT);
         config.read_timeout = Some(TIMEOUT);
         config.default_retry = false;
+        // Who it was, for the API server's audit log.
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = config.default_namespace.clone();
         let client = kube::Client::try_from(config).map_err(|e| no(&e))?;
