@@ -81,6 +81,13 @@ fn finish(
         let lives = if u.lives == 1 { "container" } else { "containers" };
         format!("{} {lives} of past pods in {} belong to no workload, {} among them: {}", u.lives, u.namespace, u.example, u.reason)
     }));
+    notes.extend(summary.by_name.iter().map(|(namespace, lives)| {
+        let (containers, were) = if *lives == 1 { ("container", "was") } else { ("containers", "were") };
+        format!(
+            "{lives} {containers} of past pods in {namespace} {were} matched by their names alone, to pods that are \
+             there now: work of the same name that has no pod now is counted with them"
+        )
+    }));
     if summary.absurd_samples > 0 {
         notes.push(format!(
             "{} samples were left out because no container can have such values: check what writes those series",
