@@ -8,6 +8,7 @@ mod less;
 mod live;
 mod past;
 mod patches;
+mod refusals;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;
