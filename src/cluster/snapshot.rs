@@ -93,7 +93,11 @@ impl Snapshot {
         };
         let mut pod = template.clone();
         if let Some(object) = pod.as_object_mut() {
-            object.entry("metadata").or_insert_with(|| json!({}));
+            let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+            // The Job controller gives its pods labels, whether the template has some or not.
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.entry("labels").or_insert_with(|| json!({}));
+            }
             object.insert("apiVersion".to_owned(), json!("v1"));
             object.insert("kind".to_owned(), json!("Pod"));
         }

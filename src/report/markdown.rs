@@ -30,9 +30,13 @@ pub fn render(report: &Report) -> String {
         .finding_groups()
         .iter()
         .map(|group| {
-            let lines: Vec<String> = group.lines.iter().map(|l| cell(&l.workload)).collect();
-            let what = if group.containers == 1 { group.first.message.as_str() } else { group.what };
-            format!("- **{}** {}: {}\n", group.first.rule, cell(what), lines.join(", "))
+            let lines = group.lines.iter().map(|l| cell(&l.workload)).collect::<Vec<_>>().join(", ");
+            let rule = &group.first.rule;
+            if group.containers == 1 {
+                format!("- **{rule}** {lines}: {}\n", cell(&group.first.message))
+            } else {
+                format!("- **{rule}** {} ({} containers: {lines})\n", cell(group.what), group.containers)
+            }
         })
         .collect();
     if !findings.is_empty() {

@@ -73,6 +73,9 @@ fn the_api_server_takes_every_patch() {
         }
         assert!(made["metadata"]["labels"]["podfit.dev/workload"].is_string(), "{workload}");
     }
+    // A CronJob without pods: its next one will have the labels of the Job controller, which the patch must not drop.
+    let ops = line(report, "cronjob/six-hourly-compact")["patch"].as_array().unwrap();
+    assert!(ops.len() >= 4 && ops.iter().all(|op| op["path"] != "/metadata/labels"), "{ops:#?}");
     // What the rules turn away is not patched.
     for workload in ["argo/clickstream/score", "prefect/sync-crm/prod"] {
         assert_eq!(line(report, workload).get("patch"), None, "{workload}");
