@@ -12,26 +12,30 @@ pub const DAYS: u64 = 8;
 pub const NOON_TEXT: &str = "2026-11-22T12:00:00Z";
 
 /// What a container of each workload asked for in the past: millicores, MiB.
+const ASKS: [(&str, u64, u64); 18] = [
+    ("airflow-task/nightly_sales_etl/extract_orders", 500, 4096),
+    ("airflow-task/nightly_sales_etl/load_warehouse", 2000, 4096),
+    ("airflow-pod/churn_scoring/score_customers", 1000, 2048),
+    ("spark-driver/orders-agg", 1000, 1433),
+    ("spark-driver/customer-features", 1000, 1433),
+    ("spark-executor/orders-agg", 2000, 4505),
+    ("spark-executor/customer-features", 2000, 2432),
+    ("dagster-run/forecast/demand_forecast", 250, 512),
+    ("dagster-run/forecast/stock_levels", 250, 512),
+    ("dagster-step/demand_forecast/train_model", 2000, 3072),
+    ("prefect/sync-crm/prod", 250, 1024),
+    ("argo/clickstream/extract", 500, 512),
+    ("argo/clickstream/score", 1000, 2048),
+    ("flink-jobmanager/sessions", 500, 1600),
+    ("flink-taskmanager/sessions", 2000, 3072),
+    ("cronjob/nightly-report", 500, 1024),
+    ("cronjob/six-hourly-compact", 200, 1024),
+    ("job/backfill", 1000, 2048),
+];
+
+/// What a container of this workload asked for in the past, and something where none is listed: millicores, MiB.
 pub fn asks(workload: &str) -> (u64, u64) {
-    match workload {
-        "airflow-task/nightly_sales_etl/extract_orders" => (500, 4096),
-        "airflow-task/nightly_sales_etl/load_warehouse" => (2000, 4096),
-        "airflow-pod/churn_scoring/score_customers" => (1000, 2048),
-        "spark-driver/orders-agg" | "spark-driver/customer-features" => (1000, 1433),
-        "spark-executor/orders-agg" => (2000, 4505),
-        "spark-executor/customer-features" => (2000, 2432),
-        "dagster-run/forecast/demand_forecast" | "dagster-run/forecast/stock_levels" => (250, 512),
-        "dagster-step/demand_forecast/train_model" => (2000, 3072),
-        "prefect/sync-crm/prod" => (250, 1024),
-        "argo/clickstream/extract" => (500, 512),
-        "argo/clickstream/score" => (1000, 2048),
-        "flink-jobmanager/sessions" => (500, 1600),
-        "flink-taskmanager/sessions" => (2000, 3072),
-        "cronjob/nightly-report" => (500, 1024),
-        "cronjob/six-hourly-compact" => (200, 1024),
-        "job/backfill" => (1000, 2048),
-        _ => (500, 1024),
-    }
+    ASKS.iter().find(|(name, ..)| *name == workload).map_or((500, 1024), |(_, cpu, mib)| (*cpu, *mib))
 }
 
 /// Namespace and scraping of the whole.

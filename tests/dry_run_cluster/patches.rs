@@ -51,11 +51,11 @@ const PODS: [(&str, &str); 12] = [
 fn the_api_server_takes_every_patch() {
     let Some(scene) = Scene::shared("the_api_server_takes_every_patch") else { return };
     let report = scene.report();
-    let live = scene.namespace.list("/api/v1", "pods");
+    let pods = scene.namespace.list("/api/v1", "pods");
     for (workload, prefix) in PODS {
         let line = line(report, workload);
         let is_it = |p: &&Value| p["metadata"]["name"].as_str().unwrap().starts_with(prefix);
-        let mut pod = once_more(live.iter().find(is_it).unwrap_or_else(|| panic!("no pod {prefix}")).clone());
+        let mut pod = once_more(pods.iter().find(is_it).unwrap_or_else(|| panic!("no pod {prefix}")).clone());
         apply(&mut pod, line.get("patch").unwrap_or_else(|| panic!("{workload} has no patch")));
         let made = scene
             .namespace

@@ -49,10 +49,12 @@ impl Cluster {
         }
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
         let state = std::env::temp_dir().join(format!("podfit-test-cluster-{}", std::process::id()));
-        let keeper = keeper(&scripts.join("down"), &state);
+        let mut keeper = keeper(&scripts.join("down"), &state);
         let up = Command::new(scripts.join("up")).arg("--state").arg(&state).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
         if up.status.code() == Some(CANNOT_RUN_HERE) {
+            drop(keeper.stdin.take());
+            keeper.wait().unwrap();
             return Err(said.trim().to_owned());
         }
         assert!(up.status.success(), "tests/cluster/up: {said}");
