@@ -99,6 +99,13 @@ fn finish(store: &Store, namespaces: &[String], summary: Summary, warnings: Vec<
             u.lives, u.namespace, u.example, u.reason
         )
     }));
+    notes.extend(summary.by_name.iter().map(|(namespace, lives)| {
+        let (containers, were) = if *lives == 1 { ("container", "was") } else { ("containers", "were") };
+        format!(
+            "{lives} {containers} of past pods in {namespace} {were} matched by their names alone, to pods that are \
+             there now: work of the same name that has no pod now is counted with them"
+        )
+    }));
     if summary.absurd_samples > 0 {
         notes.push(format!(
             "{} samples were left out because no container can have such values: check what writes those series",

@@ -92,8 +92,16 @@ fn is_found(what: FailOn, report: &Report) -> bool {
 
 fn print_patches(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     let mut seen = std::collections::BTreeSet::new();
+    let patched = report.workloads.iter().any(|l| l.patch.is_some());
     for line in &report.workloads {
-        let Some(patch) = &line.patch else { continue };
+        let Some(patch) = &line.patch else {
+            let banned = line.findings.iter().find(|f| f.mode == "enforce");
+            if let Some(finding) = banned.filter(|_| patched && seen.insert((&line.namespace, &line.workload))) {
+                let (namespace, workload, rule) = (&line.namespace, &line.workload, &finding.rule);
+                writeln!(out, "\nNo patch of the next pod of {namespace}/{workload}: {rule} turns it away")?;
+            }
+            continue;
+        };
         if !seen.insert((&line.namespace, &line.workload)) {
             continue;
         }

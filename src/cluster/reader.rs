@@ -11,6 +11,7 @@ use super::{ClusterError, kubeconfig};
 const PAGE: usize = 500;
 /// A CLI that hangs is worse than one that says so.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const AGENT: &str = concat!("podfit/", env!("CARGO_PKG_VERSION"));
 
 /// Which kubeconfig, which context.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,8 @@ impl Reader {
         config.connect_timeout = Some(TIMEOUT);
         config.read_timeout = Some(TIMEOUT);
         config.default_retry = false;
+        // Who it was, for the API server's audit log.
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
         let server = shown(&config.cluster_url);
         let namespace = config.default_namespace.clone();
         let login = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());

@@ -13,9 +13,9 @@ use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, identi
 /// A workload as the cluster has it now.
 #[derive(Clone, Debug)]
 pub struct LiveWorkload {
-    /// Pods there are of it now, finished ones that are kept included.
+    /// Pods of it that have not ended.
     pub pods: usize,
-    /// Its newest pod; of a CronJob without pods, the pod its template would make.
+    /// Its newest pod, ended or not; of a CronJob without pods, the pod its template would make.
     pub newest: Value,
     /// What `newest` was identified as.
     pub identity: Identity,
@@ -59,8 +59,9 @@ impl Snapshot {
                 &format!("/api/v1/namespaces/{namespace}/pods"),
                 &format!("list pods in namespace {namespace}"),
                 |pod| {
-                    if let Some(object) = pod.as_object_mut() {
-                        object.remove("status");
+                    // Of the status only the phase tells anything here.
+                    if let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) {
+                        status.retain(|key, _| key == "phase");
                     }
                 },
             )
@@ -75,12 +76,15 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    fn add_pod(&mut self, pod: Value, namespace: &str, owners: &Owners, rules: &IdentityRules) {
+    fn add_pod(&mut self, mut pod: Value, namespace: &str, owners: &Owners, rules: &IdentityRules) {
         let Ok(mut facts) = pod_facts(&pod, namespace) else { return };
         facts.owner_of_owner = facts.owner.as_ref().and_then(|o| owners.of(&o.kind, &o.name));
         let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         self.known.add(&facts, uid, rules);
-        self.add(pod, &facts, rules, 1);
+        let status = pod.as_object_mut().and_then(|p| p.remove("status"));
+        let phase = status.as_ref().and_then(|s| s.get("phase")).and_then(Value::as_str);
+        let live = !matches!(phase, Some("Succeeded" | "Failed"));
+        self.add(pod, &facts, rules, Some(live));
     }
 
     fn add_cronjob(&mut self, cronjob: &Value, namespace: &str, rules: &IdentityRules) {
@@ -92,17 +96,22 @@ impl Snapshot {
         };
         let mut pod = template.clone();
         if let Some(object) = pod.as_object_mut() {
-            object.entry("metadata").or_insert_with(|| json!({}));
+            let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+            // The Job controller gives its pods labels, whether the template has some or not.
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.entry("labels").or_insert_with(|| json!({}));
+            }
             object.insert("apiVersion".to_owned(), json!("v1"));
             object.insert("kind".to_owned(), json!("Pod"));
         }
         let Ok(mut facts) = pod_facts(&pod, namespace) else { return };
         facts.owner = Some(Owner::new("Job", name));
         facts.owner_of_owner = Some(Owner::new("CronJob", name));
-        self.add(pod, &facts, rules, 0);
+        self.add(pod, &facts, rules, None);
     }
 
-    fn add(&mut self, pod: Value, facts: &PodFacts, rules: &IdentityRules, pods: usize) {
+    /// `live` says of a pod whether it has not ended; a template has none.
+    fn add(&mut self, pod: Value, facts: &PodFacts, rules: &IdentityRules, live: Option<bool>) {
         let identity = match identify(facts, rules) {
             Ok(identity) => identity,
             Err(reason) => {
@@ -112,12 +121,13 @@ impl Snapshot {
         };
         let created =
             |pod: &Value| pod.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
+        let pods = usize::from(live == Some(true));
         match self.workloads.get_mut(&identity.workload) {
-            Some(live) => {
-                live.pods += pods;
-                if pods > 0 && created(&pod) >= created(&live.newest) {
-                    live.newest = pod;
-                    live.identity = identity;
+            Some(known) => {
+                known.pods += pods;
+                if live.is_some() && created(&pod) >= created(&known.newest) {
+                    known.newest = pod;
+                    known.identity = identity;
                 }
             }
             None => {

@@ -10,7 +10,7 @@ pub mod runs_csv;
 pub mod segment;
 pub mod who;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,8 @@ pub struct Summary {
     pub absurd_samples: u64,
     /// Lives of containers that no workload could be named for: namespace, reason, how many, an example.
     pub unidentified: Vec<Unidentified>,
+    /// Lives that only their pod's name told of, by namespace.
+    pub by_name: BTreeMap<String, u64>,
     /// What was missing and what to do about it.
     pub gaps: Vec<String>,
 }
@@ -158,6 +160,7 @@ pub async fn collect<S: SeriesSource>(
             example: example.to_owned(),
         })
         .collect();
+    summary.by_name.clone_from(who.by_name());
     if summary.slices > 0 {
         summary.gaps = match gaps::of(&metrics_seen, &counts, &request.scope) {
             Some(gaps) => gaps,

@@ -48,12 +48,13 @@ pub struct Who {
     /// The user's own rules.
     pub rules: IdentityRules,
     unidentified: BTreeMap<(String, String), (u64, String)>,
+    by_name: BTreeMap<String, u64>,
 }
 
 impl Who {
     /// With known pods and rules.
     pub fn new(known: KnownPods, rules: IdentityRules) -> Self {
-        Self { known, rules, unidentified: BTreeMap::new() }
+        Self { known, rules, ..Self::default() }
     }
 
     /// The workload of a life: a known pod, then labels and owners from series, then the pod's name.
@@ -68,7 +69,11 @@ impl Who {
         let found = identify(&facts, &self.rules)
             .map_err(|reason| self.known.names.identify(&key.namespace, &key.pod).ok_or(reason));
         match found {
-            Ok(identity) | Err(Ok(identity)) => Some(identity),
+            Ok(identity) => Some(identity),
+            Err(Ok(identity)) => {
+                *self.by_name.entry(key.namespace.clone()).or_default() += 1;
+                Some(identity)
+            }
             Err(Err(reason)) => {
                 let reason = if object.is_none() { NO_OBJECT.to_owned() } else { reason_text(&reason, object) };
                 let entry =
@@ -77,6 +82,11 @@ impl Who {
                 None
             }
         }
+    }
+
+    /// Lives that only their pod's name told of, by namespace.
+    pub fn by_name(&self) -> &BTreeMap<String, u64> {
+        &self.by_name
     }
 
     /// Lives without a workload: namespace, reason, how many, one pod as an example.

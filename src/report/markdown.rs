@@ -1,7 +1,7 @@
 //! The report as a Markdown table, for a pull request or a chat.
 
-use super::units;
-use super::{Change, Report};
+use super::Report;
+use super::{table, units};
 
 /// The report as Markdown.
 pub fn render(report: &Report) -> String {
@@ -23,20 +23,21 @@ pub fn render(report: &Report) -> String {
             e.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory),
             units::cpu_or_dash(line.current.cpu_request),
             units::cpu_or_dash(line.recommended.cpu_request),
-            match line.verdict.memory {
-                Change::Raise => "raise",
-                Change::Set => "set",
-                Change::Lower => "lower",
-                Change::Keep => "keep",
-                Change::Unknown => "unknown",
-            }
+            table::action(line),
         ));
     }
     let findings: Vec<String> = report
-        .workloads
+        .finding_groups()
         .iter()
-        .flat_map(|l| l.findings.iter().map(move |f| (l, f)))
-        .map(|(l, f)| format!("- **{}** {}: {}\n", f.rule, cell(&l.workload), cell(&f.message)))
+        .map(|group| {
+            let lines = group.lines.iter().map(|l| cell(&l.workload)).collect::<Vec<_>>().join(", ");
+            let rule = &group.first.rule;
+            if group.containers == 1 {
+                format!("- **{rule}** {lines}: {}\n", cell(&group.first.message))
+            } else {
+                format!("- **{rule}** {} ({} containers: {lines})\n", cell(group.what), group.containers)
+            }
+        })
         .collect();
     if !findings.is_empty() {
         out.push_str("\n### Findings\n\n");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fit::{ContainerResources, Fitted, Place, Surroundings, fit};
+use crate::fit::{ContainerResources, Fitted, Place, Resource, Surroundings, What, fit};
 use crate::history::{History, Resources};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
@@ -64,6 +64,14 @@ pub struct FindingLine {
     pub message: String,
 }
 
+impl FindingLine {
+    /// What is wrong, without the container it is wrong in.
+    fn what(&self) -> &str {
+        let place = self.message.strip_prefix("container ").and_then(|rest| rest.strip_prefix(self.container.as_str()));
+        place.and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.message)
+    }
+}
+
 impl From<&Finding> for FindingLine {
     fn from(finding: &Finding) -> Self {
         Self {
@@ -73,6 +81,18 @@ impl From<&Finding> for FindingLine {
             message: finding.message.clone(),
         }
     }
+}
+
+/// The same breach in many places: said once, most serious first.
+pub struct FindingGroup<'a> {
+    /// The first of them.
+    pub first: &'a FindingLine,
+    /// What is wrong, without the place.
+    pub what: &'a str,
+    /// How many containers have it.
+    pub containers: usize,
+    /// Where: every line that has it, once.
+    pub lines: Vec<&'a Line>,
 }
 
 /// One container of one workload.
@@ -85,7 +105,7 @@ pub struct Line {
     pub workload: String,
     /// Container.
     pub container: String,
-    /// Pods there are of it now; `None` where nobody looked.
+    /// Pods of it that have not ended; `None` where nobody looked.
     pub live_pods: Option<usize>,
     /// What it asks for.
     pub current: ContainerResources,
@@ -153,7 +173,7 @@ impl Line {
                 memory: Change::of(bytes(asked_memory), bytes(recommended.memory_limit.or(recommended.memory_request))),
                 cpu: Change::of(millis(current.cpu_request), millis(recommended.cpu_request)),
             },
-            notes: notes(&sizing, &fitted),
+            notes: notes(&sizing, &wanted, &fitted),
             memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
             runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
@@ -201,6 +221,35 @@ impl Report {
         workloads.sort_by_cached_key(|l| (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone()));
         let totals = Totals::of(&workloads);
         Self { workloads, unidentified_pods, notes, totals }
+    }
+}
+
+impl Report {
+    /// The findings, those that say the same of several containers together.
+    pub fn finding_groups(&self) -> Vec<FindingGroup<'_>> {
+        let mut groups: Vec<FindingGroup<'_>> = Vec::new();
+        for line in &self.workloads {
+            for finding in &line.findings {
+                let what = finding.what();
+                let same = |g: &&mut FindingGroup<'_>| {
+                    (g.what, &g.first.rule, &g.first.mode) == (what, &finding.rule, &finding.mode)
+                };
+                if let Some(group) = groups.iter_mut().find(same) {
+                    group.containers += 1;
+                    if !group.lines.last().is_some_and(|last| std::ptr::eq(*last, line)) {
+                        group.lines.push(line);
+                    }
+                } else {
+                    groups.push(FindingGroup { first: finding, what, containers: 1, lines: vec![line] });
+                }
+            }
+        }
+        groups.sort_by_key(|g| match g.first.mode.as_str() {
+            "enforce" => 0,
+            "warn" => 1,
+            _ => 2,
+        });
+        groups
     }
 }
 
@@ -268,7 +317,7 @@ fn quantities_of(resources: &Resources) -> ContainerResources {
     }
 }
 
-fn notes(sizing: &Sizing, fitted: &Fitted) -> Vec<String> {
+fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted) -> Vec<String> {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     if let Answer::Unknown(why) = &sizing.memory {
         by_text.entry(format!("unknown: {why}")).or_default().push("memory");
@@ -284,24 +333,48 @@ fn notes(sizing: &Sizing, fitted: &Fitted) -> Vec<String> {
     }
     let mut notes: Vec<String> =
         by_text.into_iter().map(|(text, what)| format!("{} {text}", what.join(" and "))).collect();
-    if sizing.evidence.suspected_kills > 0 {
-        let n = sizing.evidence.suspected_kills;
+    let e = &sizing.evidence;
+    if e.oom_kills > 0 {
+        notes.push(format!("{} of {} runs were OOM-killed", e.oom_kills, e.runs));
+    }
+    if e.suspected_kills > 0 {
         notes.push(format!(
-            "{n} run{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
-            if n == 1 { "" } else { "s" }
+            "{} run{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
+            e.suspected_kills,
+            if e.suspected_kills == 1 { "" } else { "s" }
         ));
     }
     if let Some(skip) = &fitted.skipped {
         notes.push(format!("left as it is: {skip}"));
     }
-    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut by_reason: Vec<(&str, Vec<What>)> = Vec::new();
     for adjustment in &fitted.adjustments {
-        let what = adjustment.what.to_string();
         match by_reason.iter_mut().find(|(why, _)| *why == adjustment.why) {
-            Some((_, whats)) => whats.push(what),
-            None => by_reason.push((&adjustment.why, vec![what])),
+            Some((_, whats)) => whats.push(adjustment.what),
+            None => by_reason.push((&adjustment.why, vec![adjustment.what])),
         }
     }
-    notes.extend(by_reason.into_iter().map(|(why, whats)| format!("{}: {why}", whats.join(" and "))));
+    notes.extend(by_reason.into_iter().map(|(why, whats)| bent(why, &whats, wanted, &fitted.resources)));
     notes
+}
+
+/// `memory: 6Gi wanted, lowered to the LimitRange maximum 5Gi`
+fn bent(why: &str, whats: &[What], wanted: &ContainerResources, given: &ContainerResources) -> String {
+    let value = |resources: &ContainerResources, what: What| match what {
+        What::Request(resource) | What::Both(resource) => resources.pair(resource).request,
+        What::Limit(resource) => resources.pair(resource).limit,
+    };
+    let mut named: Vec<String> = Vec::new();
+    for resource in Resource::ALL {
+        let both = whats.contains(&What::Request(resource)) && whats.contains(&What::Limit(resource));
+        let of = |what: &&What| matches!(what, What::Request(r) | What::Limit(r) | What::Both(r) if *r == resource);
+        match whats.iter().filter(of).collect::<Vec<_>>().as_slice() {
+            [] => {}
+            _ if both => named.push(What::Both(resource).to_string()),
+            whats => named.extend(whats.iter().map(ToString::to_string)),
+        }
+    }
+    let asked = whats.iter().find_map(|what| value(wanted, *what).filter(|asked| value(given, *what) != Some(*asked)));
+    let asked = asked.map(|asked| format!("{asked} wanted, ")).unwrap_or_default();
+    format!("{}: {asked}{why}", named.join(" and "))
 }

@@ -11,6 +11,8 @@ pub const COLUMNS: u16 = 100;
 /// Room that a workload's name has at least and at most; of a longer one both ends are shown.
 const SHORTEST_NAME: usize = 24;
 const LONGEST_NAME: usize = 64;
+/// Workloads named where many have the same finding.
+const NAMED: usize = 3;
 
 /// The report as text. `wide` shows every number exactly, at any width.
 pub fn render(report: &Report, wide: bool) -> String {
@@ -21,7 +23,7 @@ pub fn render(report: &Report, wide: bool) -> String {
     } else {
         out.push_str(&if wide { wide_table(report) } else { narrow_table(report, several) });
         out.push('\n');
-        out.push_str(&summary(report));
+        out.push_str(&wrapped_from(&summary(report), ""));
     }
     out.push_str(&why(report, several));
     out.push_str(&findings(report, several));
@@ -63,17 +65,20 @@ fn title(report: &Report, line: &Line, several: bool, most: usize) -> String {
 }
 
 fn narrow_table(report: &Report, several: bool) -> String {
-    let header = ["WORKLOAD", "RUNS", "MEMORY", "PEAK", "CPU", "GiB·h/wk", "DO"];
-    let rows: Vec<[String; 6]> = report.workloads.iter().map(cells).collect();
+    let looked = report.workloads.iter().any(|l| l.live_pods.is_some());
+    let live = |line: &Line| line.live_pods.map_or_else(|| "—".to_owned(), |n| n.to_string());
+    let mut header = vec!["WORKLOAD", "RUNS", "MEMORY", "PEAK", "CPU", "GiB·h/wk", "DO"];
+    let mut rows: Vec<Vec<String>> = report.workloads.iter().map(|l| cells(l).to_vec()).collect();
+    if looked {
+        header.insert(1, "LIVE");
+        report.workloads.iter().zip(&mut rows).for_each(|(line, row)| row.insert(0, live(line)));
+    }
     // The name gets what the numbers leave; between two columns there are two blanks.
-    let numbers: usize = (0..6)
-        .map(|i| {
-            rows.iter().map(|r| r[i].chars().count()).chain([header[i + 1].chars().count()]).max().unwrap_or(0) + 2
-        })
-        .sum();
+    let widest = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([header[i + 1].chars().count()]).max();
+    let numbers: usize = (0..header.len() - 1).map(|i| widest(i).unwrap_or(0) + 2).sum();
     let name = usize::from(COLUMNS).saturating_sub(numbers).clamp(SHORTEST_NAME, LONGEST_NAME);
     let mut table = new_table(&header);
-    let mut by_namespace: Vec<(&Line, [String; 6])> = report.workloads.iter().zip(rows).collect();
+    let mut by_namespace: Vec<(&Line, Vec<String>)> = report.workloads.iter().zip(rows).collect();
     if several {
         by_namespace.sort_by(|(a, _), (b, _)| a.namespace.cmp(&b.namespace));
     }
@@ -205,7 +210,7 @@ fn short(hours: f64) -> String {
 }
 
 /// One word for what to do, memory first: it kills.
-fn action(line: &Line) -> &'static str {
+pub(super) fn action(line: &Line) -> &'static str {
     match (line.verdict.memory, line.verdict.cpu) {
         (Change::Raise, _) => "raise",
         (Change::Set, _) => "set",
@@ -230,7 +235,7 @@ fn summary(report: &Report) -> String {
     if t.oom_kills > 0 {
         text.push_str(&format!(", {} of {} OOM kills prevented", t.oom_kills_prevented, t.oom_kills));
     }
-    text.push_str(".\n");
+    text.push('.');
     text
 }
 
@@ -240,35 +245,40 @@ fn why(report: &Report, several: bool) -> String {
         if out.is_empty() {
             out.push_str("\nWhy\n");
         }
-        for note in &line.notes {
-            out.push_str(&wrapped(&format!("{}: {note}", title(report, line, several, 60))));
-        }
+        out.push_str(&wrapped(&format!("{}: {}", title(report, line, several, 60), line.notes.join("; "))));
     }
     out
 }
 
 fn findings(report: &Report, several: bool) -> String {
     let mut out = String::new();
-    for line in &report.workloads {
-        for finding in &line.findings {
-            if out.is_empty() {
-                out.push_str("\nFindings\n");
-            }
-            out.push_str(&wrapped(&format!(
-                "{} {} ({}): {}",
-                finding.mode,
-                finding.rule,
-                title(report, line, several, 50),
-                finding.message
-            )));
+    for group in report.finding_groups() {
+        if out.is_empty() {
+            out.push_str("\nFindings\n");
         }
+        let (mode, rule) = (&group.first.mode, &group.first.rule);
+        let names: Vec<String> = group.lines.iter().take(NAMED).map(|l| title(report, l, several, 50)).collect();
+        out.push_str(&wrapped(&if group.containers == 1 {
+            format!("{mode} {rule} ({}): {}", names.join(""), group.first.message)
+        } else {
+            let others = match group.lines.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            format!("{mode} {rule}: {} ({} containers: {}{others})", group.what, group.containers, names.join(", "))
+        }));
     }
     out
 }
 
 /// An indented paragraph of at most [`COLUMNS`] columns.
 pub(super) fn wrapped(text: &str) -> String {
-    let most = usize::from(COLUMNS) - 2;
+    wrapped_from(text, "  ")
+}
+
+/// A paragraph of at most [`COLUMNS`] columns; lines after the first are further in.
+fn wrapped_from(text: &str, indent: &str) -> String {
+    let most = usize::from(COLUMNS) - indent.len();
     let mut out = String::new();
     let mut line = String::new();
     for word in text.split_whitespace() {
@@ -286,18 +296,18 @@ pub(super) fn wrapped(text: &str) -> String {
                 // A word longer than a line is cut.
                 let head: String = word.chars().take(most).collect();
                 word = word.chars().skip(most).collect();
-                out.push_str(&format!("  {head}\n"));
+                out.push_str(&format!("{indent}{head}\n"));
                 if word.is_empty() {
                     break;
                 }
                 continue;
             }
-            out.push_str(&format!("  {line}\n"));
+            out.push_str(&format!("{indent}{line}\n"));
             line = "  ".to_owned();
         }
     }
     if !line.trim().is_empty() {
-        out.push_str(&format!("  {line}\n"));
+        out.push_str(&format!("{indent}{line}\n"));
     }
     out
 }

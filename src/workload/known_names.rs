@@ -48,8 +48,12 @@ impl KnownNames {
 }
 
 /// A pod's name without its last part, when that part looks generated (5 to 16 characters of `[a-z0-9]` with a digit
-/// among the last eight, or the generated alphabet).
+/// among the last eight, or the generated alphabet). A name made of a run's id has none: what is left of it would be
+/// the engine's prefix, and every work of that engine has the same.
 fn stem(name: &str) -> Option<String> {
+    if super::recurring_name::holds_uuid(name) {
+        return None;
+    }
     let (stem, suffix) = name.rsplit_once('-')?;
     let generated = (5..=16).contains(&suffix.len())
         && suffix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
@@ -57,4 +61,20 @@ fn stem(name: &str) -> Option<String> {
             || suffix.bytes().any(|b| b.is_ascii_digit())
             || super::recurring_name::without_generated_suffix(name).is_some());
     (generated && !stem.is_empty()).then(|| super::recurring_name::without_stamps(stem))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("nightly-etl-load-1sp9i3sm", Some("nightly-etl-load"))]
+    #[case("etl-20261121-x7k2q", Some("etl"))]
+    #[case("dagster-run-f079c607-b3e8-49e0-835a-835a0c65e955-dsnpn", None)]
+    #[case("plain-name", None)]
+    fn stems(#[case] name: &str, #[case] expected: Option<&str>) {
+        assert_eq!(stem(name).as_deref(), expected);
+    }
 }

@@ -84,6 +84,16 @@ pub fn without_hash(name: &str) -> Option<&str> {
     (hash && !stem.is_empty()).then_some(stem)
 }
 
+/// Whether a name holds a UUID: then it is of one run, whatever else it holds (`dagster-run-<run id>`).
+pub fn holds_uuid(name: &str) -> bool {
+    name.as_bytes().windows(36).any(|window| {
+        window.iter().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+    })
+}
+
 /// The stem of a name that something made once per run: generated suffix, hash and stamps removed.
 pub fn recurring_name(name: &str) -> String {
     let mut stem = name;

@@ -10,5 +10,6 @@
 )]
 
 pub mod cli;
+pub mod cluster;
 pub mod fault_server;
 pub mod prometheus_server;

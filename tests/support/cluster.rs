@@ -1,0 +1,218 @@
+//! A real Kubernetes control plane for tests (`tests/cluster/up`): one per test process, or the one that the runner
+//! names in `PODFIT_TEST_CLUSTER`. Objects go over HTTP as they are written. Knows nothing of podfit.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+use super::prometheus_server::skipped;
+
+/// What anything in a cluster may take; it takes this long only when it never comes.
+const DEADLINE: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(25);
+/// Exit status of `up` where this machine cannot run a cluster.
+const CANNOT_RUN_HERE: i32 = 3;
+
+/// A running control plane and its admin's client.
+pub struct Cluster {
+    runtime: tokio::runtime::Runtime,
+    client: kube::Client,
+    env: BTreeMap<String, String>,
+    /// Stops the cluster when this process is gone, however it went; none for a cluster of somebody else.
+    _keeper: Option<Child>,
+}
+
+static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+
+/// The cluster of this test process. Where there can be none, says so for the test and gives nothing.
+pub fn cluster(test: &str) -> Option<&'static Cluster> {
+    match CLUSTER.get_or_init(Cluster::start) {
+        Ok(cluster) => Some(cluster),
+        Err(reason) => {
+            skipped(test, reason);
+            None
+        }
+    }
+}
+
+impl Cluster {
+    fn start() -> Result<Self, String> {
+        if let Some(state) = std::env::var_os("PODFIT_TEST_CLUSTER") {
+            return Ok(Self::connect(Path::new(&state), None));
+        }
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+        let state = std::env::temp_dir().join(format!("podfit-test-cluster-{}", std::process::id()));
+        let mut keeper = keeper(&scripts.join("down"), &state);
+        let up = Command::new(scripts.join("up")).arg("--state").arg(&state).output().unwrap();
+        let said = String::from_utf8_lossy(&up.stderr);
+        if up.status.code() == Some(CANNOT_RUN_HERE) {
+            drop(keeper.stdin.take());
+            keeper.wait().unwrap();
+            return Err(said.trim().to_owned());
+        }
+        assert!(up.status.success(), "tests/cluster/up: {said}");
+        Ok(Self::connect(&state, Some(keeper)))
+    }
+
+    fn connect(state: &Path, keeper: Option<Child>) -> Self {
+        let text = std::fs::read_to_string(state.join("env")).unwrap();
+        let env: BTreeMap<String, String> =
+            text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let client = runtime.block_on(async {
+            let read = Kubeconfig::read_from(&env["KUBECONFIG"]).unwrap();
+            let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+            kube::Client::try_from(config).unwrap()
+        });
+        Self { runtime, client, env, _keeper: keeper }
+    }
+
+    /// The audit log: a JSON object per line.
+    pub fn audit_log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.env["PODFIT_CLUSTER_AUDIT_LOG"]).unwrap();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// A request of the admin; the HTTP status of a refusal with its message.
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, (u16, String)> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let body = body.map(|b| serde_json::to_vec(b).unwrap()).unwrap_or_default();
+        let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+        let answer = self.runtime.block_on(self.client.request::<Value>(request.body(body).unwrap()));
+        answer.map_err(|error| match error {
+            kube::Error::Api(status) => (status.code, status.message.clone()),
+            error => panic!("{method} {path}: {error}"),
+        })
+    }
+
+    /// Reads an object or a list that must be there.
+    pub fn get(&self, path: &str) -> Value {
+        self.request("GET", path, None).unwrap_or_else(|refused| panic!("GET {path}: {refused:?}"))
+    }
+
+    /// Creates an object that must be accepted; gives back what was stored.
+    pub fn create(&self, path: &str, object: &Value) -> Value {
+        let refused = |refused| panic!("POST {path}: {refused:?}: {object:#}");
+        self.request("POST", path, Some(object)).unwrap_or_else(refused)
+    }
+
+    /// A new namespace that pods can be created in; deleted when dropped.
+    pub fn namespace(&'static self, prefix: &str) -> Namespace {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{prefix}-{:x}-{number}", since.as_micros() & 0xffff_ffff);
+        self.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+        let namespace = Namespace { cluster: self, name };
+        // The controller-manager makes it; before that pods are refused.
+        until("the default service account", || namespace.find("/api/v1", "serviceaccounts/default"));
+        namespace
+    }
+}
+
+/// Polls until there is an answer.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come about in {} s", DEADLINE.as_secs());
+        std::thread::sleep(STEP);
+    }
+}
+
+/// A shell that waits for the end of this process, which closes its input, and then takes the cluster down. In a group
+/// of its own, so that an interrupt at the terminal does not reach it.
+fn keeper(down: &Path, state: &Path) -> Child {
+    Command::new("sh")
+        .args(["-c", "cat; exec \"$0\" \"$1\""])
+        .args([down, state])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// A namespace of one test.
+pub struct Namespace {
+    /// Where it is.
+    pub cluster: &'static Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+impl Namespace {
+    fn path(&self, api: &str, rest: &str) -> String {
+        format!("{api}/namespaces/{}/{rest}", self.name)
+    }
+
+    /// An object or list in it, `None` where there is none. `api` is `/api/v1` or `/apis/GROUP/VERSION`.
+    pub fn find(&self, api: &str, rest: &str) -> Option<Value> {
+        self.cluster.request("GET", &self.path(api, rest), None).ok()
+    }
+
+    /// The objects of a list.
+    pub fn list(&self, api: &str, plural: &str) -> Vec<Value> {
+        self.cluster.get(&self.path(api, plural))["items"].as_array().unwrap().clone()
+    }
+
+    /// Creates an object that must be accepted.
+    pub fn create(&self, api: &str, plural: &str, object: &Value) -> Value {
+        self.cluster.create(&self.path(api, plural), object)
+    }
+
+    /// What would become of an object: as stored after all admission, or the refusal. Nothing is stored.
+    pub fn try_create(&self, api: &str, plural: &str, object: &Value) -> Result<Value, (u16, String)> {
+        self.cluster.request("POST", &self.path(api, &format!("{plural}?dryRun=All")), Some(object))
+    }
+
+    /// A kubeconfig for a new service account with these rules in the namespace, and with these in the whole cluster.
+    pub fn account(&self, name: &str, rules: &Value, cluster_rules: &Value, dir: &Path) -> PathBuf {
+        const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+        self.create("/api/v1", "serviceaccounts", &json!({"metadata": {"name": name}}));
+        let subject = json!([{"kind": "ServiceAccount", "name": name, "namespace": self.name}]);
+        let of = |kind: &str, role: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role});
+        let role = json!({"metadata": {"name": name}, "rules": rules});
+        self.create(RBAC, "roles", &role);
+        let binding = json!({"metadata": {"name": name}, "subjects": subject, "roleRef": of("Role", name)});
+        self.create(RBAC, "rolebindings", &binding);
+        if !cluster_rules.as_array().unwrap().is_empty() {
+            // Their names are their own; they end with the cluster.
+            let unique = format!("{}-{name}", self.name);
+            let role = json!({"metadata": {"name": unique}, "rules": cluster_rules});
+            self.cluster.create(&format!("{RBAC}/clusterroles"), &role);
+            let role = of("ClusterRole", &unique);
+            let binding = json!({"metadata": {"name": unique}, "subjects": subject, "roleRef": role});
+            self.cluster.create(&format!("{RBAC}/clusterrolebindings"), &binding);
+        }
+        let token = self.create("/api/v1", &format!("serviceaccounts/{name}/token"), &json!({"spec": {}}));
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": self.cluster.env["PODFIT_CLUSTER_SERVER"],
+                "certificate-authority": self.cluster.env["PODFIT_CLUSTER_CA"],
+            }}],
+            "users": [{"name": "test", "user": {"token": token["status"]["token"]}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": self.name}}],
+        });
+        let file = dir.join(format!("{name}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = self.cluster.request("DELETE", &format!("/api/v1/namespaces/{}", self.name), None);
+    }
+}
