@@ -74,7 +74,7 @@ pub async fn gather_from(
 ) -> anyhow::Result<Gathered> {
     let bar = Bar::new("Reading history");
     let mut who = Who::new(known, args.rules());
-    let request = Request::new(args.scope(namespaces.clone()), window);
+    let request = Request { scope: args.scope(namespaces.clone()), window };
     let summary = collect(source, store, &request, &mut who, |step| bar.step(step))
         .await
         .with_context(|| "the history could not be read to its end")?;

@@ -36,8 +36,9 @@ impl Bar {
 
     /// Moves it.
     pub fn step(&self, step: Step) {
-        self.0.set_length(step.slices as u64);
-        self.0.set_position(step.done as u64);
+        let days = |ms: i64| u64::try_from(ms / 86_400_000).unwrap_or(0);
+        self.0.set_length(days(step.total_ms));
+        self.0.set_position(days(step.done_ms));
         self.0.set_message(format!("Reading history, {} runs", step.runs));
     }
 }

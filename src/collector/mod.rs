@@ -6,6 +6,7 @@ mod gaps;
 pub mod life;
 pub mod metrics;
 pub mod objects;
+mod read;
 pub mod runs_csv;
 pub mod segment;
 pub mod who;
@@ -15,13 +16,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Outcome, Run, Store, StoreError};
-use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
+use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use finish::{Place, run_of};
 use gaps::Counts;
-use life::{Life, LifeKey, OpenLives, Slice};
-use metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
-use objects::{Objects, PodObject};
+use life::{Life, LifeKey, OpenLives};
+use metrics::Scope;
+use objects::PodObject;
+use read::{Read, read_objects};
 pub use who::{KnownPods, Who};
 
 const DAY_MS: i64 = 86_400_000;
@@ -33,24 +35,22 @@ pub struct Request {
     pub scope: Scope,
     /// The time to learn from; only what is newer than the store's watermark is asked for.
     pub window: TimeRange,
-    /// Length of one slice; bounds memory here and work there.
-    pub slice_ms: i64,
 }
 
-impl Request {
-    /// With slices of a day.
-    pub fn new(scope: Scope, window: TimeRange) -> Self {
-        Self { scope, window, slice_ms: DAY_MS }
-    }
-}
+/// Length of the first slice of time; the next ones grow and shrink by halves towards [`SLICE_SAMPLES`].
+const FIRST_SLICE_MS: i64 = DAY_MS;
+/// A slice shorter than this costs more in requests than it saves in memory.
+const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
+/// About how many samples a slice should hold: some tens of MB here, a second of work there.
+const SLICE_SAMPLES: u64 = 1_000_000;
 
 /// How far a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Slices done.
-    pub done: usize,
-    /// Slices in all.
-    pub slices: usize,
+    /// Time read, in milliseconds.
+    pub done_ms: i64,
+    /// Time to be read, in milliseconds.
+    pub total_ms: i64,
     /// Runs found so far.
     pub runs: u64,
 }
@@ -120,35 +120,47 @@ pub async fn collect<S: SeriesSource>(
 ) -> Result<Summary, CollectError> {
     let id = format!("{} {}", source.describe(), request.scope.describe());
     let (mut carried, from_ms) = resume(store, &id, request)?;
-    let slices = slices(from_ms, request.window.end_ms, request.slice_ms);
+    let end_ms = request.window.end_ms;
     let mut summary = Summary::default();
     let mut found: HashSet<WorkloadKey> = HashSet::new();
     let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
-    let mut honored = true;
     let mut counts = Counts::default();
-    progress(Step { done: 0, slices: slices.len(), runs: 0 });
-    for (at, range) in slices.iter().enumerate() {
-        let mut read = read(source, &request.scope, *range, honored).await?;
-        if honored && read.objects.is_empty() && at == 0 {
-            let again = read_objects(source, &request.scope, *range, false).await?;
-            if !again.0.is_empty() {
-                honored = false;
-                (read.objects, read.metrics_seen) = (again.0, &read.metrics_seen | &again.1);
+    let mut honored = None;
+    let mut slice_ms = FIRST_SLICE_MS;
+    let mut start_ms = from_ms;
+    let total_ms = (end_ms - from_ms).max(0);
+    progress(Step { done_ms: 0, total_ms, runs: 0 });
+    while start_ms <= end_ms {
+        let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(end_ms) };
+        let mut read = Read::slice(source, &request.scope, range, honored.unwrap_or(true)).await?;
+        if honored.is_none() && read.objects.is_empty() && read.slice.samples > 0 {
+            let (objects, seen) = read_objects(source, &request.scope, range, false).await?;
+            if !objects.is_empty() {
+                honored = Some(false);
+                read.objects = objects;
+                read.metrics_seen.extend(seen);
             }
+        } else if !read.objects.is_empty() {
+            honored = honored.or(Some(true));
         }
         summary.absurd_samples += read.slice.absurd;
         summary.samples += read.slice.samples;
         metrics_seen.append(&mut read.metrics_seen);
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
-        let last = at + 1 == slices.len();
-        let runs = advance(&mut carried, read, range.end_ms, last, who);
+        slice_ms = match read.slice.samples {
+            n if n < SLICE_SAMPLES / 2 => slice_ms.saturating_mul(2),
+            n if n > SLICE_SAMPLES * 2 => (slice_ms / 2).max(SHORTEST_SLICE_MS),
+            _ => slice_ms,
+        };
+        let runs = advance(&mut carried, read, range.end_ms, range.end_ms == end_ms, who);
         found.extend(runs.iter().map(|(key, _)| key.clone()));
         let open = postcard::to_stdvec(&carried).unwrap_or_default();
         let committed = store.commit(&id, range.end_ms, &open, runs)?;
         summary.runs += committed.new as u64;
         summary.slices += 1;
-        progress(Step { done: at + 1, slices: slices.len(), runs: summary.runs });
+        start_ms = range.end_ms.saturating_add(1);
+        progress(Step { done_ms: start_ms - from_ms, total_ms, runs: summary.runs });
     }
     summary.workloads = found.len() as u64;
     summary.unidentified = who
@@ -178,113 +190,6 @@ fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), 
         return Ok((Carried::default(), request.window.start_ms));
     }
     Ok((carried, progress.watermark_ms.saturating_add(1)))
-}
-
-fn slices(start_ms: i64, end_ms: i64, slice_ms: i64) -> Vec<TimeRange> {
-    let mut out = Vec::new();
-    let mut from = start_ms;
-    while from <= end_ms {
-        let to = from.saturating_add(slice_ms.max(60_000) - 1).min(end_ms);
-        out.push(TimeRange { start_ms: from, end_ms: to });
-        from = to.saturating_add(1);
-    }
-    out
-}
-
-/// What one slice of time held.
-struct Read {
-    slice: Slice,
-    of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
-    objects: Objects,
-    metrics_seen: BTreeSet<&'static str>,
-}
-
-async fn read<S: SeriesSource>(
-    source: &S,
-    scope: &Scope,
-    range: TimeRange,
-    honored: bool,
-) -> Result<Read, SourceError> {
-    let measured = async {
-        let memory = async {
-            let mut slice = Slice::default();
-            let stream = source.samples(&scope.containers(MEMORY), range).await?;
-            drain(stream, |chunk| slice.memory(&chunk)).await?;
-            Ok::<_, SourceError>(slice)
-        };
-        let cpu = async {
-            let mut slice = Slice::default();
-            let stream = source.samples(&scope.containers(CPU), range).await?;
-            drain(stream, |chunk| slice.cpu(&chunk)).await?;
-            Ok::<_, SourceError>(slice)
-        };
-        let (memory, cpu) = tokio::try_join!(memory, cpu)?;
-        Ok((memory, cpu))
-    };
-    let ((memory, cpu), of_lives, (objects, mut metrics_seen)) = tokio::try_join!(
-        measured,
-        read_last_of_containers(source, scope, range),
-        read_objects(source, scope, range, honored)
-    )?;
-    if memory.samples > 0 {
-        metrics_seen.insert(MEMORY);
-    }
-    if cpu.samples > 0 {
-        metrics_seen.insert(CPU);
-    }
-    let mut slice = memory;
-    slice.join(cpu);
-    Ok(Read { slice, of_lives, objects, metrics_seen })
-}
-
-async fn read_last_of_containers<S: SeriesSource>(
-    source: &S,
-    scope: &Scope,
-    range: TimeRange,
-) -> Result<HashMap<LifeKey, [Option<f64>; 4]>, SourceError> {
-    let mut of_lives: HashMap<LifeKey, [Option<f64>; 4]> = HashMap::new();
-    for (i, metric) in LAST_OF_CONTAINERS.iter().enumerate() {
-        let stream = source.last(&scope.containers(metric), range).await?;
-        drain(stream, |chunk| {
-            if let (Some(key), Some(sample)) = (LifeKey::of(&chunk.labels), chunk.samples.last()) {
-                let slot = &mut of_lives.entry(key).or_default()[i];
-                *slot = Some(slot.map_or(sample.value, |known| known.max(sample.value)));
-            }
-        })
-        .await?;
-    }
-    Ok(of_lives)
-}
-
-async fn read_objects<S: SeriesSource>(
-    source: &S,
-    scope: &Scope,
-    range: TimeRange,
-    honored: bool,
-) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
-    let mut objects = Objects::default();
-    let mut seen = BTreeSet::new();
-    for metric in LAST_OF_OBJECTS {
-        let stream = source.last(&scope.objects(metric, honored), range).await?;
-        drain(stream, |chunk| {
-            if let Some(sample) = chunk.samples.last() {
-                seen.insert(metric);
-                objects.take(metric, &chunk.labels, sample.value);
-            }
-        })
-        .await?;
-    }
-    Ok((objects, seen))
-}
-
-async fn drain(
-    mut stream: SampleStream,
-    mut take: impl FnMut(crate::prometheus::SeriesChunk),
-) -> Result<(), SourceError> {
-    while let Some(chunk) = stream.recv().await {
-        take(chunk?);
-    }
-    Ok(())
 }
 
 /// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that

@@ -1,0 +1,108 @@
+//! Reads one slice of time from a source: samples of containers, and the last word on everything else.
+//! Puts nothing together.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::life::{LifeKey, Slice};
+use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
+use super::objects::Objects;
+use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
+
+/// What one slice of time held.
+pub(super) struct Read {
+    pub slice: Slice,
+    pub of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
+    pub objects: Objects,
+    pub metrics_seen: BTreeSet<&'static str>,
+}
+
+impl Read {
+    /// Reads one slice of time, measurements and objects side by side.
+    pub async fn slice<S: SeriesSource>(
+        source: &S,
+        scope: &Scope,
+        range: TimeRange,
+        honored: bool,
+    ) -> Result<Self, SourceError> {
+        let measured = async {
+            let memory = async {
+                let mut slice = Slice::default();
+                let stream = source.samples(&scope.containers(MEMORY), range).await?;
+                drain(stream, |chunk| slice.memory(&chunk)).await?;
+                Ok::<_, SourceError>(slice)
+            };
+            let cpu = async {
+                let mut slice = Slice::default();
+                let stream = source.samples(&scope.containers(CPU), range).await?;
+                drain(stream, |chunk| slice.cpu(&chunk)).await?;
+                Ok::<_, SourceError>(slice)
+            };
+            let (memory, cpu) = tokio::try_join!(memory, cpu)?;
+            Ok((memory, cpu))
+        };
+        let ((memory, cpu), of_lives, (objects, mut metrics_seen)) = tokio::try_join!(
+            measured,
+            read_last_of_containers(source, scope, range),
+            read_objects(source, scope, range, honored)
+        )?;
+        if memory.samples > 0 {
+            metrics_seen.insert(MEMORY);
+        }
+        if cpu.samples > 0 {
+            metrics_seen.insert(CPU);
+        }
+        let mut slice = memory;
+        slice.join(cpu);
+        Ok(Self { slice, of_lives, objects, metrics_seen })
+    }
+}
+
+async fn read_last_of_containers<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+) -> Result<HashMap<LifeKey, [Option<f64>; 4]>, SourceError> {
+    let mut of_lives: HashMap<LifeKey, [Option<f64>; 4]> = HashMap::new();
+    for (i, metric) in LAST_OF_CONTAINERS.iter().enumerate() {
+        let stream = source.last(&scope.containers(metric), range).await?;
+        drain(stream, |chunk| {
+            if let (Some(key), Some(sample)) = (LifeKey::of(&chunk.labels), chunk.samples.last()) {
+                let slot = &mut of_lives.entry(key).or_default()[i];
+                *slot = Some(slot.map_or(sample.value, |known| known.max(sample.value)));
+            }
+        })
+        .await?;
+    }
+    Ok(of_lives)
+}
+
+pub(super) async fn read_objects<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+    honored: bool,
+) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
+    let mut objects = Objects::default();
+    let mut seen = BTreeSet::new();
+    for metric in LAST_OF_OBJECTS {
+        let stream = source.last(&scope.objects(metric, honored), range).await?;
+        drain(stream, |chunk| {
+            if let Some(sample) = chunk.samples.last() {
+                seen.insert(metric);
+                objects.take(metric, &chunk.labels, sample.value);
+            }
+        })
+        .await?;
+    }
+    Ok((objects, seen))
+}
+
+async fn drain(
+    mut stream: SampleStream,
+    mut take: impl FnMut(crate::prometheus::SeriesChunk),
+) -> Result<(), SourceError> {
+    while let Some(chunk) = stream.recv().await {
+        take(chunk?);
+    }
+    Ok(())
+}
