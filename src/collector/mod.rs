@@ -37,12 +37,15 @@ pub struct Request {
     pub window: TimeRange,
 }
 
-/// Length of the first slice of time; the next ones grow and shrink by halves towards [`SLICE_SAMPLES`].
+/// Length of the first slice of time; the next ones are as long as fits [`SLICE_SAMPLES`], going by the one before.
 const FIRST_SLICE_MS: i64 = DAY_MS;
 /// A slice shorter than this costs more in requests than it saves in memory.
 const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
 /// About how many samples a slice should hold: some tens of MB here, a second of work there.
 const SLICE_SAMPLES: u64 = 1_000_000;
+/// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
+/// series, however short its time, and a quiet day says little of the next month.
+const MOST_GROWTH: i64 = 16;
 
 /// How far a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,11 +151,7 @@ pub async fn collect<S: SeriesSource>(
         metrics_seen.append(&mut read.metrics_seen);
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
-        slice_ms = match read.slice.samples {
-            n if n < SLICE_SAMPLES / 2 => slice_ms.saturating_mul(2),
-            n if n > SLICE_SAMPLES * 2 => (slice_ms / 2).max(SHORTEST_SLICE_MS),
-            _ => slice_ms,
-        };
+        slice_ms = next_slice(slice_ms, read.slice.samples);
         let runs = advance(&mut carried, read, range.end_ms, range.end_ms == end_ms, who);
         found.extend(runs.iter().map(|(key, _)| key.clone()));
         let open = postcard::to_stdvec(&carried).unwrap_or_default();
@@ -180,6 +179,13 @@ pub async fn collect<S: SeriesSource>(
         };
     }
     Ok(summary)
+}
+
+/// How long the next slice may be, from what this one held.
+fn next_slice(slice_ms: i64, samples: u64) -> i64 {
+    let fits = slice_ms as f64 * SLICE_SAMPLES as f64 / samples.max(1) as f64;
+    let most = slice_ms.saturating_mul(MOST_GROWTH);
+    (fits.min(most as f64) as i64).max(SHORTEST_SLICE_MS)
 }
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
