@@ -1,6 +1,8 @@
 //! A backtest as a table, as Markdown, and in a person's words.
 //! Gets what the backtest found, asks nobody.
 
+use std::fmt::Write as _;
+
 use comfy_table::Cell;
 
 use super::markdown::cell;
@@ -22,8 +24,8 @@ pub fn table(backtest: &Backtest) -> String {
     }
     let mut methods = new_table(&METHOD_COLUMNS);
     for method in &backtest.methods {
-        let [name, numbers @ ..] = method_cells(method);
-        methods.add_row([Cell::new(name)].into_iter().chain(numbers.map(right)));
+        let [name, rule, numbers @ ..] = method_cells(method);
+        methods.add_row([name, rule].map(Cell::new).into_iter().chain(numbers.map(right)));
     }
     out.push('\n');
     out.push_str(&trim(&methods.to_string()));
@@ -37,7 +39,7 @@ pub fn table(backtest: &Backtest) -> String {
         out.push('\n');
         out.push_str(&trim(&table.to_string()));
         if more > 0 {
-            out.push_str(&format!("and {more} more with fewer second tries\n"));
+            let _ = writeln!(out, "and {more} more with fewer second tries");
         }
     }
     out.push('\n');
@@ -55,10 +57,10 @@ pub fn table(backtest: &Backtest) -> String {
 pub fn markdown(backtest: &Backtest) -> String {
     let mut out = sentences(backtest).join("\n");
     let mut table = |columns: &[&str], rows: &mut dyn Iterator<Item = Vec<String>>| {
-        out.push_str(&format!("\n\n| {} |\n|---{}|", columns.join(" | "), "|--:".repeat(columns.len() - 1)));
+        let _ = write!(out, "\n\n| {} |\n|---{}|", columns.join(" | "), "|--:".repeat(columns.len() - 1));
         for row in rows {
             let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
-            out.push_str(&format!("\n| {} |", cells.join(" | ")));
+            let _ = write!(out, "\n| {} |", cells.join(" | "));
         }
     };
     table(&METHOD_COLUMNS, &mut backtest.methods.iter().map(|m| method_cells(m).to_vec()));
@@ -69,7 +71,7 @@ pub fn markdown(backtest: &Backtest) -> String {
     out.push_str(&legend(backtest).join("\n"));
     out.push('\n');
     for note in &backtest.notes {
-        out.push_str(&format!("\n- {}", cell(note)));
+        let _ = write!(out, "\n- {}", cell(note));
     }
     if !backtest.notes.is_empty() {
         out.push('\n');
@@ -154,12 +156,13 @@ pub(super) fn sentences(backtest: &Backtest) -> Vec<String> {
         let score = &krr.score;
         let mut beside = format!("KRR: {} GB·h and {}.", ratio(score.waste_per_used), percent(score.oom_share));
         if let Some(requests) = backtest.methods.iter().find(|m| m.name == "requests" && m.score.runs > 0) {
-            beside.push_str(&format!(
+            let _ = write!(
+                beside,
                 " What the runs asked for: {} GB·h and {}{}.",
                 ratio(requests.score.waste_per_used),
                 percent(requests.score.oom_share),
                 if requests.score.workflows < ours.score.workflows { ", where it is known" } else { "" }
-            ));
+            );
         }
         out.push(beside);
     }
@@ -202,7 +205,7 @@ pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -216,5 +219,5 @@ fn plural(n: u64) -> &'static str {
 
 /// Wrapped, without the indentation.
 fn flush_left(text: &str) -> String {
-    wrapped(text).lines().map(|line| format!("{}\n", line.trim_start())).collect()
+    wrapped(text).lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
 }

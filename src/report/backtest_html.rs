@@ -1,6 +1,8 @@
 //! A backtest as a page of its own: one picture that shows waste against second tries, and the tables behind it.
 //! Self-contained: no script, no font, nothing from elsewhere; light or dark as the reader has it.
 
+use std::fmt::Write as _;
+
 use super::backtest::{
     METHOD_COLUMNS, WORKFLOW_COLUMNS, legend, method_cells, percent, ratio, sentences, workflow_cells, workflows,
 };
@@ -42,11 +44,11 @@ pub fn page(backtest: &Backtest) -> String {
     out.push_str(STYLE);
     out.push_str("</style></head><body><h1>What each way of sizing would have cost</h1>\n");
     for sentence in sentences(backtest) {
-        out.push_str(&format!("<p>{}</p>\n", escaped(&sentence)));
+        let _ = writeln!(out, "<p>{}</p>", escaped(&sentence));
     }
     out.push_str(&picture(&backtest.methods));
     for line in legend(backtest) {
-        out.push_str(&format!("<p class=\"soft\">{}</p>\n", escaped(&line)));
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", escaped(&line));
     }
     out.push_str("<h2>Methods</h2>\n");
     let rows = backtest.methods.iter().map(|m| (m.ours, method_cells(m).to_vec()));
@@ -56,12 +58,14 @@ pub fn page(backtest: &Backtest) -> String {
         out.push_str("<h2>Workflows, podfit beside KRR</h2>\n");
         out.push_str(&table(&WORKFLOW_COLUMNS, rows.into_iter().map(|w| (false, workflow_cells(w).to_vec()))));
         if more > 0 {
-            out.push_str(&format!("<p class=\"soft\">and {more} more with fewer second tries</p>\n"));
+            let _ = writeln!(out, "<p class=\"soft\">and {more} more with fewer second tries</p>");
         }
     }
     if !backtest.notes.is_empty() {
         out.push_str("<h2>Notes</h2>\n<ul class=\"soft\">");
-        backtest.notes.iter().for_each(|note| out.push_str(&format!("<li>{}</li>", escaped(note))));
+        backtest.notes.iter().for_each(|note| {
+            let _ = write!(out, "<li>{}</li>", escaped(note));
+        });
         out.push_str("</ul>\n");
     }
     out.push_str("</body></html>\n");
@@ -69,12 +73,12 @@ pub fn page(backtest: &Backtest) -> String {
 }
 
 fn table(columns: &[&str], rows: impl Iterator<Item = (bool, Vec<String>)>) -> String {
-    let head: String = columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escaped(&lower(c)))).collect();
-    let mut out = format!("<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>\n");
+    let head: Vec<String> = columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escaped(&lower(c)))).collect();
+    let mut out = format!("<div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>\n", head.concat());
     for (ours, row) in rows {
-        let cells: String = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
+        let cells: Vec<String> = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
         let class = if ours { " class=\"ours\"" } else { "" };
-        out.push_str(&format!("<tr{class}>{cells}</tr>\n"));
+        let _ = writeln!(out, "<tr{class}>{}</tr>", cells.concat());
     }
     out.push_str("</tbody></table></div>\n");
     out
@@ -118,43 +122,47 @@ fn picture(methods: &[MethodScore]) -> String {
          runs that need a second try, a point per method; the best is at the lower left</title>\n"
     );
     let floor = HEIGHT - BOTTOM;
-    out.push_str(&format!(
+    let _ = writeln!(
+        out,
         "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"var(--good)\"/>\
-         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"var(--good-ink)\">at most 1 % second tries</text>\n",
+         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"var(--good-ink)\">at most 1 % second tries</text>",
         at_x(TARGET) - LEFT,
         floor - TOP,
         LEFT + 8.0,
         floor - 10.0
-    ));
+    );
     for i in 0..=(top / step_y).round() as u32 {
         let value = f64::from(i) * step_y;
-        out.push_str(&format!(
+        let _ = writeln!(
+            out,
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"var(--line)\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--soft)\">{}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--soft)\">{}</text>",
             WIDTH - RIGHT,
             LEFT - 8.0,
             at_y(value) + 4.0,
             shortest(value),
             y = at_y(value),
-        ));
+        );
     }
     for i in 0..=(right / step_x).round() as u32 {
         let value = f64::from(i) * step_x;
-        out.push_str(&format!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{} %</text>\n",
+        let _ = writeln!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{} %</text>",
             at_x(value),
             floor + 18.0,
             shortest(value * 100.0)
-        ));
+        );
     }
-    out.push_str(&format!(
+    let _ = writeln!(
+        out,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--ink)\">runs that need a second try →</text>\
          <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"var(--ink)\">\
-         memory wasted per memory used →</text>\n",
+         memory wasted per memory used →</text>",
         f64::midpoint(LEFT, WIDTH - RIGHT),
         HEIGHT - 12.0,
         f64::midpoint(TOP, floor)
-    ));
+    );
     let mut taken: Vec<(f64, f64)> = Vec::new();
     for point in &points {
         out.push_str(&mark(point, at_x(point.oom), at_y(point.waste), point.waste > top, &mut taken));

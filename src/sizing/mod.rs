@@ -12,6 +12,8 @@ pub mod replay;
 pub mod score;
 
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 mod tests;
 
 use serde::Serialize;
