@@ -13,8 +13,10 @@ use crate::sizing::replay::Protocol;
 
 /// Workflows listed at most, those with the most second tries first.
 const MOST_WORKFLOWS: usize = 20;
-/// Names are cut to this many characters.
-const LONGEST_NAME: usize = 44;
+/// Names are cut to this many characters, so that all fits 100 columns.
+const LONGEST_NAME: usize = 36;
+const LONGEST_METHOD: usize = 16;
+const LONGEST_RULE: usize = 22;
 
 /// As a table of 100 columns, what it means on top.
 pub fn table(backtest: &Backtest) -> String {
@@ -80,14 +82,14 @@ pub fn markdown(backtest: &Backtest) -> String {
 }
 
 pub(super) const METHOD_COLUMNS: [&str; 7] =
-    ["METHOD", "RULE", "WASTED PER USED", "SECOND TRIES", "WORST WORKFLOW", "WASTE VS KRR", "WORKFLOWS"];
+    ["METHOD", "RULE", "WASTE/USE", "SECOND TRIES", "WORST WORKFLOW", "VS KRR", "WORKFLOWS"];
 
 /// What a table says of a method.
 pub(super) fn method_cells(method: &MethodScore) -> [String; 7] {
     let score = &method.score;
     [
-        method.name.to_owned(),
-        method.formula.to_owned(),
+        units::name(method.name, LONGEST_METHOD),
+        units::name(method.formula, LONGEST_RULE),
         ratio(score.waste_per_used),
         percent(score.oom_share),
         percent(score.worst_oom_share),
@@ -97,7 +99,7 @@ pub(super) fn method_cells(method: &MethodScore) -> [String; 7] {
 }
 
 pub(super) const WORKFLOW_COLUMNS: [&str; 7] =
-    ["WORKFLOW", "TASKS", "RUNS", "WASTED PER USED", "WITH KRR", "SECOND TRIES", "WITH KRR"];
+    ["WORKFLOW", "TASKS", "RUNS", "WASTE/USE", "WITH KRR", "SECOND TRIES", "WITH KRR"];
 
 /// What a table says of a workflow.
 pub(super) fn workflow_cells(workflow: &Workflow) -> [String; 7] {
@@ -172,6 +174,9 @@ pub(super) fn sentences(backtest: &Backtest) -> Vec<String> {
 /// How to read the numbers.
 pub(super) fn legend(backtest: &Backtest) -> Vec<String> {
     vec![
+        "WASTE/USE: memory-time reserved but not used, failed tries included, over memory-time used. VS KRR: that waste \
+         beside KRR's, where less than 1 is less waste."
+            .to_owned(),
         format!(
             "A run that gets less than it needs fails after {} its run time and is tried again with twice as much; \
              failed tries count as waste.",

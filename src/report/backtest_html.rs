@@ -30,7 +30,7 @@ p{margin:.4rem 0}.soft{color:var(--soft);font-size:.9rem}
 svg{width:100%;height:auto;margin:1rem 0;font:13px system-ui,sans-serif}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .8rem .3rem 0;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft);font-size:.8rem}
+th:first-child,td:first-child,.methods :nth-child(2){text-align:left}th{font-weight:600;color:var(--soft);font-size:.8rem}
 tr.ours td{font-weight:600;color:var(--ours)}
 ";
 
@@ -52,11 +52,15 @@ pub fn page(backtest: &Backtest) -> String {
     }
     out.push_str("<h2>Methods</h2>\n");
     let rows = backtest.methods.iter().map(|m| (m.ours, method_cells(m).to_vec()));
-    out.push_str(&table(&METHOD_COLUMNS, rows));
+    out.push_str(&table("methods", &METHOD_COLUMNS, rows));
     if backtest.workflows.len() > 1 {
         let (rows, more) = workflows(backtest);
         out.push_str("<h2>Workflows, podfit beside KRR</h2>\n");
-        out.push_str(&table(&WORKFLOW_COLUMNS, rows.into_iter().map(|w| (false, workflow_cells(w).to_vec()))));
+        out.push_str(&table(
+            "workflows",
+            &WORKFLOW_COLUMNS,
+            rows.into_iter().map(|w| (false, workflow_cells(w).to_vec())),
+        ));
         if more > 0 {
             let _ = writeln!(out, "<p class=\"soft\">and {more} more with fewer second tries</p>");
         }
@@ -72,9 +76,10 @@ pub fn page(backtest: &Backtest) -> String {
     out
 }
 
-fn table(columns: &[&str], rows: impl Iterator<Item = (bool, Vec<String>)>) -> String {
+fn table(class: &str, columns: &[&str], rows: impl Iterator<Item = (bool, Vec<String>)>) -> String {
     let head: Vec<String> = columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escaped(&lower(c)))).collect();
-    let mut out = format!("<div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>\n", head.concat());
+    let mut out =
+        format!("<div class=\"scroll\"><table class=\"{class}\"><thead><tr>{}</tr></thead><tbody>\n", head.concat());
     for (ours, row) in rows {
         let cells: Vec<String> = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
         let class = if ours { " class=\"ours\"" } else { "" };
@@ -163,7 +168,8 @@ fn picture(methods: &[MethodScore]) -> String {
         HEIGHT - 12.0,
         f64::midpoint(TOP, floor)
     );
-    let mut taken: Vec<(f64, f64)> = Vec::new();
+    // Names keep clear of dots and of the names before them.
+    let mut taken: Vec<Area> = points.iter().map(|p| Area::around(at_x(p.oom), at_y(p.waste))).collect();
     for point in &points {
         out.push_str(&mark(point, at_x(point.oom), at_y(point.waste), point.waste > top, &mut taken));
     }
@@ -171,26 +177,43 @@ fn picture(methods: &[MethodScore]) -> String {
     out
 }
 
+/// A part of the picture that is in use.
+struct Area {
+    from: f64,
+    to: f64,
+    middle: f64,
+}
+
+impl Area {
+    /// Of a dot.
+    fn around(x: f64, y: f64) -> Self {
+        Self { from: x - 7.0, to: x + 7.0, middle: y }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.from < other.to && other.from < self.to && (self.middle - other.middle).abs() < 15.0
+    }
+}
+
 /// A dot with its name; off the scale an arrow with its number.
-fn mark(point: &Point<'_>, x: f64, y: f64, off_scale: bool, taken: &mut Vec<(f64, f64)>) -> String {
+fn mark(point: &Point<'_>, x: f64, y: f64, off_scale: bool, taken: &mut Vec<Area>) -> String {
     let colour = if point.method.ours { "var(--ours)" } else { "var(--other)" };
     let weight = if point.method.ours { " font-weight=\"700\"" } else { "" };
     let name = escaped(point.method.name);
-    let mut text = if off_scale { format!("{name}: {}, off the scale", ratio(Some(point.waste))) } else { name };
-    if off_scale {
-        text = format!("↑ {text}");
-    }
-    // Names stand to the right of their dots, or to the left near the edge; each keeps clear of those before it.
-    let wide = text.chars().count() as f64 * 7.0;
-    let leftward = x + 10.0 + wide > WIDTH - RIGHT;
-    let from = if leftward { x - 10.0 - wide } else { x + 10.0 };
-    let mut baseline = y + 4.0;
-    while taken.iter().any(|(tx, ty)| (ty - baseline).abs() < 15.0 && (tx - from).abs() < 140.0) {
-        baseline += 15.0;
-    }
-    taken.push((from, baseline));
-    let anchor = if leftward { "end" } else { "start" };
-    let at = if leftward { x - 10.0 } else { x + 10.0 };
+    let text = if off_scale { format!("↑ {name}: {}, off the scale", ratio(Some(point.waste))) } else { name };
+    let wide = text.chars().count() as f64 * 7.5;
+    // To the right of the dot, else to the left, else above or below.
+    let places = [0.0, -18.0, 18.0, -36.0, 36.0].into_iter().flat_map(|dy| [(x + 11.0, dy), (x - 11.0 - wide, dy)]);
+    let free =
+        |area: &Area| area.from >= LEFT && area.to <= WIDTH - RIGHT && !taken.iter().any(|other| area.meets(other));
+    let area = places.map(|(from, dy)| Area { from, to: from + wide, middle: y + dy }).find(free).unwrap_or(Area {
+        from: x + 11.0,
+        to: x + 11.0 + wide,
+        middle: y,
+    });
+    let (anchor, at) = if area.from > x { ("start", area.from) } else { ("end", area.to) };
+    let baseline = area.middle + 4.5;
+    taken.push(area);
     let radius = if point.method.ours { 7.0 } else { 5.0 };
     format!(
         "<g><title>{}: {} wasted per used, {} second tries</title>\
