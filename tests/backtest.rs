@@ -1,4 +1,4 @@
-//! `podfit backtest` as a user has it: files in, a table, a page and decisions out; and, where PODFIT_TRACES names the
+//! `podfit backtest` as a user has it: files in, a table, a page and decisions out; and, where `PODFIT_TRACES` names the
 //! folder of the research traces, the figures that others' re-implementations of the known methods have there.
 
 use std::fmt::Write as _;

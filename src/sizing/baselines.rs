@@ -89,7 +89,9 @@ impl Estimator for Vpa {
     fn recommend(&self, next: &Next) -> Option<f64> {
         let samples = || self.peaks.iter().chain(&self.kills);
         let mut weights = ages(samples().map(|(_, start)| *start), next.start_seconds);
-        weights.iter_mut().for_each(|weight| *weight = (-*weight / Self::HALF_LIFE).exp2());
+        for weight in &mut weights {
+            *weight = (-*weight / Self::HALF_LIFE).exp2();
+        }
         let heaviest = weights.iter().copied().fold(0.0, f64::max).max(Self::LEAST_WEIGHT);
         let mut buckets: BTreeMap<i32, f64> = BTreeMap::new();
         for ((bucket, _), weight) in samples().zip(weights) {

@@ -110,7 +110,9 @@ impl Score {
     pub fn of(method: &[Tally], reference: &[Tally], reference_every_run: &[Tally]) -> Self {
         let decided: Vec<&Tally> = method.iter().filter(|t| t.runs > 0).collect();
         let mut total = Tally::default();
-        decided.iter().for_each(|t| total.merge(t));
+        for tally in &decided {
+            total.merge(tally);
+        }
         let shares = || decided.iter().filter_map(|t| t.oom_share());
         Self {
             workflows: decided.len(),
