@@ -162,7 +162,7 @@ fn from_files(paths: &[PathBuf], notes: &mut Vec<String>) -> anyhow::Result<Grou
         });
         match result {
             Ok(_) => read += 1,
-            Err(error @ RunsError::NoColumn { .. }) => notes.push(format!("{error}: left out")),
+            Err(error @ RunsError::NoColumn { .. }) => notes.push(format!("left out: {error}")),
             Err(error) => return Err(error.into()),
         }
         bar.at(number + 1);

@@ -111,7 +111,13 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|e| {
+            let of_json = || e.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+            e.downcast_ref::<std::io::Error>().map(std::io::Error::kind).or_else(of_json)
+        })
+        .any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }
 
 fn log(verbose: u8) {

@@ -1,6 +1,8 @@
 //! A backtest as a table, as Markdown, and in a person's words.
 //! Gets what the backtest found, asks nobody.
 
+use std::fmt::Write as _;
+
 use comfy_table::Cell;
 
 use super::markdown::cell;
@@ -11,8 +13,10 @@ use crate::sizing::replay::Protocol;
 
 /// Workflows listed at most, those with the most second tries first.
 const MOST_WORKFLOWS: usize = 20;
-/// Names are cut to this many characters.
-const LONGEST_NAME: usize = 44;
+/// Names are cut to this many characters, so that all fits 100 columns.
+const LONGEST_NAME: usize = 36;
+const LONGEST_METHOD: usize = 16;
+const LONGEST_RULE: usize = 22;
 
 /// As a table of 100 columns, what it means on top.
 pub fn table(backtest: &Backtest) -> String {
@@ -22,8 +26,8 @@ pub fn table(backtest: &Backtest) -> String {
     }
     let mut methods = new_table(&METHOD_COLUMNS);
     for method in &backtest.methods {
-        let [name, numbers @ ..] = method_cells(method);
-        methods.add_row([Cell::new(name)].into_iter().chain(numbers.map(right)));
+        let [name, rule, numbers @ ..] = method_cells(method);
+        methods.add_row([name, rule].map(Cell::new).into_iter().chain(numbers.map(right)));
     }
     out.push('\n');
     out.push_str(&trim(&methods.to_string()));
@@ -37,7 +41,7 @@ pub fn table(backtest: &Backtest) -> String {
         out.push('\n');
         out.push_str(&trim(&table.to_string()));
         if more > 0 {
-            out.push_str(&format!("and {more} more with fewer second tries\n"));
+            let _ = writeln!(out, "and {more} more with fewer second tries");
         }
     }
     out.push('\n');
@@ -55,10 +59,10 @@ pub fn table(backtest: &Backtest) -> String {
 pub fn markdown(backtest: &Backtest) -> String {
     let mut out = sentences(backtest).join("\n");
     let mut table = |columns: &[&str], rows: &mut dyn Iterator<Item = Vec<String>>| {
-        out.push_str(&format!("\n\n| {} |\n|---{}|", columns.join(" | "), "|--:".repeat(columns.len() - 1)));
+        let _ = write!(out, "\n\n| {} |\n|---{}|", columns.join(" | "), "|--:".repeat(columns.len() - 1));
         for row in rows {
             let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
-            out.push_str(&format!("\n| {} |", cells.join(" | ")));
+            let _ = write!(out, "\n| {} |", cells.join(" | "));
         }
     };
     table(&METHOD_COLUMNS, &mut backtest.methods.iter().map(|m| method_cells(m).to_vec()));
@@ -69,7 +73,7 @@ pub fn markdown(backtest: &Backtest) -> String {
     out.push_str(&legend(backtest).join("\n"));
     out.push('\n');
     for note in &backtest.notes {
-        out.push_str(&format!("\n- {}", cell(note)));
+        let _ = write!(out, "\n- {}", cell(note));
     }
     if !backtest.notes.is_empty() {
         out.push('\n');
@@ -78,14 +82,14 @@ pub fn markdown(backtest: &Backtest) -> String {
 }
 
 pub(super) const METHOD_COLUMNS: [&str; 7] =
-    ["METHOD", "RULE", "WASTED PER USED", "SECOND TRIES", "WORST WORKFLOW", "WASTE VS KRR", "WORKFLOWS"];
+    ["METHOD", "RULE", "WASTE/USE", "SECOND TRIES", "WORST WORKFLOW", "VS KRR", "WORKFLOWS"];
 
 /// What a table says of a method.
 pub(super) fn method_cells(method: &MethodScore) -> [String; 7] {
     let score = &method.score;
     [
-        method.name.to_owned(),
-        method.formula.to_owned(),
+        units::name(method.name, LONGEST_METHOD),
+        units::name(method.formula, LONGEST_RULE),
         ratio(score.waste_per_used),
         percent(score.oom_share),
         percent(score.worst_oom_share),
@@ -95,7 +99,7 @@ pub(super) fn method_cells(method: &MethodScore) -> [String; 7] {
 }
 
 pub(super) const WORKFLOW_COLUMNS: [&str; 7] =
-    ["WORKFLOW", "TASKS", "RUNS", "WASTED PER USED", "WITH KRR", "SECOND TRIES", "WITH KRR"];
+    ["WORKFLOW", "TASKS", "RUNS", "WASTE/USE", "WITH KRR", "SECOND TRIES", "WITH KRR"];
 
 /// What a table says of a workflow.
 pub(super) fn workflow_cells(workflow: &Workflow) -> [String; 7] {
@@ -154,12 +158,13 @@ pub(super) fn sentences(backtest: &Backtest) -> Vec<String> {
         let score = &krr.score;
         let mut beside = format!("KRR: {} GB·h and {}.", ratio(score.waste_per_used), percent(score.oom_share));
         if let Some(requests) = backtest.methods.iter().find(|m| m.name == "requests" && m.score.runs > 0) {
-            beside.push_str(&format!(
+            let _ = write!(
+                beside,
                 " What the runs asked for: {} GB·h and {}{}.",
                 ratio(requests.score.waste_per_used),
                 percent(requests.score.oom_share),
                 if requests.score.workflows < ours.score.workflows { ", where it is known" } else { "" }
-            ));
+            );
         }
         out.push(beside);
     }
@@ -169,6 +174,9 @@ pub(super) fn sentences(backtest: &Backtest) -> Vec<String> {
 /// How to read the numbers.
 pub(super) fn legend(backtest: &Backtest) -> Vec<String> {
     vec![
+        "WASTE/USE: memory-time reserved but not used, failed tries included, over memory-time used. VS KRR: that waste \
+         beside KRR's, where less than 1 is less waste."
+            .to_owned(),
         format!(
             "A run that gets less than it needs fails after {} its run time and is tried again with twice as much; \
              failed tries count as waste.",
@@ -202,7 +210,7 @@ pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -216,5 +224,5 @@ fn plural(n: u64) -> &'static str {
 
 /// Wrapped, without the indentation.
 fn flush_left(text: &str) -> String {
-    wrapped(text).lines().map(|line| format!("{}\n", line.trim_start())).collect()
+    wrapped(text).lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
 }

@@ -1,6 +1,8 @@
 //! A backtest as a page of its own: one picture that shows waste against second tries, and the tables behind it.
 //! Self-contained: no script, no font, nothing from elsewhere; light or dark as the reader has it.
 
+use std::fmt::Write as _;
+
 use super::backtest::{
     METHOD_COLUMNS, WORKFLOW_COLUMNS, legend, method_cells, percent, ratio, sentences, workflow_cells, workflows,
 };
@@ -28,7 +30,7 @@ p{margin:.4rem 0}.soft{color:var(--soft);font-size:.9rem}
 svg{width:100%;height:auto;margin:1rem 0;font:13px system-ui,sans-serif}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .8rem .3rem 0;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{font-weight:600;color:var(--soft);font-size:.8rem}
+th:first-child,td:first-child,.methods :nth-child(2){text-align:left}th{font-weight:600;color:var(--soft);font-size:.8rem}
 tr.ours td{font-weight:600;color:var(--ours)}
 ";
 
@@ -42,39 +44,46 @@ pub fn page(backtest: &Backtest) -> String {
     out.push_str(STYLE);
     out.push_str("</style></head><body><h1>What each way of sizing would have cost</h1>\n");
     for sentence in sentences(backtest) {
-        out.push_str(&format!("<p>{}</p>\n", escaped(&sentence)));
+        let _ = writeln!(out, "<p>{}</p>", escaped(&sentence));
     }
     out.push_str(&picture(&backtest.methods));
     for line in legend(backtest) {
-        out.push_str(&format!("<p class=\"soft\">{}</p>\n", escaped(&line)));
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", escaped(&line));
     }
     out.push_str("<h2>Methods</h2>\n");
     let rows = backtest.methods.iter().map(|m| (m.ours, method_cells(m).to_vec()));
-    out.push_str(&table(&METHOD_COLUMNS, rows));
+    out.push_str(&table("methods", &METHOD_COLUMNS, rows));
     if backtest.workflows.len() > 1 {
         let (rows, more) = workflows(backtest);
         out.push_str("<h2>Workflows, podfit beside KRR</h2>\n");
-        out.push_str(&table(&WORKFLOW_COLUMNS, rows.into_iter().map(|w| (false, workflow_cells(w).to_vec()))));
+        out.push_str(&table(
+            "workflows",
+            &WORKFLOW_COLUMNS,
+            rows.into_iter().map(|w| (false, workflow_cells(w).to_vec())),
+        ));
         if more > 0 {
-            out.push_str(&format!("<p class=\"soft\">and {more} more with fewer second tries</p>\n"));
+            let _ = writeln!(out, "<p class=\"soft\">and {more} more with fewer second tries</p>");
         }
     }
     if !backtest.notes.is_empty() {
         out.push_str("<h2>Notes</h2>\n<ul class=\"soft\">");
-        backtest.notes.iter().for_each(|note| out.push_str(&format!("<li>{}</li>", escaped(note))));
+        backtest.notes.iter().for_each(|note| {
+            let _ = write!(out, "<li>{}</li>", escaped(note));
+        });
         out.push_str("</ul>\n");
     }
     out.push_str("</body></html>\n");
     out
 }
 
-fn table(columns: &[&str], rows: impl Iterator<Item = (bool, Vec<String>)>) -> String {
-    let head: String = columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escaped(&lower(c)))).collect();
-    let mut out = format!("<div class=\"scroll\"><table><thead><tr>{head}</tr></thead><tbody>\n");
+fn table(class: &str, columns: &[&str], rows: impl Iterator<Item = (bool, Vec<String>)>) -> String {
+    let head: Vec<String> = columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escaped(&lower(c)))).collect();
+    let mut out =
+        format!("<div class=\"scroll\"><table class=\"{class}\"><thead><tr>{}</tr></thead><tbody>\n", head.concat());
     for (ours, row) in rows {
-        let cells: String = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
+        let cells: Vec<String> = row.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
         let class = if ours { " class=\"ours\"" } else { "" };
-        out.push_str(&format!("<tr{class}>{cells}</tr>\n"));
+        let _ = writeln!(out, "<tr{class}>{}</tr>", cells.concat());
     }
     out.push_str("</tbody></table></div>\n");
     out
@@ -118,44 +127,49 @@ fn picture(methods: &[MethodScore]) -> String {
          runs that need a second try, a point per method; the best is at the lower left</title>\n"
     );
     let floor = HEIGHT - BOTTOM;
-    out.push_str(&format!(
+    let _ = writeln!(
+        out,
         "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"var(--good)\"/>\
-         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"var(--good-ink)\">at most 1 % second tries</text>\n",
+         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"var(--good-ink)\">at most 1 % second tries</text>",
         at_x(TARGET) - LEFT,
         floor - TOP,
         LEFT + 8.0,
         floor - 10.0
-    ));
+    );
     for i in 0..=(top / step_y).round() as u32 {
         let value = f64::from(i) * step_y;
-        out.push_str(&format!(
+        let _ = writeln!(
+            out,
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"var(--line)\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--soft)\">{}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--soft)\">{}</text>",
             WIDTH - RIGHT,
             LEFT - 8.0,
             at_y(value) + 4.0,
             shortest(value),
             y = at_y(value),
-        ));
+        );
     }
     for i in 0..=(right / step_x).round() as u32 {
         let value = f64::from(i) * step_x;
-        out.push_str(&format!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{} %</text>\n",
+        let _ = writeln!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{} %</text>",
             at_x(value),
             floor + 18.0,
             shortest(value * 100.0)
-        ));
+        );
     }
-    out.push_str(&format!(
+    let _ = writeln!(
+        out,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--ink)\">runs that need a second try →</text>\
          <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"var(--ink)\">\
-         memory wasted per memory used →</text>\n",
+         memory wasted per memory used →</text>",
         f64::midpoint(LEFT, WIDTH - RIGHT),
         HEIGHT - 12.0,
         f64::midpoint(TOP, floor)
-    ));
-    let mut taken: Vec<(f64, f64)> = Vec::new();
+    );
+    // Names keep clear of dots and of the names before them.
+    let mut taken: Vec<Area> = points.iter().map(|p| Area::around(at_x(p.oom), at_y(p.waste))).collect();
     for point in &points {
         out.push_str(&mark(point, at_x(point.oom), at_y(point.waste), point.waste > top, &mut taken));
     }
@@ -163,26 +177,43 @@ fn picture(methods: &[MethodScore]) -> String {
     out
 }
 
+/// A part of the picture that is in use.
+struct Area {
+    from: f64,
+    to: f64,
+    middle: f64,
+}
+
+impl Area {
+    /// Of a dot.
+    fn around(x: f64, y: f64) -> Self {
+        Self { from: x - 7.0, to: x + 7.0, middle: y }
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.from < other.to && other.from < self.to && (self.middle - other.middle).abs() < 15.0
+    }
+}
+
 /// A dot with its name; off the scale an arrow with its number.
-fn mark(point: &Point<'_>, x: f64, y: f64, off_scale: bool, taken: &mut Vec<(f64, f64)>) -> String {
+fn mark(point: &Point<'_>, x: f64, y: f64, off_scale: bool, taken: &mut Vec<Area>) -> String {
     let colour = if point.method.ours { "var(--ours)" } else { "var(--other)" };
     let weight = if point.method.ours { " font-weight=\"700\"" } else { "" };
     let name = escaped(point.method.name);
-    let mut text = if off_scale { format!("{name}: {}, off the scale", ratio(Some(point.waste))) } else { name };
-    if off_scale {
-        text = format!("↑ {text}");
-    }
-    // Names stand to the right of their dots, or to the left near the edge; each keeps clear of those before it.
-    let wide = text.chars().count() as f64 * 7.0;
-    let leftward = x + 10.0 + wide > WIDTH - RIGHT;
-    let from = if leftward { x - 10.0 - wide } else { x + 10.0 };
-    let mut baseline = y + 4.0;
-    while taken.iter().any(|(tx, ty)| (ty - baseline).abs() < 15.0 && (tx - from).abs() < 140.0) {
-        baseline += 15.0;
-    }
-    taken.push((from, baseline));
-    let anchor = if leftward { "end" } else { "start" };
-    let at = if leftward { x - 10.0 } else { x + 10.0 };
+    let text = if off_scale { format!("↑ {name}: {}, off the scale", ratio(Some(point.waste))) } else { name };
+    let wide = text.chars().count() as f64 * 7.5;
+    // To the right of the dot, else to the left, else above or below.
+    let places = [0.0, -18.0, 18.0, -36.0, 36.0].into_iter().flat_map(|dy| [(x + 11.0, dy), (x - 11.0 - wide, dy)]);
+    let free =
+        |area: &Area| area.from >= LEFT && area.to <= WIDTH - RIGHT && !taken.iter().any(|other| area.meets(other));
+    let area = places.map(|(from, dy)| Area { from, to: from + wide, middle: y + dy }).find(free).unwrap_or(Area {
+        from: x + 11.0,
+        to: x + 11.0 + wide,
+        middle: y,
+    });
+    let (anchor, at) = if area.from > x { ("start", area.from) } else { ("end", area.to) };
+    let baseline = area.middle + 4.5;
+    taken.push(area);
     let radius = if point.method.ours { 7.0 } else { 5.0 };
     format!(
         "<g><title>{}: {} wasted per used, {} second tries</title>\

@@ -30,7 +30,7 @@ pub struct Group {
 /// Groups as they are read, row by row; no more rows are kept than are replayed.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    groups: Vec<Group>,
+    all: Vec<Group>,
     places: HashMap<String, usize>,
     key: String,
 }
@@ -43,12 +43,12 @@ impl Groups {
             self.key.push_str(part);
         }
         let place = self.places.get(self.key.as_str()).copied().unwrap_or_else(|| {
-            self.places.insert(self.key.clone(), self.groups.len());
+            self.places.insert(self.key.clone(), self.all.len());
             let [source, workflow, task] = [source, workflow, task].map(str::to_owned);
-            self.groups.push(Group { source, workflow, task, ..Group::default() });
-            self.groups.len() - 1
+            self.all.push(Group { source, workflow, task, ..Group::default() });
+            self.all.len() - 1
         });
-        let group = &mut self.groups[place];
+        let group = &mut self.all[place];
         group.runs += 1;
         if group.rows.len() < MOST_RUNS {
             let before = group.rows.last().and_then(|r| r.start_seconds);
@@ -59,12 +59,12 @@ impl Groups {
 
     /// All groups, in the order of their first runs.
     pub fn all(&self) -> &[Group] {
-        &self.groups
+        &self.all
     }
 
     /// Those with enough runs.
     pub fn replayed(&self) -> Vec<&Group> {
-        self.groups.iter().filter(|g| g.runs >= FEWEST_RUNS).collect()
+        self.all.iter().filter(|g| g.runs >= FEWEST_RUNS).collect()
     }
 }
 
@@ -218,7 +218,9 @@ pub fn run<E>(
             let (source, name) = (group.source.clone(), group.workflow.clone());
             let (ours, reference) = (Tally::default(), Tally::default());
             workflows.push(Workflow { source, name, tasks: 0, ours, reference });
-            tallies.iter_mut().for_each(|t| t.push(Tally::default()));
+            for tally in &mut tallies {
+                tally.push(Tally::default());
+            }
             workflows.len() - 1
         });
         workflows[place].tasks += 1;

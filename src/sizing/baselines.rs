@@ -1,7 +1,7 @@
 //! The known ways to size memory, as their authors published them, to compare with: KRR, Kubernetes' VPA, Google's
 //! Autopilot, and what the user asked for. None of them is used for a recommendation.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::estimator::{Estimator, Next, Observed};
 
@@ -88,14 +88,16 @@ impl Estimator for Vpa {
 
     fn recommend(&self, next: &Next) -> Option<f64> {
         let samples = || self.peaks.iter().chain(&self.kills);
-        let ages = ages(samples().map(|(_, start)| *start), next.start_seconds);
-        let mut weights: Vec<f64> = ages.iter().map(|age| (-age / Self::HALF_LIFE).exp2()).collect();
-        let heaviest = weights.iter().copied().fold(0.0, f64::max).max(Self::LEAST_WEIGHT);
+        let mut weights = ages(samples().map(|(_, start)| *start), next.start_seconds);
         for weight in &mut weights {
-            *weight = (*weight / heaviest).max(Self::LEAST_WEIGHT);
+            *weight = (-*weight / Self::HALF_LIFE).exp2();
         }
-        let mut by_bucket: Vec<(i32, f64)> = samples().map(|(bucket, _)| *bucket).zip(weights).collect();
-        by_bucket.sort_by_key(|(bucket, _)| *bucket);
+        let heaviest = weights.iter().copied().fold(0.0, f64::max).max(Self::LEAST_WEIGHT);
+        let mut buckets: BTreeMap<i32, f64> = BTreeMap::new();
+        for ((bucket, _), weight) in samples().zip(weights) {
+            *buckets.entry(*bucket).or_default() += (weight / heaviest).max(Self::LEAST_WEIGHT);
+        }
+        let by_bucket: Vec<(i32, f64)> = buckets.into_iter().collect();
         let bucket = weighted_quantile(&by_bucket, Self::QUANTILE)?;
         Some((Self::end(bucket) * Self::MARGIN).max(Self::FLOOR))
     }
@@ -197,4 +199,60 @@ fn weighted_quantile<T: Copy>(sorted: &[(T, f64)], q: f64) -> Option<T> {
         }
     }
     sorted.last().map(|(value, _)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: f64 = 86_400.0;
+
+    fn seen(peak_bytes: f64, day: f64) -> Observed {
+        Observed { peak_bytes, start_seconds: Some(day * DAY), ..Observed::default() }
+    }
+
+    fn after(method: &mut dyn Estimator, runs: &[Observed], day: f64) -> f64 {
+        runs.iter().for_each(|run| method.observe(run));
+        let next = Next { start_seconds: Some(day * DAY), ..Next::default() };
+        method.recommend(&next).unwrap()
+    }
+
+    #[test]
+    fn krr_adds_a_fixed_margin_to_the_highest() {
+        assert!((after(&mut Krr::default(), &[seen(1e9, 0.0), seen(2e9, 1.0)], 2.0) - 2.3e9).abs() < 1.0);
+        assert_eq!(after(&mut Krr::default(), &[seen(1e6, 0.0)], 1.0), 100e6);
+        assert_eq!(Krr::default().recommend(&Next::default()), None);
+    }
+
+    #[test]
+    fn vpa_forgets_and_learns_from_its_kills() {
+        // Ten days ago weighs 1/1024 of today: nine small ones are the P90.
+        let mut runs = vec![seen(4e9, 0.0)];
+        runs.extend((0..9).map(|_| seen(1e9, 10.0)));
+        let small = after(&mut Vpa::default(), &runs, 10.0);
+        // A bucket is up to 5 % wide.
+        assert!((1.15e9..1.15e9 * 1.06).contains(&small), "{small}");
+        // Killed at 3.9 GB: at least 1.2 times that.
+        let killed = Observed { given_bytes: Some(3.9e9), ..seen(4e9, 10.0) };
+        let raised = after(&mut Vpa::default(), &[killed, killed], 10.0);
+        assert!(raised >= 3.9e9 * 1.2 * 1.15, "{raised}");
+        assert_eq!(after(&mut Vpa::default(), &[seen(1e6, 0.0)], 1.0), 250e6);
+    }
+
+    #[test]
+    fn autopilot_weighs_by_size_and_age() {
+        let many: Vec<Observed> = (0..100).map(|_| seen(1e9, 0.0)).chain([seen(3e9, 0.0)]).collect();
+        // One in a hundred, but three times as large: 3/103 of the weight, more than 2 %.
+        assert!((after(&mut Autopilot::default(), &many, 0.0) - 3.3e9).abs() < 1.0);
+        // Of thousands of days ago nothing has any weight: then age does not count.
+        assert!((after(&mut Autopilot::default(), &many, 1e6) - 3.3e9).abs() < 1.0);
+    }
+
+    #[test]
+    fn only_the_latest_runs_are_kept() {
+        let mut autopilot = Autopilot::default();
+        (0..2 * WINDOW).for_each(|i| autopilot.observe(&seen((2 * WINDOW - i) as f64 * 1e6, i as f64)));
+        assert_eq!((autopilot.sorted.len(), autopilot.latest.len()), (WINDOW, WINDOW));
+        assert_eq!(autopilot.sorted.last().map(|(peak, _)| *peak), Some(WINDOW as f64 * 1e6));
+    }
 }

@@ -13,6 +13,8 @@ pub mod score;
 pub mod tail;
 
 #[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
 mod tests;
 
 use serde::Serialize;

@@ -110,7 +110,9 @@ impl Score {
     pub fn of(method: &[Tally], reference: &[Tally], reference_every_run: &[Tally]) -> Self {
         let decided: Vec<&Tally> = method.iter().filter(|t| t.runs > 0).collect();
         let mut total = Tally::default();
-        decided.iter().for_each(|t| total.merge(t));
+        for tally in &decided {
+            total.merge(tally);
+        }
         let shares = || decided.iter().filter_map(|t| t.oom_share());
         Self {
             workflows: decided.len(),
@@ -138,4 +140,72 @@ fn relative(method: &[Tally], reference: &[Tally]) -> Option<f64> {
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0_u32), |(sum, n), v| (sum + v, n + 1));
     (n > 0).then(|| sum / f64::from(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const GIB: f64 = 1_073_741_824.0;
+    const HOUR: f64 = 3600.0;
+
+    /// Worked out by hand, in GiB and hours: failed allocations × φ × time + (last − peak) × time.
+    #[rstest]
+    #[case::fits(4.0, 3.0, 2.0, 1.0, 0, 2.0)]
+    #[case::exactly(3.0, 3.0, 2.0, 1.0, 0, 0.0)]
+    #[case::one_retry(2.0, 3.0, 1.0, 1.0, 1, 2.0 + 1.0)]
+    #[case::one_retry_that_fails_early(2.0, 3.0, 1.0, 0.5, 1, 1.0 + 1.0)]
+    #[case::two_retries(1.0, 3.0, 2.0, 1.0, 2, (1.0 + 2.0 + 1.0) * 2.0)]
+    #[case::capped_by_the_node(10.0, 15.0, 1.0, 1.0, 1, 10.0 + 1.0)]
+    #[case::more_than_the_node(10.0, 20.0, 1.0, 1.0, 2, 10.0 + 16.0)]
+    #[case::takes_no_time(1.0, 3.0, 0.0, 1.0, 2, 0.0)]
+    fn wastage(
+        #[case] given: f64,
+        #[case] peak: f64,
+        #[case] hours: f64,
+        #[case] time_to_failure: f64,
+        #[case] failed: u64,
+        #[case] wasted: f64,
+    ) {
+        let mut tally = Tally::default();
+        tally.add(given * GIB, peak * GIB, hours * HOUR, 16.0 * GIB, time_to_failure);
+        assert_eq!((tally.runs, tally.oom_runs, tally.failed_attempts), (1, u64::from(failed > 0), failed));
+        assert!((tally.wasted_gb_hours - wasted * GIB / 1e9).abs() < 1e-9, "{tally:?}");
+        assert!((tally.used_gb_hours - peak * hours * GIB / 1e9).abs() < 1e-9, "{tally:?}");
+    }
+
+    #[test]
+    fn unknown_times_weigh_as_the_known_ones_of_their_group() {
+        let row = |seconds| Row { peak_bytes: Some(GIB), seconds, ..Row::default() };
+        let given = vec![Some(2.0 * GIB); 3];
+        let of = |rows: &[Row]| {
+            let mut tally = Tally::default();
+            tally.add_group(rows, &given, 16.0 * GIB, 1.0);
+            tally.waste_per_used()
+        };
+        assert_eq!(of(&[row(Some(10.0)), row(None), row(Some(f64::NAN))]), Some(1.0));
+        assert_eq!(of(&[row(None), row(None), row(None)]), Some(1.0));
+        assert_eq!(of(&[row(Some(0.0)), row(Some(0.0)), row(Some(0.0))]), None);
+    }
+
+    #[test]
+    fn every_workflow_weighs_the_same() {
+        let tally = |runs, oom_runs, used, wasted| Tally {
+            runs,
+            oom_runs,
+            used_gb_hours: used,
+            wasted_gb_hours: wasted,
+            ..Tally::default()
+        };
+        let ours = [tally(1000, 0, 1000.0, 100.0), tally(10, 1, 1.0, 0.9), Tally::default()];
+        let theirs = [tally(1000, 0, 1000.0, 400.0), tally(10, 0, 1.0, 0.9), tally(10, 0, 1.0, 9.0)];
+        let score = Score::of(&ours, &theirs, &theirs);
+        assert_eq!((score.workflows, score.runs, score.worst_oom_share), (2, 1010, Some(0.1)));
+        assert!((score.waste_per_used.unwrap() - 0.5).abs() < 1e-12);
+        assert!((score.oom_share.unwrap() - 0.05).abs() < 1e-12);
+        // Geometric mean of 1/4 and 1.
+        assert!((score.relative_waste.unwrap() - 0.5).abs() < 1e-12);
+    }
 }
