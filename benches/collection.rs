@@ -1,6 +1,8 @@
 //! How long `podfit recommend` takes for 500 CronJobs, 7,000 pods and 14 days on a real Prometheus, beside the time
 //! that curl needs to fetch the same vectors from the same server. Run with `cargo bench --bench collection`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "a bench may fail loudly")]
+
 #[path = "../tests/support/prometheus_server.rs"]
 mod prometheus_server;
 

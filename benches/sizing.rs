@@ -62,7 +62,7 @@ fn run(seed: u64, number: u64) -> Run {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let share = (z >> 40) as f64 / (1_u64 << 24) as f64;
-    let started_ms = number as i64 * 86_400_000;
+    let started_ms = i64::try_from(number).unwrap_or(i64::MAX / 86_400_000) * 86_400_000;
     let asked = 8 << 30;
     Run {
         pod: format!("job-{number}"),

@@ -1,6 +1,8 @@
 //! `podfit backtest` as a user has it: files in, a table, a page and decisions out; and, where `PODFIT_TRACES` names the
 //! folder of the research traces, the figures that others' re-implementations of the known methods have there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -77,10 +79,10 @@ fn decisions_have_a_row_for_every_run_after_the_third() {
         let idx = (3 + i % 37).to_string();
         assert_eq!([&row[0], &row[1], &row[2], &row[3]], ["lab", "nightly", task, idx.as_str()]);
         let bytes: u64 = row[4].parse().unwrap();
-        assert!(bytes % (1 << 20) == 0 && bytes <= 3 << 30, "{row:?}");
+        assert!(bytes.is_multiple_of(1 << 20) && bytes <= 3 << 30, "{row:?}");
     }
-    // After three runs of 1 GB, a third more: 1272 MiB.
-    assert_eq!(&rows[0][4], (1272 << 20).to_string());
+    // After three runs of 1 GB alike: 954 MiB and little more.
+    assert_eq!(&rows[0][4], (981 << 20).to_string());
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn files_that_hold_no_runs() {
     let found = json(&["--runs", text(&files[0]), text(&series), text(&failures)]);
     assert_eq!(found["tasks"], 2);
     let notes = found["notes"].to_string();
-    assert!(notes.contains("x_timeseries.csv: there is no column task"), "{notes}");
+    assert!(notes.contains("x_timeseries.csv:1: there is no column task"), "{notes}");
     assert!(notes.contains("x_failures.csv was left out"), "{notes}");
     for (args, why) in [
         (vec!["--runs", text(&series)], "there is no column task"),

@@ -1,6 +1,8 @@
 //! Two runs of one workload get one key, two workloads never the same, from the pod and from what kube-state-metrics
 //! says of it; held against pods that the engines' own code made (`tests/engines/recorded`).
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly in its helpers")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

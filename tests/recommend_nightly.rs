@@ -2,6 +2,8 @@
 //! as it truly was, one line per workload, whatever the scraping was like. Histories are simulated and backfilled by
 //! promtool; `podfit recommend` runs as its user runs it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+
 mod support;
 
 use std::collections::BTreeMap;

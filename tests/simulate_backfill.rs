@@ -1,6 +1,8 @@
 //! What the simulator writes, given to the real promtool and read back from the real Prometheus.
 //! Skipped, with a line that says so, where they are not on PATH.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;

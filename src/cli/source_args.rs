@@ -71,8 +71,8 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILE", requires = "prometheus_cert_file", help_heading = "Prometheus access")]
     prometheus_key_file: Option<PathBuf>,
     /// How samples are fetched
-    #[arg(long, value_enum, default_value_t = Read::Auto, help_heading = "Prometheus access")]
-    prometheus_read: Read,
+    #[arg(long, value_enum, default_value_t = Transport::Auto, help_heading = "Prometheus access")]
+    prometheus_read: Transport,
     /// Longest silence of the server, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Prometheus access")]
     prometheus_timeout: u64,
@@ -86,12 +86,13 @@ const NO_SOURCE: &str = "where is the history? give --prometheus-url URL (or POD
 
 /// How samples are fetched.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
-enum Read {
+enum Transport {
     /// Streamed remote read where it is offered, else the query API
     #[default]
     Auto,
     /// Remote read only
-    RemoteRead,
+    #[value(name = "remote-read")]
+    Remote,
     /// The query API only
     Query,
 }
@@ -114,7 +115,10 @@ impl SourceArgs {
 
     /// Whether what is remembered is all that there is to learn from.
     pub fn is_only_a_store(&self) -> bool {
-        self.store.is_some() && self.prometheus_url.is_none() && self.openmetrics.is_none() && self.runs.is_empty()
+        self.store.as_ref().is_some_and(|file| file.exists())
+            && self.prometheus_url.is_none()
+            && self.openmetrics.is_none()
+            && self.runs.is_empty()
     }
 
     /// The user's own identity rules.
@@ -137,7 +141,11 @@ impl SourceArgs {
     /// # Errors
     /// Says how to name one.
     pub fn check(&self) -> anyhow::Result<()> {
-        if self.prometheus_url.is_none() && self.openmetrics.is_none() && self.runs.is_empty() {
+        if self.prometheus_url.is_none()
+            && self.openmetrics.is_none()
+            && self.runs.is_empty()
+            && !self.is_only_a_store()
+        {
             bail!(NO_SOURCE);
         }
         Ok(())
@@ -200,9 +208,9 @@ impl SourceArgs {
         config.timeout = Duration::from_secs(self.prometheus_timeout);
         config.retries = self.prometheus_retries.into();
         config.mode = match self.prometheus_read {
-            Read::Auto => Mode::Auto,
-            Read::RemoteRead => Mode::RemoteRead,
-            Read::Query => Mode::Query,
+            Transport::Auto => Mode::Auto,
+            Transport::Remote => Mode::RemoteRead,
+            Transport::Query => Mode::Query,
         };
         config
     }

@@ -43,7 +43,7 @@ impl LifeKey {
         let mut rest = self.cgroup.as_str();
         while let Some(at) = rest.find("pod") {
             rest = &rest[at + 3..];
-            let Some(candidate) = rest.get(..36) else { return None };
+            let candidate = rest.get(..36)?;
             let dashed = candidate.replace('_', "-");
             let is_uid = dashed.bytes().enumerate().all(|(i, b)| match i {
                 8 | 13 | 18 | 23 => b == b'-',
@@ -96,7 +96,7 @@ impl Life {
     }
 
     /// What the next slice saw of the same life.
-    fn then(&mut self, later: Self) {
+    fn then(&mut self, later: &Self) {
         match (&mut self.memory, later.memory) {
             (Some(m), Some(l)) => m.then(&l),
             (m, l) => *m = m.or(l),
@@ -211,16 +211,15 @@ fn attach(lives: &mut Vec<Life>, stretch: MemoryStretch) {
         life.first_ms().is_some_and(|f| stretch.last_ms >= f - SILENCE_MS)
             && life.last_ms().is_some_and(|l| stretch.first_ms <= l + SILENCE_MS)
     };
-    match lives.iter_mut().find(near) {
-        Some(life) => match &mut life.memory {
+    if let Some(life) = lives.iter_mut().find(near) {
+        match &mut life.memory {
             Some(known) if known.last_ms < stretch.first_ms => known.then(&stretch),
             Some(known) => known.beside(&stretch),
             none => *none = Some(stretch),
-        },
-        None => {
-            lives.push(Life { memory: Some(stretch), ..Life::default() });
-            lives.sort_by_key(Life::first_ms);
         }
+    } else {
+        lives.push(Life { memory: Some(stretch), ..Life::default() });
+        lives.sort_by_key(Life::first_ms);
     }
 }
 
@@ -249,7 +248,7 @@ impl OpenLives {
         for (key, lives) in slice {
             for life in lives {
                 match open.get_mut(&key) {
-                    Some(known) if known.goes_on_in(&life) => known.then(life),
+                    Some(known) if known.goes_on_in(&life) => known.then(&life),
                     Some(known) => ended.push((key.clone(), std::mem::replace(known, life))),
                     None => {
                         open.insert(key.clone(), life);

@@ -172,7 +172,8 @@ pub async fn collect<S: SeriesSource>(
         })
         .collect();
     summary.by_name.clone_from(who.by_name());
-    if summary.slices > 0 {
+    // A moment without data says nothing of what is missing.
+    if total_ms >= SHORTEST_SLICE_MS {
         summary.gaps = match gaps::of(&metrics_seen, &counts, &request.scope) {
             Some(gaps) => gaps,
             None => vec![gaps::nothing(source, &request.scope, request.window).await],

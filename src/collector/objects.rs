@@ -89,12 +89,11 @@ impl Objects {
         let key = (get(labels, "namespace")?.to_owned(), get(labels, "pod")?.to_owned());
         let uid = get(labels, "uid").map(str::to_owned);
         let pods = self.pods.entry(key).or_default();
-        let at = match pods.iter().position(|p| p.uid == uid || p.uid.is_none() || uid.is_none()) {
-            Some(at) => at,
-            None => {
-                pods.push(PodObject::default());
-                pods.len() - 1
-            }
+        let at = if let Some(at) = pods.iter().position(|p| p.uid == uid || p.uid.is_none() || uid.is_none()) {
+            at
+        } else {
+            pods.push(PodObject::default());
+            pods.len() - 1
         };
         let pod = pods.get_mut(at)?;
         if pod.uid.is_none() {

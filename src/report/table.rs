@@ -303,7 +303,7 @@ fn wrapped_from(text: &str, indent: &str) -> String {
                 continue;
             }
             out.push_str(&format!("{indent}{line}\n"));
-            line = "  ".to_owned();
+            "  ".clone_into(&mut line);
         }
     }
     if !line.trim().is_empty() {

@@ -212,7 +212,9 @@ mod tests {
     }
 
     fn after(method: &mut dyn Estimator, runs: &[Observed], day: f64) -> f64 {
-        runs.iter().for_each(|run| method.observe(run));
+        for run in runs {
+            method.observe(run);
+        }
         let next = Next { start_seconds: Some(day * DAY), ..Next::default() };
         method.recommend(&next).unwrap()
     }

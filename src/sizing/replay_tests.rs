@@ -136,7 +136,7 @@ fn one_huge_outlier() {
 
 #[test]
 fn nearly_all_at_their_limit() {
-    let at_limit = |i: usize| Row { requested_bytes: Some(GIB), killed: i % 7 == 0, ..row(i, GIB) };
+    let at_limit = |i: usize| Row { requested_bytes: Some(GIB), killed: i.is_multiple_of(7), ..row(i, GIB) };
     let rows: Vec<Row> = (0..200).map(|i| if i % 100 == 5 { row(i, GIB / 2.0) } else { at_limit(i) }).collect();
     is_sane(&rows);
     // Nothing shows that less than the limit would do.

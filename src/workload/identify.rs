@@ -86,6 +86,13 @@ pub struct IdentityRules {
     pub label_keys: Vec<String>,
 }
 
+/// One engine's rules: `None` when the pod is not the engine's.
+type Engine = fn(&PodFacts) -> Option<Result<Identity, Unidentified>>;
+
+/// Every engine, in the order they are asked: Airflow first, as it starts pods of others.
+const ENGINES: [Engine; 6] =
+    [airflow::identify, spark::identify, dagster::identify, prefect::identify, argo::identify, flink::identify];
+
 /// Says which workload a pod belongs to.
 ///
 /// # Errors
@@ -94,8 +101,6 @@ pub fn identify(pod: &PodFacts, rules: &IdentityRules) -> Result<Identity, Unide
     if let Some(identity) = by_user_labels(pod, rules) {
         return Ok(identity);
     }
-    const ENGINES: [fn(&PodFacts) -> Option<Result<Identity, Unidentified>>; 6] =
-        [airflow::identify, spark::identify, dagster::identify, prefect::identify, argo::identify, flink::identify];
     ENGINES.iter().find_map(|engine| engine(pod)).unwrap_or_else(|| controllers::identify(pod))
 }
 

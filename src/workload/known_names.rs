@@ -5,10 +5,14 @@ use std::collections::HashMap;
 
 use super::{Identity, PodFacts, Workload};
 
+/// A workload and its main container.
+type Learned = (Workload, Option<String>);
+
 /// What the stems of known pods' names stand for.
 #[derive(Clone, Debug, Default)]
 pub struct KnownNames {
-    stems: HashMap<(String, String), Option<(Workload, Option<String>)>>,
+    /// By namespace and stem; `None` where two workloads share it.
+    stems: HashMap<(String, String), Option<Learned>>,
 }
 
 impl KnownNames {

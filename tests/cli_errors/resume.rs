@@ -113,6 +113,6 @@ fn a_server_that_fails_all_the_time() {
         assert!(start > furthest, "it did not get further");
         furthest = start;
     };
-    assert_eq!(failures, 13);
+    assert_eq!(failures, 14);
     assert_eq!(report, *undisturbed());
 }

@@ -55,6 +55,7 @@ pub fn scrape() -> ScrapeOptions {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of workloads, a line each")]
 fn models(namespace: &str) -> Vec<WorkloadModel> {
     let model = |name: &str, engine, schedule, parts| WorkloadModel::new(namespace, name, engine, schedule, parts);
     let daily = |hour| Schedule::Nightly { hour, minute: 0 };
