@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Outcome, Run, Store, StoreError};
+use crate::history::{Outcome, PodSeen, Run, Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use finish::{Place, run_of};
@@ -123,6 +123,10 @@ pub async fn collect<S: SeriesSource>(
 ) -> Result<Summary, CollectError> {
     let id = format!("{} {}", source.describe(), request.scope.describe());
     let (mut carried, from_ms) = resume(store, &id, request)?;
+    let alive = who.known.to_remember(request.window.end_ms);
+    if !alive.is_empty() {
+        store.remember_pods(alive)?;
+    }
     let end_ms = request.window.end_ms;
     let mut summary = Summary::default();
     let mut found: HashSet<WorkloadKey> = HashSet::new();
@@ -152,7 +156,9 @@ pub async fn collect<S: SeriesSource>(
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
         slice_ms = next_slice(slice_ms, read.slice.samples);
-        let runs = advance(&mut carried, read, range.end_ms, range.end_ms == end_ms, who);
+        let runs = advance(&mut carried, read, range.end_ms, range.end_ms == end_ms, who, |ns, pod| {
+            store.pods_named(ns, pod).unwrap_or_default()
+        });
         found.extend(runs.iter().map(|(key, _)| key.clone()));
         let open = postcard::to_stdvec(&carried).unwrap_or_default();
         let committed = store.commit(&id, range.end_ms, &open, runs)?;
@@ -207,6 +213,7 @@ fn advance(
     seen_until_ms: i64,
     last: bool,
     who: &mut Who,
+    recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
 ) -> Vec<(WorkloadKey, Run)> {
     let Read { slice, of_lives, objects, .. } = read;
     let mut remembered: HashMap<(String, String), PodObject> =
@@ -231,7 +238,7 @@ fn advance(
             (Some(now), _) => Some(now.clone()),
             (None, before) => before.cloned(),
         };
-        let Some(identity) = who.identify(key, object.as_ref(), &objects) else { return };
+        let Some(identity) = who.identify(key, object.as_ref(), &objects, recorded) else { return };
         let Some(run) = run_of(key, life, object.as_ref(), place, seen_until_ms, identity.attempt) else { return };
         life.reported_start_ms = Some(run.started_ms);
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };

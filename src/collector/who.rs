@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::life::LifeKey;
 use super::objects::{Objects, PodObject, pod_facts};
+use crate::history::PodSeen;
 use crate::workload::known_names::KnownNames;
 use crate::workload::{Identity, IdentityRules, PodFacts, Unidentified, identify};
 
@@ -29,6 +30,22 @@ impl KnownPods {
     pub fn extend(&mut self, other: Self) {
         self.by_name.extend(other.by_name);
         self.names.extend(other.names);
+    }
+
+    /// What a store should remember of them, for when they are gone; pods without a uid are not told apart later.
+    pub fn to_remember(&self, now_ms: i64) -> Vec<PodSeen> {
+        self.by_name
+            .iter()
+            .filter_map(|((_, pod), (uid, identity))| {
+                Some(PodSeen {
+                    pod: pod.clone(),
+                    uid: uid.clone()?,
+                    workload: identity.workload.clone(),
+                    attempt: identity.attempt,
+                    last_seen_ms: now_ms,
+                })
+            })
+            .collect()
     }
 
     fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&Identity> {
@@ -57,8 +74,15 @@ impl Who {
         Self { known, rules, ..Self::default() }
     }
 
-    /// The workload of a life: a known pod, then labels and owners from series, then the pod's name.
-    pub fn identify(&mut self, key: &LifeKey, object: Option<&PodObject>, objects: &Objects) -> Option<Identity> {
+    /// The workload of a life: a known pod, then labels and owners from series, then what `recorded` remembers of pods
+    /// of that namespace and name, then the pod's name.
+    pub fn identify(
+        &mut self,
+        key: &LifeKey,
+        object: Option<&PodObject>,
+        objects: &Objects,
+        recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
+    ) -> Option<Identity> {
         let uid = key.uid();
         if let Some(identity) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
             return Some(identity.clone());
@@ -67,6 +91,7 @@ impl Who {
             object.and_then(|o| o.owner.as_ref()).and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
         let facts = pod_facts(&key.namespace, &key.pod, &key.container, object, owner_of_owner.as_ref());
         let found = identify(&facts, &self.rules)
+            .or_else(|reason| remembered(&recorded(&key.namespace, &key.pod), uid.as_deref()).ok_or(reason))
             .map_err(|reason| self.known.names.identify(&key.namespace, &key.pod).ok_or(reason));
         match found {
             Ok(identity) => Some(identity),
@@ -97,6 +122,18 @@ impl Who {
     }
 }
 
+/// The pod of that uid; without a uid the only one of that name.
+fn remembered(pods: &[PodSeen], uid: Option<&str>) -> Option<Identity> {
+    let pod = match uid {
+        Some(uid) => pods.iter().find(|p| p.uid == uid)?,
+        None => match pods {
+            [one] => one,
+            _ => return None,
+        },
+    };
+    Some(Identity { workload: pod.workload.clone(), attempt: pod.attempt, unit: None, main_container: None })
+}
+
 const NO_OBJECT: &str = "kube-state-metrics never saw the pod (no kube_pod_owner, no kube_pod_labels)";
 
 fn reason_text(reason: &Unidentified, object: Option<&PodObject>) -> String {
@@ -106,5 +143,51 @@ fn reason_text(reason: &Unidentified, object: Option<&PodObject>) -> String {
             "let kube-state-metrics export pod labels (--metric-labels-allowlist=pods=[…])"
         ),
         _ => reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Keys, Kind, Workload};
+
+    fn life(cgroup: &str) -> LifeKey {
+        LifeKey {
+            namespace: "etl".into(),
+            pod: "sales-load-x1y2z3a4".into(),
+            container: "base".into(),
+            cgroup: cgroup.into(),
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_is_known_from_when_it_was_seen() {
+        let uid = "2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa";
+        let labels = [("dag_id", "sales"), ("task_id", "load"), ("kubernetes_executor", "True")];
+        let pod = PodFacts {
+            namespace: "etl".into(),
+            name: Some("sales-load-x1y2z3a4".into()),
+            labels: Keys::exact(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+            ..PodFacts::default()
+        };
+        let mut alive = KnownPods::default();
+        alive.add(&pod, Some(uid.to_owned()), &IdentityRules::default());
+        let records = alive.to_remember(1);
+        let expected = Workload::new("etl", Kind::AirflowTask, ["sales", "load"]);
+        assert_eq!(records[0].workload, expected);
+
+        let mut later = Who::default();
+        let objects = Objects::default();
+        let mut ask = |cgroup: &str, records: &[PodSeen]| {
+            later.identify(&life(cgroup), None, &objects, |_, _| records.to_vec()).map(|i| i.workload)
+        };
+        assert_eq!(ask(&format!("/kubepods/pod{uid}/c"), &records), Some(expected.clone()));
+        assert_eq!(ask("", &records), Some(expected));
+        assert_eq!(
+            ask("/kubepods/pod00000000-0d1e-4c8a-9a53-51c2a6f4b0aa/c", &records),
+            None,
+            "another pod of that name"
+        );
+        assert_eq!(ask("", &[]), None);
     }
 }
