@@ -67,11 +67,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let gathered = gather_from(&source, window, &store, &no_arguments, Vec::new(), KnownPods::default()).await?;
     if let Some(workload) = &args.explain {
         for (key, history) in find(&gathered.histories, workload)? {
-            std::io::stdout().lock().write_all(explain(key, history).as_bytes())?;
+            std::io::stdout().lock().write_all(explain(key, history, &gathered.policy).as_bytes())?;
         }
         return Ok(Outcome::Fine);
     }
-    let report = Report::new(lines(&gathered.histories), Vec::new(), gathered.notes);
+    let report = Report::new(lines(&gathered), Vec::new(), gathered.notes);
     let for_people = args.output.format() == Format::Table;
     if for_people {
         writeln!(

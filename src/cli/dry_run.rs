@@ -74,10 +74,12 @@ fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch
         let snapshot = snapshots.get(&workload.namespace);
         let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
-            Some(live) => lines.extend(live_lines(&workload, histories, live, surroundings, show_patch)),
+            Some(live) => {
+                lines.extend(live_lines(&workload, histories, live, surroundings, &gathered.policy, show_patch))
+            }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
-                let mut line = Line::new(&key, history, None, &SizingPolicy::default(), surroundings, |_| None);
+                let mut line = Line::new(&key, history, None, &gathered.policy, surroundings, |_| None);
                 line.live_pods = Some(0);
                 line
             })),
@@ -99,9 +101,9 @@ fn live_lines(
     mut histories: BTreeMap<String, History>,
     live: &LiveWorkload,
     surroundings: &Surroundings,
+    policy: &SizingPolicy,
     show_patch: bool,
 ) -> Vec<Line> {
-    let policy = SizingPolicy::default();
     let containers = containers_of(live);
     for name in containers.keys() {
         if does_the_work(workload.kind, name) && live.identity.is_main(name) {
@@ -112,7 +114,7 @@ fn live_lines(
     let wanted: BTreeMap<String, ContainerResources> = histories
         .iter()
         .filter(|(name, _)| containers.contains_key(*name))
-        .map(|(name, history)| (name.clone(), wanted(history, containers.get(name), &policy)))
+        .map(|(name, history)| (name.clone(), wanted(history, containers.get(name), policy)))
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
@@ -131,7 +133,7 @@ fn live_lines(
                     None => fitted.containers.get(name).cloned(),
                 }
             };
-            let mut line = Line::new(&key, history, current, &policy, surroundings, |_| fitted_one());
+            let mut line = Line::new(&key, history, current, policy, surroundings, |_| fitted_one());
             line.live_pods = Some(live.pods);
             line.patch.clone_from(&patch);
             line

@@ -39,15 +39,15 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     gathered.not_empty("nothing to explain")?;
     let mut text = String::new();
     for (key, history) in find(&gathered.histories, &args.workload)? {
-        text.push_str(&explain(key, history));
+        text.push_str(&explain(key, history, &gathered.policy));
     }
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Outcome::Fine)
 }
 
 /// Everything there is to say about one container of a workload.
-pub fn explain(key: &WorkloadKey, history: &History) -> String {
-    let line = Line::new(key, history, None, &SizingPolicy::default(), &Surroundings::default(), |_| None::<Fitted>);
+pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> String {
+    let line = Line::new(key, history, None, policy, &Surroundings::default(), |_| None::<Fitted>);
     let mut out = String::new();
     let _ = writeln!(
         out,

@@ -21,6 +21,8 @@ pub struct Gathered {
     pub histories: BTreeMap<WorkloadKey, History>,
     /// What was missing and what to do about it.
     pub notes: Vec<String>,
+    /// What bounds the sizes.
+    pub policy: SizingPolicy,
 }
 
 impl Gathered {
@@ -51,10 +53,10 @@ pub async fn gather(args: &SourceArgs, namespaces: Vec<String>, known: KnownPods
             let text = open_text(path)?;
             runs_csv::load(text, &path.display().to_string(), &store)?;
         }
-        return finish(&store, &namespaces, Summary::default(), Vec::new());
+        return finish(&store, &namespaces, Summary::default(), Vec::new(), args.policy());
     }
     if args.is_only_a_store() {
-        return finish(&store, &namespaces, Summary::default(), Vec::new());
+        return finish(&store, &namespaces, Summary::default(), Vec::new(), args.policy());
     }
     let (source, window) = args.open().await?;
     gather_from(&source, window, &store, args, namespaces, known).await
@@ -79,10 +81,16 @@ pub async fn gather_from(
         .await
         .with_context(|| "the history could not be read to its end")?;
     drop(bar);
-    finish(store, &namespaces, summary, source.warnings())
+    finish(store, &namespaces, summary, source.warnings(), args.policy())
 }
 
-fn finish(store: &Store, namespaces: &[String], summary: Summary, warnings: Vec<String>) -> anyhow::Result<Gathered> {
+fn finish(
+    store: &Store,
+    namespaces: &[String],
+    summary: Summary,
+    warnings: Vec<String>,
+    policy: SizingPolicy,
+) -> anyhow::Result<Gathered> {
     let mut histories = BTreeMap::new();
     for entry in store.histories(None)? {
         let (key, history) = entry?;
@@ -114,15 +122,17 @@ fn finish(store: &Store, namespaces: &[String], summary: Summary, warnings: Vec<
     }
     notes.extend(warnings.into_iter().map(|w| format!("the server warned: {w}")));
     notes.extend(store.take_notices().into_iter().map(|n| n.message));
-    Ok(Gathered { histories, notes })
+    Ok(Gathered { histories, notes, policy })
 }
 
 /// Report lines from histories alone.
-pub fn lines(histories: &BTreeMap<WorkloadKey, History>) -> Vec<Line> {
-    let policy = SizingPolicy::default();
-    histories
+pub fn lines(gathered: &Gathered) -> Vec<Line> {
+    gathered
+        .histories
         .iter()
-        .map(|(key, history)| Line::new(key, history, None, &policy, &Surroundings::default(), |_| None::<Fitted>))
+        .map(|(key, history)| {
+            Line::new(key, history, None, &gathered.policy, &Surroundings::default(), |_| None::<Fitted>)
+        })
         .collect()
 }
 

@@ -27,6 +27,6 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let gathered = gather(&args.source, args.namespace, KnownPods::default()).await?;
     gathered.not_empty("nothing to recommend")?;
-    let report = Report::new(lines(&gathered.histories), Vec::new(), gathered.notes);
+    let report = Report::new(lines(&gathered), Vec::new(), gathered.notes);
     args.output.print(&report)
 }

@@ -13,6 +13,7 @@ use crate::prometheus::{
     Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
     SeriesStore, TimeRange, unreadable,
 };
+use crate::sizing::SizingPolicy;
 use crate::workload::IdentityRules;
 
 /// Where the history is.
@@ -42,6 +43,11 @@ pub struct SourceArgs {
     /// Pod labels whose values name a workload, before any engine's rules, such as team,job
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "History")]
     group_by_labels: Vec<String>,
+
+    /// Largest share of a workload's runs that may need a second try, where that saves much and enough runs were seen
+    /// to be sure of it; 0 = never recommend less than the highest peak seen (default 0.03)
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Sizing")]
+    failing_share: Option<f64>,
 
     /// User for basic authentication; the password comes from --prometheus-password-file
     #[arg(long, value_name = "NAME", requires = "prometheus_password_file", help_heading = "Prometheus access")]
@@ -119,6 +125,12 @@ impl SourceArgs {
             && self.prometheus_url.is_none()
             && self.openmetrics.is_none()
             && self.runs.is_empty()
+    }
+
+    /// What bounds the sizes.
+    pub fn policy(&self) -> SizingPolicy {
+        let default = SizingPolicy::default();
+        SizingPolicy { failing_share: self.failing_share.unwrap_or(default.failing_share), ..default }
     }
 
     /// The user's own identity rules.
@@ -296,6 +308,13 @@ fn span(text: &str) -> Result<Duration, String> {
 
 fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     text.parse().map_err(|_| "a time in RFC 3339, such as 2026-11-22T12:00:00Z".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=0.2).contains(&share) => Ok(share),
+        _ => Err("a share from 0 to 0.2, such as 0.01".to_owned()),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
