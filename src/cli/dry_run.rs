@@ -75,7 +75,7 @@ fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch
         let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
-                lines.extend(live_lines(&workload, histories, live, surroundings, &gathered.policy, show_patch))
+                lines.extend(live_lines(&workload, histories, live, surroundings, &gathered.policy, show_patch));
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
