@@ -19,10 +19,10 @@ use crate::workload::IdentityRules;
 /// Where the history is.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct SourceArgs {
-    /// Address of Prometheus, Thanos, Mimir or `VictoriaMetrics`, with a path prefix where it has one
+    /// Address of Prometheus, Thanos, Mimir or VictoriaMetrics, with a path prefix where it has one
     #[arg(long, env = "PODFIT_PROMETHEUS_URL", hide_env_values = true, value_name = "URL", help_heading = "History")]
     prometheus_url: Option<String>,
-    /// Read series from an `OpenMetrics` file with timestamps (.gz too) instead of a server
+    /// Read series from an OpenMetrics file with timestamps (.gz too) instead of a server
     #[arg(long, value_name = "FILE", help_heading = "History", conflicts_with = "prometheus_url")]
     openmetrics: Option<PathBuf>,
     /// Read finished runs from CSV files (.gz too) instead of a server
