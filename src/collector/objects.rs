@@ -81,7 +81,13 @@ pub struct Objects {
 
 /// The labels that kube-state-metrics gives its own series, scraped with or without `honor_labels`.
 fn get<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
-    labels.get(&format!("exported_{name}")).or_else(|| labels.get(name))
+    let exported = match name {
+        "namespace" => "exported_namespace",
+        "pod" => "exported_pod",
+        "container" => "exported_container",
+        _ => return labels.get(name),
+    };
+    labels.get(exported).or_else(|| labels.get(name))
 }
 
 impl Objects {

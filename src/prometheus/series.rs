@@ -22,8 +22,15 @@ impl Labels {
     /// From pairs in any order; a later duplicate wins; `__name__` and empty values are dropped, as an empty value
     /// means the same as an absent label.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let map: std::collections::BTreeMap<String, String> = pairs.into_iter().collect();
-        Self(map.into_iter().filter(|(n, v)| n != "__name__" && !v.is_empty()).collect())
+        let mut pairs: Vec<(String, String)> = pairs.into_iter().filter(|(name, _)| name != "__name__").collect();
+        // Servers send labels in order and once; whoever does not is put right: of duplicates the last one counts.
+        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
+            pairs.reverse();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            pairs.dedup_by(|later, first| later.0 == first.0);
+        }
+        pairs.retain(|(_, value)| !value.is_empty());
+        Self(pairs)
     }
 
     /// From pairs that are most likely in order and without duplicates, as servers send them; the same rules as
