@@ -7,29 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use super::judge::{Verdict, few, judge};
+use super::judge::{Verdict, few, judge, soften};
 use super::patch::Op;
-use super::resize::{Resizing, resize};
-use super::stamp::{self, Change, Stamp};
-use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Finding, Malformed, Mode, Modes, Options, PodSpec};
-use crate::workload::Kind;
+use super::resize::{Resizing, Sizing, resize};
+use super::stamp::{self, Change};
+use crate::policy::{self, Finding, Malformed, Mode, Modes, Options, PodSpec};
 
 /// A pod to decide on, and what is known about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The pod as it came.
-    pub pod: &'a Value,
-    /// What kind of work it is; `None` when nobody knows.
-    pub kind: Option<Kind>,
-    /// By container name, what it should ask for; empty when nothing is known.
-    pub recommended: &'a BTreeMap<String, ContainerResources>,
-    /// Whose recommendation that is; `None` for a pod of no known workload, which is not changed at all.
-    pub stamp: Option<&'a Stamp>,
-    /// What it must fit into.
-    pub surroundings: &'a Surroundings,
+    /// The pod, and what it should ask for.
+    pub sizing: Sizing<'a>,
     /// What a breach of each rule leads to.
     pub modes: &'a Modes,
     /// Switches of single rules.
@@ -65,12 +53,12 @@ pub struct Decision {
 /// # Errors
 /// The pod spec cannot be walked. Then nothing was checked: not a pass, but a failed call.
 pub fn decide(request: &Request<'_>) -> Result<Decision, Malformed> {
-    let pod = PodSpec::of_pod(request.pod)?;
-    let believed_mirror = request.from_kubelet && stamp::is_mirror(request.pod);
+    let pod = PodSpec::of_pod(request.sizing.pod)?;
+    let believed_mirror = request.from_kubelet && stamp::is_mirror(request.sizing.pod);
     let softest = if believed_mirror { Mode::Audit } else { Mode::Enforce };
-    let Verdict { denial, mut warnings, audit_annotations, findings } =
-        judge(&pod, request.modes, request.options, softest);
-    let resizing = if denial.is_some() { Resizing::default() } else { resize(request, &pod) };
+    let findings = soften(policy::check(&pod, request.modes, request.options), softest);
+    let Verdict { denial, mut warnings, audit_annotations, findings } = judge(findings);
+    let resizing = if denial.is_some() { Resizing::default() } else { resize(&request.sizing, &pod) };
     warnings.extend(resizing.warnings);
     Ok(Decision {
         allowed: denial.is_none(),

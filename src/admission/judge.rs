@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{self, Finding, Mode, Modes, Options, PodSpec, text};
+use crate::policy::{Finding, Mode, text};
 
 /// Most warnings in one answer; the API server cuts them all when their sum is too long.
 const MAX_WARNINGS: usize = 10;
@@ -23,12 +23,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
-/// Checks every rule. `softest`: nothing leads to more than this mode ([`Mode::Enforce`] for the modes as configured).
-pub fn judge(pod: &PodSpec<'_>, modes: &Modes, options: &Options, softest: Mode) -> Verdict {
-    let mut findings = policy::check(pod, modes, options);
-    for finding in &mut findings {
-        finding.mode = finding.mode.min(softest);
-    }
+/// Makes one verdict of everything that was found.
+pub fn judge(findings: Vec<Finding>) -> Verdict {
     let of = |mode| findings.iter().filter(move |finding| finding.mode == mode);
     let denials: Vec<_> = of(Mode::Enforce).map(|f| format!("{}: {}", f.rule, f.message)).collect();
     let denial = (!denials.is_empty()).then(|| text::clip(&format!("podfit: {}", denials.join("; ")), MAX_CHARS));
@@ -43,6 +39,14 @@ pub fn judge(pod: &PodSpec<'_>, modes: &Modes, options: &Options, softest: Mode)
         *note = text::clip(&format!("{note}{separator}{}", finding.message), MAX_CHARS);
     }
     Verdict { denial, warnings, audit_annotations, findings }
+}
+
+/// The findings, none of them leading to more than this mode.
+pub fn soften(mut findings: Vec<Finding>, softest: Mode) -> Vec<Finding> {
+    for finding in &mut findings {
+        finding.mode = finding.mode.min(softest);
+    }
+    findings
 }
 
 /// A warning's line.

@@ -1,16 +1,22 @@
-//! Admission: the pure decision on a pod that is being created, and the patch that carries it out.
-//! Must not know the network or a clock; the webhook's wire types and server stand on top of this.
+//! Admission: the answer to a review of a pod that is being created or changed, and the patch that resizes it.
+//! Must not know the network or a clock; the webhook's server stands on top of this.
 
+pub mod answer;
 pub mod decide;
 pub mod judge;
+pub mod knowledge;
+pub mod object;
 pub mod patch;
 pub mod resize;
+pub mod review;
 pub mod stamp;
 
+pub use answer::{Entry, Outcome, Reply, Seen, answer, pass};
 pub use decide::{Decision, Request, decide};
-pub use judge::{Verdict, few, judge};
+pub use judge::{Verdict, few, judge, soften};
+pub use knowledge::{Board, Knowledge, Namespace, Owned, Owners, Recommendations, Recommended};
 pub use patch::{Op, PatchError, apply};
-pub use resize::{Resizing, resize};
+pub use resize::{Resizing, Sizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 
 #[cfg(test)]

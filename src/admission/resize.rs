@@ -5,13 +5,28 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::decide::Request;
 use super::patch::{Editor, Op, PatchError};
 use super::stamp::{self, Change, Record};
 use super::{judge, stamp::Stamp};
-use crate::fit::{self, ContainerResources, Resource, What};
+use crate::fit::{self, ContainerResources, Resource, Surroundings, What};
 use crate::policy::{PodSpec, text};
 use crate::quantity::Quantity;
+use crate::workload::Kind;
+
+/// A pod and what its containers should ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizing<'a> {
+    /// The pod as it came.
+    pub pod: &'a Value,
+    /// What kind of work it is; `None` when nobody knows.
+    pub kind: Option<Kind>,
+    /// By container name, what it should ask for; empty when nothing is known.
+    pub recommended: &'a BTreeMap<String, ContainerResources>,
+    /// Whose recommendation that is; `None` for a pod of no known workload, which is not changed at all.
+    pub stamp: Option<&'a Stamp>,
+    /// What it must fit into.
+    pub surroundings: &'a Surroundings,
+}
 
 /// What is done about a pod's size.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +42,7 @@ pub struct Resizing {
 }
 
 /// Makes the patch for a pod that is being created.
-pub fn resize(request: &Request<'_>, pod: &PodSpec<'_>) -> Resizing {
+pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
     let Some(stamp) = request.stamp else { return Resizing::default() };
     if stamp::is_mirror(request.pod) {
         return Resizing { skipped: Some("mirror-pod"), ..Resizing::default() };
@@ -48,7 +63,7 @@ pub fn resize(request: &Request<'_>, pod: &PodSpec<'_>) -> Resizing {
     resizing
 }
 
-fn changes(request: &Request<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mut Resizing) {
+fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mut Resizing) {
     let fitted = fit::fit_pod(pod, request.kind, request.recommended, request.surroundings);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());

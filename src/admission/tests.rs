@@ -39,11 +39,13 @@ pub(super) fn known(recommended: Value) -> Known {
 impl Known {
     pub(super) fn decide(&self, pod: &Value) -> Decision {
         decide(&Request {
-            pod,
-            kind: self.kind,
-            recommended: &self.recommended,
-            stamp: self.stamp.as_ref(),
-            surroundings: &self.surroundings,
+            sizing: Sizing {
+                pod,
+                kind: self.kind,
+                recommended: &self.recommended,
+                stamp: self.stamp.as_ref(),
+                surroundings: &self.surroundings,
+            },
             modes: &self.modes,
             options: &Options::default(),
             from_kubelet: self.from_kubelet,
@@ -235,11 +237,13 @@ fn a_patch_that_would_not_apply_is_not_sent() {
 fn a_spec_that_cannot_be_walked_is_an_error() {
     let known = known(json!({}));
     let request = Request {
-        pod: &json!({"spec": {"containers": {}}}),
-        kind: None,
-        recommended: &known.recommended,
-        stamp: None,
-        surroundings: &known.surroundings,
+        sizing: Sizing {
+            pod: &json!({"spec": {"containers": {}}}),
+            kind: None,
+            recommended: &known.recommended,
+            stamp: None,
+            surroundings: &known.surroundings,
+        },
         modes: &known.modes,
         options: &Options::default(),
         from_kubelet: false,

@@ -13,7 +13,7 @@ use super::explain::explain;
 use super::gather::{find, gather_from, lines};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
-use crate::admission::{Request, Stamp, decide};
+use crate::admission::{Request, Sizing, Stamp, decide};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::history::{History, Store};
@@ -114,11 +114,13 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
             identity.as_ref().map(|i| Stamp { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
         let surroundings = Surroundings::default();
         let decided = decide(&Request {
-            pod: &pod,
-            kind: identity.as_ref().map(|i| i.workload.kind),
-            recommended: &recommended,
-            stamp: stamp.as_ref(),
-            surroundings: &surroundings,
+            sizing: Sizing {
+                pod: &pod,
+                kind: identity.as_ref().map(|i| i.workload.kind),
+                recommended: &recommended,
+                stamp: stamp.as_ref(),
+                surroundings: &surroundings,
+            },
             modes: &Modes::default(),
             options: &Options::default(),
             from_kubelet: false,

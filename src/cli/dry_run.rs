@@ -7,7 +7,7 @@ use super::cluster_args::{ClusterArgs, namespace};
 use super::gather::{Gathered, gather};
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
-use crate::admission::{Decision, Request, Stamp, decide};
+use crate::admission::{Decision, Request, Sizing, Stamp, decide};
 use crate::cluster::{LiveWorkload, Reader, Snapshot};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Fitted, Surroundings, fit_pod};
@@ -179,11 +179,13 @@ fn decision(
 ) -> Option<Decision> {
     let stamp = Stamp { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
     decide(&Request {
-        pod: &live.newest,
-        kind: Some(workload.kind),
-        recommended: wanted,
-        stamp: Some(&stamp),
-        surroundings,
+        sizing: Sizing {
+            pod: &live.newest,
+            kind: Some(workload.kind),
+            recommended: wanted,
+            stamp: Some(&stamp),
+            surroundings,
+        },
         modes: &Modes::default(),
         options: &Options::default(),
         from_kubelet: false,

@@ -56,7 +56,7 @@ pub fn kube_state_metrics_name(key: &str) -> String {
 }
 
 /// The controller that made an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// Its kind, such as `Job`.
     pub kind: String,

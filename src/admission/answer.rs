@@ -1,0 +1,222 @@
+//! A review's bytes in, the response's bytes out: what both of the webhook's endpoints do, without the network.
+//! Must not turn a fault of ours into a denial: the mutating entry lets the pod pass as it came, the validating one
+//! says that it failed, and the webhook's `failurePolicy`, which is the administrator's, decides.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::judge::{Verdict, few, judge, soften, warning};
+use super::knowledge::{Knowledge, Namespace};
+use super::object::read_object;
+use super::resize::{Resizing, Sizing, resize};
+use super::review::{Answer, Operation, Review};
+use super::stamp::{self, Stamp};
+use crate::policy::{self, Finding, Mode, PodSpec};
+use crate::workload::{Identity, Owner, identify, pod_facts};
+
+/// Which of the webhook's endpoints was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// Sizes pods that are being created; never denies.
+    Mutate,
+    /// Applies the rules to what is about to be stored; never changes anything.
+    Validate,
+}
+
+/// What is sent back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// HTTP status: 200, 400 for what is no review, 500 where the rules could not be applied.
+    pub status: u16,
+    /// An `AdmissionReview`, or one line of text where the status is not 200.
+    pub body: Vec<u8>,
+    /// For metrics and the log.
+    pub seen: Seen,
+}
+
+/// What happened, without anything of the object's contents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The review's uid; empty where it had none.
+    pub uid: String,
+    /// The object's namespace.
+    pub namespace: String,
+    /// Text form of the workload, where the pod was identified.
+    pub workload: Option<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Rule and mode of each finding.
+    pub findings: Vec<(&'static str, Mode)>,
+}
+
+/// What came of a review.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Allowed; there was nothing to change.
+    #[default]
+    Allowed,
+    /// Allowed with other sizes.
+    Resized,
+    /// Allowed as it came, although there is a recommendation; in one word, why.
+    Skipped(&'static str),
+    /// Turned away by a rule.
+    Denied,
+    /// It could not be judged; in one word, why.
+    Failed(&'static str),
+}
+
+/// Answers a review.
+pub fn answer(entry: Entry, body: &[u8], known: &Knowledge) -> Reply {
+    let review = match Review::read(body) {
+        Ok(review) => review,
+        Err(problem) => return failed(400, &problem.to_string(), Seen::default(), "bad-review"),
+    };
+    let mut seen = Seen { uid: review.uid.to_string(), namespace: review.namespace.to_string(), ..Seen::default() };
+    let answer = match entry {
+        Entry::Mutate => mutate(&review, known, &mut seen),
+        Entry::Validate => match validate(&review, known, &mut seen) {
+            Ok(answer) => answer,
+            Err(problem) => return failed(500, &problem, seen, "unreadable-object"),
+        },
+    };
+    Reply { status: 200, body: answer.to_json(&review.uid), seen }
+}
+
+/// Lets the object of a review pass as it came: what is answered when there is no time to look. `None` where the body
+/// is no review.
+pub fn pass(body: &[u8], reason: &str) -> Option<Vec<u8>> {
+    let review = Review::read(body).ok()?;
+    Some(
+        Answer { warnings: vec![warning(&format!("not resized: {reason}"))], ..Answer::default() }.to_json(&review.uid),
+    )
+}
+
+fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply {
+    let body = format!("podfit: {problem}\n").into_bytes();
+    Reply { status, body, seen: Seen { outcome: Outcome::Failed(reason), ..seen } }
+}
+
+fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
+    if !review.is_pod() || review.operation != Operation::Create {
+        return Answer::default();
+    }
+    if known.resizing_stopped {
+        seen.outcome = Outcome::Skipped("stopped");
+        return Answer::default();
+    }
+    let not_read = |seen: &mut Seen, problem: &str| {
+        seen.outcome = Outcome::Failed("unreadable-object");
+        Answer { warnings: vec![warning(&format!("not resized: {problem}"))], ..Answer::default() }
+    };
+    let Some(raw) = review.object else { return not_read(seen, "the review has no object") };
+    let object = match read_object(raw) {
+        Ok(object) => object,
+        Err(problem) => return not_read(seen, &problem.to_string()),
+    };
+    let pod = match PodSpec::of_pod(&object) {
+        Ok(pod) => pod,
+        Err(problem) => return not_read(seen, &problem.to_string()),
+    };
+    let nothing = Namespace::default();
+    let namespace = known.namespaces.get(review.namespace.as_ref()).unwrap_or(&nothing);
+    let Some(identity) = identity(&object, &review.namespace, namespace, known) else { return Answer::default() };
+    let workload = identity.workload.to_string();
+    let recommended = namespace.recommendations.get(&identity.workload);
+    let unknown = BTreeMap::new();
+    let stamp =
+        Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
+    let Resizing { ops, warnings, changes, skipped } = resize(
+        &Sizing {
+            pod: &object,
+            kind: Some(identity.workload.kind),
+            recommended: recommended.map_or(&unknown, |r| &r.containers),
+            stamp: Some(&stamp),
+            surroundings: &namespace.surroundings,
+        },
+        &pod,
+    );
+    seen.outcome = match skipped {
+        _ if !changes.is_empty() => Outcome::Resized,
+        Some(reason) => Outcome::Skipped(reason),
+        None => Outcome::Allowed,
+    };
+    let mut audit_annotations = BTreeMap::new();
+    if !changes.is_empty() {
+        let containers = changes.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        audit_annotations.insert("resized".to_owned(), policy::text::line("", &containers, "", MAX_NOTE_CHARS));
+    }
+    if let Some(reason) = skipped {
+        audit_annotations.insert("not-resized".to_owned(), reason.to_owned());
+    }
+    seen.workload = Some(workload);
+    Answer { denial: None, ops, warnings: few(warnings), audit_annotations }
+}
+
+/// Longest audit annotation of a resize, in characters.
+const MAX_NOTE_CHARS: usize = 300;
+
+/// Whose pod it is. An owner is looked up by name and counts only where the pod names its uid too: whoever makes a pod
+/// can write any owner's name on it.
+fn identity(object: &Value, name: &str, namespace: &Namespace, known: &Knowledge) -> Option<Identity> {
+    let mut facts = pod_facts(object, name).ok()?;
+    // The review's namespace is the API server's word, the object's may be missing.
+    name.clone_into(&mut facts.namespace);
+    facts.owner_of_owner = facts.owner.as_ref().and_then(|owner| {
+        let owned = namespace.owners.get(owner)?;
+        (owner_uid(object, owner) == Some(owned.uid.as_str())).then(|| owned.by.clone())
+    });
+    identify(&facts, &known.identity).ok()
+}
+
+fn owner_uid<'a>(object: &'a Value, owner: &Owner) -> Option<&'a str> {
+    let has = |reference: &Value, key: &str, value: &str| reference.get(key).and_then(Value::as_str) == Some(value);
+    let references = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let reference = references.iter().find(|r| has(r, "kind", &owner.kind) && has(r, "name", &owner.name))?;
+    reference.get("uid")?.as_str()
+}
+
+fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<Answer, String> {
+    let created = match review.operation {
+        Operation::Create => true,
+        Operation::Update => false,
+        Operation::Delete | Operation::Connect => return Ok(Answer::default()),
+    };
+    // Of a pod's subresources only this one brings containers; sizes and statuses are nobody's habit.
+    if review.is_of_pods() && !matches!(review.sub_resource.as_ref(), "" | "ephemeralcontainers") {
+        return Ok(Answer::default());
+    }
+    let raw = review.object.ok_or("the review has no object")?;
+    let object = read_object(raw).map_err(|problem| problem.to_string())?;
+    let Some(pod) = PodSpec::of_object(&object) else { return Ok(Answer::default()) };
+    let pod = pod.map_err(|problem| problem.to_string())?;
+    let mut findings = policy::check(&pod, &known.modes, &known.options);
+    if !created && !findings.is_empty() {
+        findings = newly_found(findings, &object, review, known);
+    }
+    let softest = if !review.is_of_pods() {
+        // A template harms nobody until a pod is made of it, and that is judged then; its author is told now.
+        Mode::Warn
+    } else if review.is_from_kubelet() && stamp::is_mirror(&object) {
+        // The static pod runs whatever is answered.
+        Mode::Audit
+    } else {
+        Mode::Enforce
+    };
+    let Verdict { denial, warnings, audit_annotations, findings } = judge(soften(findings, softest));
+    seen.findings = findings.iter().map(|f| (f.rule, f.mode)).collect();
+    if denial.is_some() {
+        seen.outcome = Outcome::Denied;
+    }
+    Ok(Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations })
+}
+
+/// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or
+/// finalizers could not be removed from pods that were there before the rule.
+fn newly_found(findings: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
+    let Some(old) = review.old_object.and_then(|raw| read_object(raw).ok()) else { return findings };
+    let Some(Ok(pod)) = PodSpec::of_object(&old) else { return findings };
+    let before = policy::check(&pod, &known.modes, &known.options);
+    let same = |f: &Finding| before.iter().any(|b| (b.rule, b.reason, &b.path) == (f.rule, f.reason, &f.path));
+    findings.into_iter().filter(|f| !same(f) || old.pointer(&f.path) != object.pointer(&f.path)).collect()
+}

@@ -1,0 +1,100 @@
+//! What the webhook knows when a review comes in: policy, recommendations, what a namespace allows, who owns whom.
+//! Must not know where that comes from; it is replaced as a whole, so that a decision reads it without a lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::fit::{ContainerResources, Surroundings};
+use crate::policy::{Modes, Options};
+use crate::workload::{IdentityRules, Owner, Workload};
+
+/// What a workload's containers should ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recommended {
+    /// Which recommendation, for the record on the pod.
+    pub id: String,
+    /// By container name.
+    pub containers: BTreeMap<String, ContainerResources>,
+}
+
+/// The controller above a controller, such as the `CronJob` of a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// uid of the owned object; a pod that names another one belongs to another object of that name.
+    pub uid: String,
+    /// Its own controller.
+    pub by: Owner,
+}
+
+/// Recommendations of a namespace, by workload.
+pub type Recommendations = HashMap<Workload, Arc<Recommended>>;
+/// Of a namespace's Jobs and ReplicaSets, by kind and name, those that have a controller themselves.
+pub type Owners = HashMap<Owner, Owned>;
+
+/// What is known of one namespace. Cheap to copy: each part is shared until it changes.
+#[derive(Clone, Debug, Default)]
+pub struct Namespace {
+    /// What its pods must fit into.
+    pub surroundings: Arc<Surroundings>,
+    /// Who owns whom.
+    pub owners: Arc<Owners>,
+    /// What its workloads should ask for.
+    pub recommendations: Arc<Recommendations>,
+}
+
+/// All that decisions are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Knowledge {
+    /// What a breach of each rule leads to.
+    pub modes: Arc<Modes>,
+    /// Switches of single rules.
+    pub options: Options,
+    /// The user's own say in identity.
+    pub identity: Arc<IdentityRules>,
+    /// No pod is resized while this is set; rules hold all the same.
+    pub resizing_stopped: bool,
+    /// By name. A namespace that is not here has no recommendations and no bounds.
+    pub namespaces: HashMap<String, Namespace>,
+}
+
+impl Knowledge {
+    /// A namespace to change, made where there is none.
+    pub fn namespace_mut(&mut self, name: &str) -> &mut Namespace {
+        // Looked up first: an owned key is only needed once.
+        if !self.namespaces.contains_key(name) {
+            self.namespaces.insert(name.to_owned(), Namespace::default());
+        }
+        self.namespaces.entry(name.to_owned()).or_default()
+    }
+}
+
+/// The place where the newest knowledge is found. Readers never wait; writers take turns.
+#[derive(Debug, Default)]
+pub struct Board {
+    current: ArcSwap<Knowledge>,
+    writing: Mutex<()>,
+}
+
+impl Board {
+    /// Begins with this.
+    pub fn new(knowledge: Knowledge) -> Self {
+        Self { current: ArcSwap::from_pointee(knowledge), writing: Mutex::new(()) }
+    }
+
+    /// The newest.
+    pub fn current(&self) -> Arc<Knowledge> {
+        self.current.load_full()
+    }
+
+    /// Publishes a changed copy. Gather changes and publish them together: a copy costs as much as there are
+    /// namespaces.
+    pub fn update(&self, change: impl FnOnce(&mut Knowledge)) {
+        // Nothing is half-written when a writer panicked: the copy it made was never published.
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut knowledge = Knowledge::clone(&self.current.load());
+        change(&mut knowledge);
+        self.current.store(Arc::new(knowledge));
+    }
+}

@@ -1,0 +1,241 @@
+//! `AdmissionReview` (`admission.k8s.io/v1`) on the wire: the question with its objects left raw, and the answer.
+//! Must not know what is decided; and must echo the uid even where the object inside cannot be read.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::patch::Op;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// What is about to happen to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// It is new.
+    Create,
+    /// It is changed.
+    Update,
+    /// It goes; there is no object in the review.
+    Delete,
+    /// Somebody connects to it: `exec`, `proxy`.
+    Connect,
+}
+
+/// What an API server asks.
+#[derive(Clone, Debug)]
+pub struct Review<'a> {
+    /// To be echoed.
+    pub uid: Cow<'a, str>,
+    /// API group of the resource; empty for the core group.
+    pub group: Cow<'a, str>,
+    /// Plural name of the resource: `pods`.
+    pub resource: Cow<'a, str>,
+    /// `ephemeralcontainers`, `resize`, `status`; empty for the resource itself.
+    pub sub_resource: Cow<'a, str>,
+    /// The object's namespace; empty for what has none. The object's own may be empty on creation.
+    pub namespace: Cow<'a, str>,
+    /// What is done.
+    pub operation: Operation,
+    /// Who asks.
+    pub user: Cow<'a, str>,
+    /// The groups of who asks.
+    pub groups: Vec<Cow<'a, str>>,
+    /// The object as it is to be; `None` for what has none.
+    pub object: Option<&'a RawValue>,
+    /// The object as it is.
+    pub old_object: Option<&'a RawValue>,
+}
+
+/// A body that is no review. There is no uid to echo: the API server counts a failed call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadReview {
+    /// It is no JSON, or has not the form.
+    #[error("the body is no AdmissionReview: {0}")]
+    Unreadable(String),
+    /// Of another version or kind.
+    #[error("the body should be an AdmissionReview of admission.k8s.io/v1")]
+    OtherKind,
+    /// An answer, or half a question.
+    #[error("the AdmissionReview has no request with a uid")]
+    NoRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    request: Option<Question<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Question<'a> {
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    resource: Resource<'a>,
+    #[serde(borrow, default)]
+    sub_resource: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    user_info: User<'a>,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    old_object: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Resource<'a> {
+    #[serde(borrow, default)]
+    group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    resource: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+struct User<'a> {
+    #[serde(borrow, default)]
+    username: Cow<'a, str>,
+    #[serde(borrow, default)]
+    groups: Option<Vec<Cow<'a, str>>>,
+}
+
+impl<'a> Review<'a> {
+    /// Reads the envelope; the objects are only skipped over.
+    ///
+    /// # Errors
+    /// [`BadReview`].
+    pub fn read(body: &'a [u8]) -> Result<Self, BadReview> {
+        let envelope: Envelope<'a> =
+            serde_json::from_slice(body).map_err(|error| BadReview::Unreadable(place_of(&error)))?;
+        if envelope.api_version != API_VERSION || envelope.kind != KIND {
+            return Err(BadReview::OtherKind);
+        }
+        let question = envelope.request.filter(|q| !q.uid.is_empty()).ok_or(BadReview::NoRequest)?;
+        let operation = match question.operation.as_ref() {
+            "CREATE" => Operation::Create,
+            "UPDATE" => Operation::Update,
+            "DELETE" => Operation::Delete,
+            "CONNECT" => Operation::Connect,
+            _ => return Err(BadReview::Unreadable("its operation is not known".to_owned())),
+        };
+        let there = |raw: Option<&'a RawValue>| raw.filter(|raw| raw.get() != "null");
+        Ok(Self {
+            uid: question.uid,
+            group: question.resource.group,
+            resource: question.resource.resource,
+            sub_resource: question.sub_resource.unwrap_or_default(),
+            namespace: question.namespace.unwrap_or_default(),
+            operation,
+            user: question.user_info.username,
+            groups: question.user_info.groups.unwrap_or_default(),
+            object: there(question.object),
+            old_object: there(question.old_object),
+        })
+    }
+
+    /// Whether it is about pods themselves, not a subresource.
+    pub fn is_pod(&self) -> bool {
+        self.is_of_pods() && self.sub_resource.is_empty()
+    }
+
+    /// Whether it is about pods or one of their subresources.
+    pub fn is_of_pods(&self) -> bool {
+        self.group.is_empty() && self.resource == "pods"
+    }
+
+    /// Whether a kubelet asks, by the name and group that only node credentials carry.
+    pub fn is_from_kubelet(&self) -> bool {
+        self.user.starts_with("system:node:") && self.groups.iter().any(|g| g == "system:nodes")
+    }
+}
+
+/// What is wrong and where, without repeating what the body holds.
+pub(super) fn place_of(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "it ends early",
+        serde_json::error::Category::Syntax => "no valid JSON",
+        serde_json::error::Category::Data => "a field is missing or of another type",
+        serde_json::error::Category::Io => "it could not be read",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Why the object is turned away; `None` when it is not.
+    pub denial: Option<String>,
+    /// What to change; empty = nothing, and no patch is sent.
+    pub ops: Vec<Op>,
+    /// Shown to who asked; one line each.
+    pub warnings: Vec<String>,
+    /// For the API server's audit log.
+    pub audit_annotations: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reviewed<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+}
+
+impl Answer {
+    /// The body of the response to the review of that uid.
+    pub fn to_json(&self, uid: &str) -> Vec<u8> {
+        let patch = (!self.ops.is_empty() && self.denial.is_none())
+            .then(|| serde_json::to_vec(&self.ops).ok())
+            .flatten()
+            .map(|ops| base64::engine::general_purpose::STANDARD.encode(ops));
+        let response = Response {
+            uid,
+            allowed: self.denial.is_none(),
+            status: self.denial.as_deref().map(|message| Status { code: 403, reason: "Forbidden", message }),
+            patch_type: patch.is_some().then_some("JSONPatch"),
+            patch,
+            warnings: &self.warnings,
+            audit_annotations: &self.audit_annotations,
+        };
+        // Texts and numbers only: there is nothing that could fail to be written.
+        serde_json::to_vec(&Reviewed { api_version: API_VERSION, kind: KIND, response }).unwrap_or_default()
+    }
+}
