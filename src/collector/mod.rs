@@ -11,6 +11,7 @@ pub mod runs_csv;
 pub mod segment;
 pub mod who;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -233,13 +234,13 @@ fn advance(
             (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
                 let mut object = before.clone();
                 object.update(now.clone());
-                Some(object)
+                Some(Cow::Owned(object))
             }
-            (Some(now), _) => Some(now.clone()),
-            (None, before) => before.cloned(),
+            (Some(now), _) => Some(Cow::Borrowed(now)),
+            (None, before) => before.map(Cow::Borrowed),
         };
-        let Some(identity) = who.identify(key, object.as_ref(), &objects, recorded) else { return };
-        let Some(run) = run_of(key, life, object.as_ref(), place, seen_until_ms, identity.attempt) else { return };
+        let Some(identity) = who.identify(key, object.as_deref(), &objects, recorded) else { return };
+        let Some(run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else { return };
         life.reported_start_ms = Some(run.started_ms);
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));

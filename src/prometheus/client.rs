@@ -15,8 +15,8 @@ use super::error::Error;
 use super::http::Http;
 use super::probe::{Capabilities, RemoteRead, Transport};
 use super::selector::{MatchOp, Matcher, Selector};
-use super::series::{SampleStream, SeriesSource, TimeRange};
-use super::sink::{Halt, Sink};
+use super::series::{SeriesSource, TimeRange};
+use super::sink::{Halt, SampleStream, Sink};
 use super::slices::Slices;
 use super::{probe, query, remote_read};
 

@@ -40,7 +40,8 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
         }
         let query = format!("last_over_time({selector}[{}ms])", slice.len_ms());
         sink.mark();
-        let fresh = |labels: &Arc<Labels>| seen.insert(labels.clone());
+        // One answer says every series once.
+        let fresh = |labels: &Arc<Labels>| slice == range || seen.insert(labels.clone());
         match retrying(inner, &query, slice, sink, fresh).await {
             Ok(_) => {}
             Err(Halt::Failed(error)) if is_too_much(&error) && !sink.delivered() => {
@@ -118,6 +119,7 @@ async fn once(
                 sink.send(piece).await?;
             }
         }
+        sink.flush().await?;
     }
     parser.finish().map_err(|p| failure(inner, &body, p))?;
     inner.count(body.bytes(), parser.samples, parser.histograms);
