@@ -221,6 +221,16 @@ impl SeriesSource for Client {
         Ok(answer.data.unwrap_or_default().into_iter().filter(|n| wanted.contains(n.as_str())).collect())
     }
 
+    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
+        match self.inner.mode {
+            Mode::RemoteRead => None,
+            Mode::Auto | Mode::Query => {
+                let _permit = self.inner.permits.acquire().await;
+                query::count(&self.inner, selector, range).await
+            }
+        }
+    }
+
     fn describe(&self) -> String {
         let shown = self.inner.http.shown();
         match self.inner.capabilities.get() {

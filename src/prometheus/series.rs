@@ -86,6 +86,12 @@ pub trait SeriesSource: Send + Sync {
         }
     }
 
+    /// How many samples the selected series have inside the range, stale and NaN ones perhaps among them; `None` where
+    /// there are none, or the source cannot tell without sending them all.
+    fn count(&self, _selector: &Selector, _range: TimeRange) -> impl Future<Output = Option<u64>> + Send {
+        std::future::ready(None)
+    }
+
     /// What to call this source in messages, without credentials.
     fn describe(&self) -> String;
 }
