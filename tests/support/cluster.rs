@@ -92,6 +92,39 @@ impl Cluster {
         })
     }
 
+    /// Path of the admin's kubeconfig.
+    pub fn kubeconfig(&self) -> &str {
+        &self.env["KUBECONFIG"]
+    }
+
+    /// The same request as [`Self::request`], with the warnings that its user would be shown.
+    pub fn request_with_warnings(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<(Value, Vec<String>), (u16, String)> {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.body(kube::client::Body::from(serde_json::to_vec(body).unwrap())).unwrap();
+        let (status, warnings, bytes) = self.runtime.block_on(async {
+            let answer = self.client.send(request).await.unwrap();
+            let texts = answer.headers().get_all("warning").iter();
+            // `299 - "text"`, with quotes and backslashes escaped.
+            let texts = texts.map(|w| String::from_utf8_lossy(w.as_bytes()).into_owned());
+            let texts = texts.map(|w| w.trim_start_matches("299 - \"").trim_end_matches('"').replace("\\\"", "\""));
+            let (status, warnings) = (answer.status().as_u16(), texts.collect::<Vec<_>>());
+            (status, warnings, answer.into_body().collect_bytes().await.unwrap())
+        });
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        if status < 300 { Ok((answer, warnings)) } else { Err((status, answer["message"].to_string())) }
+    }
+
+    /// An answer that is text, such as the API server's own metrics.
+    pub fn text(&self, path: &str) -> String {
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        self.runtime.block_on(self.client.request_text(request)).unwrap()
+    }
+
     /// Reads an object or a list that must be there.
     pub fn get(&self, path: &str) -> Value {
         self.request("GET", path, None).unwrap_or_else(|refused| panic!("GET {path}: {refused:?}"))

@@ -13,3 +13,4 @@ pub mod cli;
 pub mod cluster;
 pub mod fault_server;
 pub mod prometheus_server;
+pub mod webhook;
