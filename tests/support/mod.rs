@@ -11,5 +11,6 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod engine_client;
 pub mod fault_server;
 pub mod prometheus_server;
