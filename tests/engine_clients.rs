@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use podfit::quantity::Quantity;
 use podfit::workload::{IdentityRules, identify, pod_facts};
 use rstest::rstest;
-use serde_json::Value;
-use support::cluster::cluster;
+use serde_json::{Value, json};
+use support::cluster::{cluster, until};
 use support::engine_client::{Asked, CPU, MEMORY, create_pods};
 use support::prometheus_server::skipped;
 
@@ -61,6 +61,38 @@ fn what_an_engine_creates_is_stored_and_known(#[case] engine: &str, #[case] expe
         }
         let non_root = |of: &Value| of["securityContext"]["runAsNonRoot"] == true;
         assert!(non_root(spec) || non_root(container), "{workload}: {spec:#}");
+    }
+}
+
+/// What keeps an engine from its pods is told as the API server said it: tests of admission rely on that.
+#[test]
+fn a_refused_pod_is_told() {
+    const TEST: &str = "a_refused_pod_is_told";
+    const RULES: &str = "/apis/admissionregistration.k8s.io/v1";
+    let Some(cluster) = cluster(TEST) else { return };
+    let namespace = cluster.namespace("refused");
+    let name = json!({"name": namespace.name});
+    let rule = json!({"metadata": name, "spec": {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}},
+            "resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        },
+        "validations": [{"expression": "false", "message": "no pods today"}],
+    }});
+    cluster.create(&format!("{RULES}/validatingadmissionpolicies"), &rule);
+    let binding = json!({"metadata": name, "spec": {"policyName": namespace.name, "validationActions": ["Deny"]}});
+    cluster.create(&format!("{RULES}/validatingadmissionpolicybindings"), &binding);
+    let pod = json!({"metadata": {"name": "probe"}, "spec": {"containers": [{"name": "main", "image": IMAGE}]}});
+    until("the rule", || namespace.try_create("/api/v1", "pods", &pod).err());
+
+    match create_pods("cronjob", &namespace, IMAGE) {
+        Asked::Refused(said) => assert!(said.contains("no pods today"), "{said}"),
+        Asked::Created(pods) => panic!("created against the rule: {pods:#?}"),
+        Asked::NotHere(reason) => skipped(TEST, &reason),
+    }
+    for kind in ["validatingadmissionpolicybindings", "validatingadmissionpolicies"] {
+        cluster.request("DELETE", &format!("{RULES}/{kind}/{}", namespace.name), None).unwrap();
     }
 }
 

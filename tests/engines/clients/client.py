@@ -19,6 +19,7 @@ CPU, MEMORY = "1", "2Gi"
 RESOURCES = {"requests": {"cpu": CPU, "memory": MEMORY}, "limits": {"memory": MEMORY}}
 UNPRIVILEGED = {"runAsNonRoot": True, "runAsUser": 50000}
 PATIENCE = 120  # seconds for pods to appear; only spent when they never do
+AFTER_WARNING = 5  # seconds that are left when a controller says that it cannot create them
 NOT_HERE = 3  # exit status when the engine is not installed
 
 _answer = None
@@ -38,7 +39,7 @@ def installed(environment):
     if there.is_file() and there.read_bytes() == pins.read_bytes():
         return home
     if os.environ.get("PODFIT_TEST_ENGINES") != "1":
-        not_here(f"the environment {environment} is not installed: run tests/engines/make --install {environment}, once")
+        not_here(f"{environment} is not installed: run tests/engines/make --install {environment}, once")
     made = subprocess.run([ENGINES / "make", "--install", environment], stdout=sys.stderr)
     if made.returncode:
         sys.exit(made.returncode)
@@ -84,17 +85,14 @@ def tool(name):
     return pathlib.Path(found.stdout.strip())
 
 
-def until(look, what, alive=lambda: True):
-    """Polls until `look` finds something; gives up when it never does, or what should make it is not `alive`."""
+def until(look, what):
+    """Polls until `look` finds something."""
     end = time.monotonic() + PATIENCE
-    while True:
-        living = alive()
-        found = look()
-        if found:
-            return found
-        if not living or time.monotonic() > end:
-            raise SystemExit(f"no {what}" + ("" if living else ": what makes them has ended"))
+    while not (found := look()):
+        if time.monotonic() > end:
+            raise SystemExit(f"waited {PATIENCE} s for {what}")
         time.sleep(0.1)
+    return found
 
 
 class Pods:
@@ -113,12 +111,23 @@ class Pods:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=selector).items
         return sorted({pod.metadata.name for pod in found}.difference(self.earlier))
 
-    def wait(self, selector, count=1, alive=lambda: True):
-        """The names as soon as there are `count`. When there never are, the error has what the events say."""
-        enough = lambda: (lambda names: names if len(names) >= count else None)(self.named(selector))  # noqa: E731
-        try:
-            return until(enough, f"{count} pods with {selector}", alive)
-        except SystemExit as gave_up:
-            events = self.core.list_namespaced_event(self.namespace, field_selector="type=Warning").items
-            said = "".join(f"\n{event.reason}: {event.message}" for event in events)
-            raise SystemExit(f"{gave_up}{said}") from None
+    def warnings(self):
+        """What controllers could not do in the namespace."""
+        events = self.core.list_namespaced_event(self.namespace, field_selector="type=Warning").items
+        return [f"{event.reason}: {event.message}" for event in events]
+
+    def wait(self, selector, count=1, maker=None):
+        """The names as soon as there are `count`; gives up when there never are, or the process `maker` has ended."""
+        end = time.monotonic() + PATIENCE
+        warned = False
+        while True:
+            ended = maker is not None and maker.poll() is not None
+            names = self.named(selector)
+            if len(names) >= count:
+                return names
+            if ended or time.monotonic() > end:
+                said = [f"{len(names)} of {count} pods with {selector}", *self.warnings()]
+                raise SystemExit("\n".join(said + ["what makes them has ended"] * ended))
+            if not warned and self.warnings():
+                warned, end = True, min(end, time.monotonic() + AFTER_WARNING)
+            time.sleep(0.2)
