@@ -112,9 +112,9 @@ class Pods:
         return sorted({pod.metadata.name for pod in found}.difference(self.earlier))
 
     def warnings(self):
-        """What controllers could not do in the namespace."""
+        """What those who make pods could not do. What is said of a pod is no reason for another one to be missing."""
         events = self.core.list_namespaced_event(self.namespace, field_selector="type=Warning").items
-        return [f"{event.reason}: {event.message}" for event in events]
+        return [f"{e.reason}: {e.message}" for e in events if e.involved_object.kind not in ("Pod", "Node")]
 
     def wait(self, selector, count=1, maker=None):
         """The names as soon as there are `count`; gives up when there never are, or the process `maker` has ended."""
