@@ -42,6 +42,25 @@ pub fn cluster(test: &str) -> Option<&'static Cluster> {
     }
 }
 
+/// The program of an operator that `tests/cluster/up` builds (`argo`, `spark-operator`, `vpa-admission-controller`);
+/// its definitions lie beside it in `NAME-crds`. Building takes minutes: it is only done where `PODFIT_TEST_OPERATORS=1`
+/// says so.
+///
+/// # Errors
+/// Why there is none on this machine, for [`skipped`].
+pub fn operator(name: &str) -> Result<PathBuf, String> {
+    let build = std::env::var_os("PODFIT_TEST_OPERATORS").is_some_and(|v| v == "1");
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
+    let option = if build { "--build-only" } else { "--print-if-built" };
+    let answer = Command::new(up).args([option, name]).output().unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    if answer.status.code() == Some(CANNOT_RUN_HERE) {
+        return Err(said.trim().to_owned());
+    }
+    assert!(answer.status.success(), "tests/cluster/up {option} {name}: {said}");
+    Ok(PathBuf::from(String::from_utf8(answer.stdout).unwrap().trim()))
+}
+
 impl Cluster {
     fn start() -> Result<Self, String> {
         if let Some(state) = std::env::var_os("PODFIT_TEST_CLUSTER") {
@@ -72,6 +91,11 @@ impl Cluster {
             kube::Client::try_from(config).unwrap()
         });
         Self { runtime, client, env, _keeper: keeper }
+    }
+
+    /// The admin's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        Path::new(&self.env["KUBECONFIG"])
     }
 
     /// The audit log: a JSON object per line.
