@@ -96,12 +96,19 @@ fn moment(text: &str) -> Result<jiff::Timestamp, String> {
 
 /// Lines of two columns: a word, and text that is wrapped beside it.
 fn two_columns(rows: &[(String, String)]) -> String {
-    use comfy_table::{ContentArrangement, Table, presets};
+    use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(crate::report::table::COLUMNS);
     for (word, text) in rows {
         table.add_row([word, text]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(words) = table.column_mut(0) {
+        words.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
