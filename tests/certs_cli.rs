@@ -1,5 +1,7 @@
 //! `podfit certs` as its user runs it: files, a Secret, findings, a TLS server on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly in its helpers")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The manifests in `webhook-certs` agree with each other and with the code. Knows no cluster.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly in its helpers")]
+
 use std::collections::BTreeSet;
 
 use base64::Engine;

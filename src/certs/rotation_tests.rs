@@ -23,19 +23,19 @@ fn names() -> ServerNames {
     ServerNames::of_service("podfit-webhook", "podfit").unwrap()
 }
 
-fn leaf(from: i32, until: i32) -> Option<Leaf> {
-    Some(Leaf { validity: span(from, until), names: names().all().into_iter().collect(), is_sound: true })
+fn leaf(from: i32, until: i32) -> Leaf {
+    Leaf { validity: span(from, until), names: names().all().into_iter().collect(), is_sound: true }
 }
 
 /// A CA of ten years and a leaf of one, both made on day 0.
 fn fresh() -> State {
     let signer = Some(Signer { validity: span(0, 3_650), can_sign: true });
-    State { signer, leaf: leaf(0, 365), ..State::default() }
+    State { signer, leaf: Some(leaf(0, 365)), ..State::default() }
 }
 
 fn waiting(published: Option<i32>) -> State {
     let next = Some(Next { validity: span(3_195, 6_845), published: published.map(day) });
-    State { next, leaf: leaf(3_100, 3_465), ..fresh() }
+    State { next, leaf: Some(leaf(3_100, 3_465)), ..fresh() }
 }
 
 #[rstest]
@@ -47,13 +47,13 @@ fn waiting(published: Option<i32>) -> State {
 #[case::no_leaf(State { leaf: None, ..fresh() }, 1, Step::RenewLeaf(Why::Unusable))]
 #[case::damaged_leaf(State { leaf: fresh().leaf.map(|l| Leaf { is_sound: false, ..l }), ..fresh() }, 1, Step::RenewLeaf(Why::Unusable))]
 #[case::other_names(State { leaf: fresh().leaf.map(|l| Leaf { names: BTreeSet::new(), ..l }), ..fresh() }, 1, Step::RenewLeaf(Why::Names))]
-#[case::roll_not_yet(State { leaf: leaf(3_100, 3_465), ..fresh() }, 3_194, Step::Keep { until: day(3_195) })]
-#[case::roll(State { leaf: leaf(3_100, 3_465), ..fresh() }, 3_195, Step::AddNext(Why::Age))]
+#[case::roll_not_yet(State { leaf: Some(leaf(3_100, 3_465)), ..fresh() }, 3_194, Step::Keep { until: day(3_195) })]
+#[case::roll(State { leaf: Some(leaf(3_100, 3_465)), ..fresh() }, 3_195, Step::AddNext(Why::Age))]
 #[case::to_publish(waiting(None), 3_200, Step::Publish)]
 #[case::just_published(waiting(Some(3_200)), 3_200, Step::Keep { until: day(3_201) })]
 #[case::known_everywhere(waiting(Some(3_200)), 3_201, Step::Switch)]
 #[case::published_in_the_future(waiting(Some(9_000)), 3_200, Step::Keep { until: day(3_201) })]
-#[case::leaf_ends_while_waiting(State { leaf: leaf(2_000, 3_000), ..waiting(None) }, 3_200, Step::RenewLeaf(Why::Unusable))]
+#[case::leaf_ends_while_waiting(State { leaf: Some(leaf(2_000, 3_000)), ..waiting(None) }, 3_200, Step::RenewLeaf(Why::Unusable))]
 #[case::ca_ended_next_known(waiting(Some(3_200)), 3_651, Step::Switch)]
 #[case::ca_ended_next_unknown(waiting(None), 3_651, Step::StartOver)]
 #[case::ca_ended(fresh(), 3_651, Step::StartOver)]
