@@ -1,6 +1,7 @@
 //! The command line: arguments, dispatch, exit codes. A file per subcommand.
 
 mod backtest;
+mod certs;
 mod cluster_args;
 mod demo;
 mod dry_run;
@@ -60,6 +61,8 @@ enum Command {
     Backtest(Box<backtest::Args>),
     /// Say which recurring workload a pod belongs to, from its manifest
     Identify(identify::Args),
+    /// Make, show and check the certificates of the webhook
+    Certs(certs::Args),
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete for
@@ -101,6 +104,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Explain(args) => explain::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
         Command::Identify(args) => identify::run(&args),
+        Command::Certs(args) => certs::run(args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "podfit", &mut script);
