@@ -20,9 +20,11 @@ const STDIN: &str = "stdin";
 
 /// Arguments of `podfit review`.
 #[derive(clap::Args)]
-#[command(after_help = "Kinds: Pod, PodTemplate, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, \
+#[command(
+    after_help = "Kinds: Pod, PodTemplate, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, \
                         Job, CronJob, lists of them, SparkApplication, ScheduledSparkApplication, FlinkDeployment, \
-                        Workflow, CronWorkflow, WorkflowTemplate, ClusterWorkflowTemplate. Others are passed over.")]
+                        Workflow, CronWorkflow, WorkflowTemplate, ClusterWorkflowTemplate. Others are passed over."
+)]
 pub struct Args {
     /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; `-` for standard input
     #[arg(required = true, value_name = "FILE")]

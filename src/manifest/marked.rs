@@ -42,13 +42,29 @@ pub struct Unreadable {
 /// The words in which Helm's templates differ from other texts with braces, Argo's parameters for one.
 const HELM: [&str; 9] =
     ["{{-", "{{ .", "{{.", "{{ include", "{{ template", "{{ if", "{{ range", "{{ with", "{{ toYaml"];
-/// Nodes in one document, aliases included: `kubectl get -A -o yaml` of some ten thousand pods.
-const MAX_NODES: usize = 5_000_000;
+/// Nodes in one document: `kubectl get -A -o yaml` of some thousand pods.
+const MAX_NODES: usize = 1_000_000;
+/// Nodes that aliases may repeat in one document; manifests repeat some hundreds.
+const MAX_REPEATED: usize = 100_000;
+/// Deepest nesting of lists and objects; a schema in a CustomResourceDefinition reaches some sixty.
+const MAX_DEPTH: usize = 100;
+/// Stack of the thread that reads.
+const STACK_BYTES: usize = 64 << 20;
 
 /// Every document of a text, in order.
 pub fn read(text: &str) -> Vec<Result<Document, Unreadable>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    split(text).into_iter().map(|(line, part)| document(part, line)).filter(|d| !is_empty(d)).collect()
+    let documents =
+        || split(text).into_iter().map(|(line, part)| document(part, line)).filter(|d| !is_empty(d)).collect();
+    // Reading goes as deep as the text does, by MAX_DEPTH at most, and takes some tens of KiB for each level.
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, documents);
+        reader.ok().and_then(|reader| reader.join().ok())
+    })
+    .unwrap_or_else(|| {
+        let message = "there is no memory left to read it".to_owned();
+        vec![Err(Unreadable { place: Place { line: 1, column: 1 }, message })]
+    })
 }
 
 impl Document {
@@ -77,7 +93,8 @@ fn split(text: &str) -> Vec<(u64, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut at) = (0, 0, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        let is_mark = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        let is_mark =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         // What stands before the first mark may be comments and directives, which belong to the document behind it.
         let head = text.get(start..at).unwrap_or_default();
         if is_mark && head.lines().any(|line| !matches!(line.trim_start().chars().next(), None | Some('#' | '%'))) {
@@ -124,6 +141,11 @@ fn document(part: &str, lines_before: u64) -> Result<Document, Unreadable> {
             // It counts from the beginning of the document.
             let said = ["error: ", "line "].iter().fold(said, |said, head| said.strip_prefix(head).unwrap_or(said));
             let said = said.split_once(" at line ").map_or(said, |(said, _)| said);
+            let bounds = ["budget", "limit", "exceeded", "depth"];
+            if bounds.iter().any(|word| said.contains(word)) {
+                let message = "it is too large or too deep, or its aliases repeat too much: split it".to_owned();
+                return Err(Unreadable { place: at, message });
+            }
             let said = text::clip(&text::clean(said), 200);
             Err(Unreadable { place: at, message: format!("this is neither YAML nor JSON: {said}") })
         }
@@ -131,9 +153,15 @@ fn document(part: &str, lines_before: u64) -> Result<Document, Unreadable> {
 }
 
 fn options() -> Options {
-    let budget = serde_saphyr::budget! { max_nodes: MAX_NODES, max_events: 2 * MAX_NODES, max_depth: 100 };
+    let budget = serde_saphyr::budget! {
+        max_nodes: MAX_NODES,
+        max_events: 2 * MAX_NODES,
+        max_depth: MAX_DEPTH,
+        max_recorded_anchor_events: MAX_REPEATED,
+    };
     serde_saphyr::options! {
-        budget: Some(budget),
+        budget: budget,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::Error,
         legacy_octal_numbers: true,
     }

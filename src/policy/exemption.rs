@@ -122,7 +122,8 @@ fn account<'a>(pod: &PodSpec<'a>) -> &'a str {
 
 /// Kubernetes' own groups; a user may be called anything else.
 fn is_group(name: &str) -> bool {
-    name.starts_with("system:serviceaccounts") || matches!(name, "system:masters" | "system:authenticated" | "system:nodes")
+    name.starts_with("system:serviceaccounts")
+        || matches!(name, "system:masters" | "system:authenticated" | "system:nodes")
 }
 
 /// Registry and repository as the runtime completes them: without a registry it is Docker Hub's, and there a single

@@ -10,8 +10,7 @@ pub(super) struct HostPathData;
 
 /// Files of the node that hold no data and nothing secret, and that pods mount to have its time zone and its trusted
 /// authorities. Only read-only, and only these very paths.
-pub(super) const HARMLESS: [&str; 4] =
-    ["/etc/localtime", "/usr/share/zoneinfo", "/etc/ssl/certs", "/usr/share/ca-certificates"];
+const HARMLESS: [&str; 4] = ["/etc/localtime", "/usr/share/zoneinfo", "/etc/ssl/certs", "/usr/share/ca-certificates"];
 
 /// Longest name of a volume in a message, in characters.
 const VOLUME_CHARS: usize = 24;

@@ -3,9 +3,11 @@
 //!
 //! A new rule is one new file and one line in [`RULES`].
 
+mod cel;
 mod credential_text;
 mod default_service_account;
 mod exemption;
+pub mod export;
 pub mod finding;
 mod hardcoded_credential;
 mod host_path_data;

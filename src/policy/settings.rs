@@ -77,11 +77,17 @@ impl Settings {
         for (index, entry) in self.namespaces.iter().enumerate() {
             let place = format!("namespaces[{index}]");
             if entry.names.is_empty() {
-                return Err(fault(&format!("{place}.names"), "it is empty: name namespaces, or prefixes such as dev-*"));
+                return Err(fault(
+                    &format!("{place}.names"),
+                    "it is empty: name namespaces, or prefixes such as dev-*",
+                ));
             }
             patterns(&format!("{place}.names"), &entry.names)?;
             if entry.modes.is_empty() {
-                return Err(fault(&format!("{place}.modes"), "it is empty: give a rule and its mode, or remove the entry"));
+                return Err(fault(
+                    &format!("{place}.modes"),
+                    "it is empty: give a rule and its mode, or remove the entry",
+                ));
             }
             known_rules(&format!("{place}.modes"), entry.modes.keys())?;
         }
@@ -133,10 +139,7 @@ pub(super) fn fault(place: &str, problem: &str) -> SettingsError {
     SettingsError::Value { place: place.to_owned(), problem: problem.to_owned() }
 }
 
-pub(super) fn known_rules<'a>(
-    place: &str,
-    names: impl IntoIterator<Item = &'a String>,
-) -> Result<(), SettingsError> {
+pub(super) fn known_rules<'a>(place: &str, names: impl IntoIterator<Item = &'a String>) -> Result<(), SettingsError> {
     for name in names {
         if !RULES.iter().any(|rule| rule.id() == name) {
             let mut modes = Modes::default();

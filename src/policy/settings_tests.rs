@@ -112,21 +112,38 @@ fn a_file_has_no_user() {
 #[case("modes: {latest: warn}", "modes: there is no rule \"latest\"; the rules are latest-tag, ")]
 #[case("modes: {latest-tag: deny}", "unknown variant `deny`")]
 #[case("namespaces: [{names: [], modes: {latest-tag: warn}}]", "namespaces[0].names: it is empty: name namespaces")]
-#[case("namespaces: [{names: [a*b], modes: {latest-tag: warn}}]", "namespaces[0].names[0]: \"a*b\" is no namespace: write")]
+#[case(
+    "namespaces: [{names: [a*b], modes: {latest-tag: warn}}]",
+    "namespaces[0].names[0]: \"a*b\" is no namespace: write"
+)]
 #[case("namespaces: [{names: [a], modes: {}}]", "namespaces[0].modes: it is empty: give a rule")]
 #[case("namespaces: [{names: [a], modes: {x: off}}]", "namespaces[0].modes: there is no rule \"x\"")]
 #[case("exemptions: [{rules: [latest-tag], namespaces: [a], users: [u]}]", "missing field `reason`")]
-#[case("exemptions: [{reason: ' ', rules: [latest-tag], namespaces: [a], users: [u]}]", "exemptions[0].reason: it is empty: say why")]
+#[case(
+    "exemptions: [{reason: ' ', rules: [latest-tag], namespaces: [a], users: [u]}]",
+    "exemptions[0].reason: it is empty: say why"
+)]
 #[case("exemptions: [{reason: r, rules: [], namespaces: [a], users: [u]}]", "exemptions[0].rules: it is empty")]
-#[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [], users: [u]}]", "exemptions[0].namespaces: it is empty")]
+#[case(
+    "exemptions: [{reason: r, rules: [latest-tag], namespaces: [], users: [u]}]",
+    "exemptions[0].namespaces: it is empty"
+)]
 #[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a]}]", "exemptions[0]: it names nobody: give users")]
-#[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], users: ['system:serviceaccounts:kube-system']}]",
-    "exemptions[0].users[0]: \"system:serviceaccounts:kube-system\" is no user: write one user's exact name")]
+#[case(
+    "exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], users: ['system:serviceaccounts:kube-system']}]",
+    "exemptions[0].users[0]: \"system:serviceaccounts:kube-system\" is no user: write one user's exact name"
+)]
 #[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], users: ['ci-*']}]", "exemptions[0].users[0]")]
 #[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], groups: [g]}]", "unknown field")]
-#[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], images: ['reg/a:1']}]", "exemptions[0].images[0]: \"reg/a:1\" is no repository")]
+#[case(
+    "exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], images: ['reg/a:1']}]",
+    "exemptions[0].images[0]: \"reg/a:1\" is no repository"
+)]
 #[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], images: ['reg/*']}]", "exemptions[0].images[0]")]
-#[case("exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], serviceAccounts: ['a:b']}]", "exemptions[0].serviceAccounts[0]")]
+#[case(
+    "exemptions: [{reason: r, rules: [latest-tag], namespaces: [a], serviceAccounts: ['a:b']}]",
+    "exemptions[0].serviceAccounts[0]"
+)]
 fn what_is_wrong_is_said_with_its_place(#[case] text: &str, #[case] said: &str) {
     let error = Settings::from_yaml(text).unwrap_err().to_string();
     assert!(error.contains(said), "{error}");
