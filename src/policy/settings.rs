@@ -62,7 +62,7 @@ impl Settings {
     /// What is wrong, where, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
         let read: Option<Self> = serde_saphyr::from_str(text)
-            .map_err(|e| SettingsError::Form(super::text::clean(&e.without_snippet().to_string())))?;
+            .map_err(|e| SettingsError::Form(text::clean(&e.without_snippet().to_string())))?;
         let settings = read.unwrap_or_default();
         settings.validate()?;
         Ok(settings)
