@@ -16,7 +16,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the rules as ValidatingAdmissionPolicy objects, which the API server itself checks without a webhook
+    /// Print the rules as admission policies that the API server itself checks, without a webhook
     Export(ExportArgs),
 }
 

@@ -1,4 +1,4 @@
-//! A FlinkDeployment as its job manager's and its task managers' pods. Must not know rules.
+//! A Flink deployment as its job manager's and its task managers' pods. Must not know rules.
 //! Source: apache/flink-kubernetes-operator, whose pod templates are merged, the component's over the common one, lists
 //! by position.
 

@@ -46,7 +46,7 @@ const HELM: [&str; 9] =
 const MAX_NODES: usize = 1_000_000;
 /// Nodes that aliases may repeat in one document; manifests repeat some hundreds.
 const MAX_REPEATED: usize = 100_000;
-/// Deepest nesting of lists and objects; a schema in a CustomResourceDefinition reaches some sixty.
+/// Deepest nesting of lists and objects; the schema of a custom resource reaches some sixty.
 const MAX_DEPTH: usize = 100;
 /// Stack of the thread that reads.
 const STACK_BYTES: usize = 64 << 20;

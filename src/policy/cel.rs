@@ -193,11 +193,6 @@ pub(super) fn expressions(
         is_pinned("c.image"),
         is_pinned("v.image.reference"),
     );
-    let account = "has(object.spec.serviceAccountName) && object.spec.serviceAccountName != '' ? \
-        object.spec.serviceAccountName : (has(object.spec.serviceAccount) ? object.spec.serviceAccount : '')";
-    let token = "!(has(object.spec.automountServiceAccountToken) && !object.spec.automountServiceAccountToken) || \
-        (has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.projected) && has(v.projected.sources) && \
-        v.projected.sources.exists(s, has(s.serviceAccountToken))))";
     vec![
         Expression {
             rule: "latest-tag",
@@ -237,20 +232,7 @@ pub(super) fn expressions(
             ),
             message: "'podfit: container ' + variables.bad[0] + ': set a cpu request, a memory request and a memory limit'",
         },
-        Expression {
-            rule: "default-service-account",
-            variables: vec![
-                ("account", account.to_owned()),
-                ("token", token.to_owned()),
-                (
-                    "bad",
-                    "oldObject == null && variables.account in ['', 'default'] && variables.token ? ['default'] : []"
-                        .to_owned(),
-                ),
-            ],
-            message: "'podfit: runs as service account default: set serviceAccountName, or \
-                      automountServiceAccountToken: false'",
-        },
+        default_service_account(),
         Expression {
             rule: "host-path-data",
             variables: with(
@@ -270,4 +252,26 @@ pub(super) fn expressions(
             message: "'podfit: container ' + variables.bad[0] + ': writes to the node: use a volume claim or emptyDir'",
         },
     ]
+}
+
+fn default_service_account() -> Expression {
+    let account = "has(object.spec.serviceAccountName) && object.spec.serviceAccountName != '' ? \
+        object.spec.serviceAccountName : (has(object.spec.serviceAccount) ? object.spec.serviceAccount : '')";
+    let token = "!(has(object.spec.automountServiceAccountToken) && !object.spec.automountServiceAccountToken) || \
+        (has(object.spec.volumes) && object.spec.volumes.exists(v, has(v.projected) && has(v.projected.sources) && \
+        v.projected.sources.exists(s, has(s.serviceAccountToken))))";
+    Expression {
+        rule: "default-service-account",
+        variables: vec![
+            ("account", account.to_owned()),
+            ("token", token.to_owned()),
+            (
+                "bad",
+                "oldObject == null && variables.account in ['', 'default'] && variables.token ? ['default'] : []"
+                    .to_owned(),
+            ),
+        ],
+        message: "'podfit: runs as service account default: set serviceAccountName, or \
+                      automountServiceAccountToken: false'",
+    }
 }

@@ -1,4 +1,4 @@
-//! The rules as ValidatingAdmissionPolicy objects: the API server checks them by itself, with no webhook in between.
+//! The rules as `ValidatingAdmissionPolicy` objects: the API server checks them by itself, without any webhook.
 //! Must not know files. What an object cannot say is said to the user instead.
 
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use super::{Container, Mode, Options, PodSpec, Report, Rule, Severity, Slot, vis
 pub(super) struct MissingResources;
 
 /// What every container needs, in the order of the message: the words for it, where it is written, and in which words
-/// the LimitRanger's note speaks of it. The API server makes a missing request of a pod equal to its limit.
+/// the limit ranger's note speaks of it. The API server makes a missing request of a pod equal to its limit.
 const NEEDED: [Need; 3] = [
     Need { words: "cpu request", lists: &["requests", "limits"], resource: "cpu", kind: "request" },
     Need { words: "memory request", lists: &["requests", "limits"], resource: "memory", kind: "request" },
@@ -73,7 +73,7 @@ impl Rule for MissingResources {
     }
 }
 
-/// Whether the LimitRanger's note says that it filled this in: `LimitRanger plugin set: cpu, memory request for
+/// Whether the limit ranger's note says that it filled this in: `LimitRanger plugin set: cpu, memory request for
 /// container main; memory limit for init container prepare` (kubernetes plugin/pkg/admission/limitranger). Whoever
 /// forges the note can at most add a remark.
 fn is_from_limit_ranger(note: &str, need: &Need, container: &Container<'_>) -> bool {
