@@ -3,8 +3,9 @@
 //!
 //! Data goes one way: series ([`prometheus`]) become runs ([`collector`]), runs become a [`history`] per [`workload`],
 //! a history becomes a recommendation ([`sizing`]), which is made right for its surroundings ([`fit`]) and applied to a
-//! pod ([`admission`]). The modules in the middle (`workload`, `history`, `sizing`, `fit`, `policy`, `quantity`,
-//! `image`) know no network, no clock and no cluster client.
+//! pod ([`admission`]). Pods as people write them come from a [`manifest`] and are judged in a [`review`]. The modules in
+//! the middle (`workload`, `history`, `sizing`, `fit`, `policy`, `manifest`, `review`, `quantity`, `image`) know no
+//! network, no clock and no cluster client.
 
 pub mod admission;
 pub mod certs;
@@ -14,10 +15,12 @@ pub mod collector;
 pub mod fit;
 pub mod history;
 pub mod image;
+pub mod manifest;
 pub mod policy;
 pub mod prometheus;
 pub mod quantity;
 pub mod report;
+pub mod review;
 pub mod simulate;
 pub mod sizing;
 pub mod workload;

@@ -10,8 +10,10 @@ mod fail;
 mod gather;
 mod identify;
 mod output;
+mod policy;
 mod progress;
 mod recommend;
+mod review;
 mod source_args;
 
 use std::io::Write;
@@ -59,6 +61,10 @@ enum Command {
     Explain(Box<explain::Args>),
     /// What each way of sizing would have given every past run, and what that would have cost
     Backtest(Box<backtest::Args>),
+    /// Check manifests against the rules, before a cluster sees them
+    Review(review::Args),
+    /// The rules' settings in other forms
+    Policy(policy::Args),
     /// Say which recurring workload a pod belongs to, from its manifest
     Identify(identify::Args),
     /// Make, show and check the certificates of the webhook
@@ -103,6 +109,8 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Recommend(args) => recommend::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
+        Command::Review(args) => review::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Identify(args) => identify::run(&args),
         Command::Certs(args) => certs::run(args).await,
         Command::Completions { shell } => {
