@@ -10,6 +10,7 @@ pub mod admission;
 pub mod cli;
 pub mod cluster;
 pub mod collector;
+pub mod controller;
 pub mod fit;
 pub mod history;
 pub mod image;
