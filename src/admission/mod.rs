@@ -22,6 +22,8 @@ pub use resize::{Resizing, Sizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 
 #[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

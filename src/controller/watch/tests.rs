@@ -286,21 +286,3 @@ fn a_missing_right_is_said_with_what_to_grant_and_what_follows() {
     let (refused, said) = trouble(&nodes, &watcher::Error::InitialListFailed(refusal(500)), false);
     assert!(!refused && said.starts_with("cannot list nodes in the cluster: "), "{said}");
 }
-
-/// Not a test of speed: what a burst costs is seen in how much the versions share (`admission::owners`).
-#[test]
-fn ten_thousand_jobs_and_ten_thousand_more_one_by_one_are_all_known() {
-    let mut watched = Watched::empty();
-    let begun = std::time::Instant::now();
-    for n in 0..10_000 {
-        watched.index.apply(&everywhere(Kind::Job), Event::Applied(job(&format!("a-{n}"), "u"))).unwrap();
-    }
-    watched.publish();
-    eprintln!("together {:?}", begun.elapsed());
-    let begun = std::time::Instant::now();
-    for n in 0..10_000 {
-        watched.put(Kind::Job, job(&format!("b-{n}"), "u"));
-    }
-    eprintln!("one by one {:?}", begun.elapsed());
-    assert_eq!(watched.known.namespaces["etl"].owners.len(), 20_000);
-}
