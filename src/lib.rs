@@ -12,6 +12,7 @@ pub mod certs;
 pub mod cli;
 pub mod cluster;
 pub mod collector;
+pub mod controller;
 pub mod fit;
 pub mod history;
 pub mod image;

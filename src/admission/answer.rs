@@ -12,6 +12,7 @@ use super::object::read_object;
 use super::resize::{Resizing, Sizing, resize};
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
+use crate::policy::visitor::Malformed;
 use crate::policy::{self, Finding, Mode, PodSpec};
 use crate::workload::{Identity, Owner, identify, pod_facts};
 
@@ -188,7 +189,7 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<A
     }
     let raw = review.object.ok_or("the review has no object")?;
     let object = read_object(raw).map_err(|problem| problem.to_string())?;
-    let Some(pod) = PodSpec::of_object(&object) else { return Ok(Answer::default()) };
+    let Some(pod) = spec_of(&object, review) else { return Ok(Answer::default()) };
     let pod = pod.map_err(|problem| problem.to_string())?;
     let mut findings = policy::check(&pod, &known.modes, &known.options);
     if !created && !findings.is_empty() {
@@ -211,12 +212,20 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<A
     Ok(Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations })
 }
 
+/// The pod spec of a review's object: what comes as a pod is one, whatever kind it says it is.
+fn spec_of<'a>(object: &'a Value, review: &Review<'_>) -> Option<Result<PodSpec<'a>, Malformed>> {
+    if review.is_of_pods() { Some(PodSpec::of_pod(object)) } else { PodSpec::of_object(object) }
+}
+
 /// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or
 /// finalizers could not be removed from pods that were there before the rule.
 fn newly_found(findings: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
     let Some(old) = review.old_object.and_then(|raw| read_object(raw).ok()) else { return findings };
-    let Some(Ok(pod)) = PodSpec::of_object(&old) else { return findings };
+    let Some(Ok(pod)) = spec_of(&old, review) else { return findings };
     let before = policy::check(&pod, &known.modes, &known.options);
-    let same = |f: &Finding| before.iter().any(|b| (b.rule, b.reason, &b.path) == (f.rule, f.reason, &f.path));
+    // With its container: what the pod as a whole says is a new breach for a container that has just come.
+    let breach = |f: &Finding| (f.rule, f.reason, f.path.clone(), f.container.clone());
+    let known: Vec<_> = before.iter().map(breach).collect();
+    let same = |f: &Finding| known.contains(&breach(f));
     findings.into_iter().filter(|f| !same(f) || old.pointer(&f.path) != object.pointer(&f.path)).collect()
 }
