@@ -7,6 +7,7 @@
 //! `image`) know no network, no clock and no cluster client.
 
 pub mod admission;
+pub mod certs;
 pub mod cli;
 pub mod cluster;
 pub mod collector;
