@@ -18,6 +18,7 @@ pub mod policy;
 pub mod prometheus;
 pub mod quantity;
 pub mod report;
+pub mod server;
 pub mod simulate;
 pub mod sizing;
 pub mod workload;

@@ -7,6 +7,7 @@ pub mod judge;
 pub mod knowledge;
 pub mod object;
 pub mod patch;
+pub mod recommendations;
 pub mod resize;
 pub mod review;
 pub mod stamp;
@@ -16,6 +17,7 @@ pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
 pub use knowledge::{Board, Knowledge, Namespace, Owned, Owners, Recommendations, Recommended};
 pub use patch::{Op, PatchError, apply};
+pub use recommendations::{LoadedRecommendations, UnusableRecommendations};
 pub use resize::{Resizing, Sizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 

@@ -36,7 +36,9 @@ pub enum AuthorityError {
     #[error("the CA's key {0}")]
     Key(PemError),
     /// A key of a kind that cannot sign here.
-    #[error("the CA's key is of a kind that podfit cannot sign with; give an ECDSA P-256 or P-384 key in PKCS#8, or make a new CA")]
+    #[error(
+        "the CA's key is of a kind that podfit cannot sign with; give an ECDSA P-256 or P-384 key in PKCS#8, or make a new CA"
+    )]
     KeyKind,
     /// Certificate and key are of two CAs.
     #[error("the CA's key does not belong to its certificate; restore the pair, or make a new CA")]

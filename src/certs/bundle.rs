@@ -130,10 +130,10 @@ impl Bundle {
         let validity = |c: &CertificateFacts| Validity { from: c.not_before, until: c.not_after };
         let last = self.previous.iter().map(|c| c.not_after).max();
         State {
-            signer: self.signer.as_ref().map(|s| Signer {
-                validity: validity(&s.facts),
-                can_sign: s.authority.is_some(),
-            }),
+            signer: self
+                .signer
+                .as_ref()
+                .map(|s| Signer { validity: validity(&s.facts), can_sign: s.authority.is_some() }),
             next: self.next.as_ref().map(|n| Next { validity: validity(n.authority.facts()), published: n.published }),
             // Without a note, somebody else's CA in the bundle stays as long as it is valid.
             previous_until: last.map(|end| self.previous_until.map_or(end, |until| until.min(end))),

@@ -51,10 +51,19 @@ pub struct Wanted<'a> {
 }
 
 /// Checks a chain, the leaf first, and its key when there is one; the worst findings come first.
-pub fn check(chain: &[CertificateFacts], key_matches: Option<bool>, wanted: &Wanted<'_>, now: Timestamp) -> Vec<Finding> {
+pub fn check(
+    chain: &[CertificateFacts],
+    key_matches: Option<bool>,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Vec<Finding> {
     let mut found = Findings::default();
     let Some((leaf, above)) = chain.split_first() else {
-        found.error("no-certificate", "there is no certificate".to_owned(), "give the certificate chain, the leaf first");
+        found.error(
+            "no-certificate",
+            "there is no certificate".to_owned(),
+            "give the certificate chain, the leaf first",
+        );
         return found.0;
     };
     if key_matches == Some(false) {
@@ -93,7 +102,13 @@ pub fn trusted(
     roots.add_parsable_certificates(bundle.iter().map(|c| c.clone().into_owned()));
     let time = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().try_into().unwrap_or(0)));
     let algorithms = super::provider().signature_verification_algorithms.all;
-    verify_server_cert_signed_by_trust_anchor(&ParsedCertificate::try_from(leaf)?, &roots, intermediates, time, algorithms)
+    verify_server_cert_signed_by_trust_anchor(
+        &ParsedCertificate::try_from(leaf)?,
+        &roots,
+        intermediates,
+        time,
+        algorithms,
+    )
 }
 
 #[derive(Default)]
@@ -186,9 +201,8 @@ fn issuer(
     let said = match trusted(&leaf.der, &der(above), &der(bundle), moment) {
         Ok(()) => {
             // API servers (Go's crypto/x509) look at the dates of the CA too, rustls does not.
-            let signs = |c: &&CertificateFacts| {
-                trusted(&leaf.der, &der(above), std::slice::from_ref(&c.der), moment).is_ok()
-            };
+            let signs =
+                |c: &&CertificateFacts| trusted(&leaf.der, &der(above), std::slice::from_ref(&c.der), moment).is_ok();
             let signers: Vec<_> = bundle.iter().filter(signs).collect();
             if let Some(longest) = signers.iter().max_by_key(|c| c.not_after) {
                 validity(found, longest, min_days, now);

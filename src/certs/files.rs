@@ -143,10 +143,8 @@ fn hash(certificate: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let unreadable = |error: std::io::Error| FileError::Unreadable {
-        path: shown(path),
-        cause: text::clean(&error.to_string()),
-    };
+    let unreadable =
+        |error: std::io::Error| FileError::Unreadable { path: shown(path), cause: text::clean(&error.to_string()) };
     let mut content = Vec::new();
     // One byte more than is taken, so that a file that is too large is told from one that is cut off.
     let limit = pem::MAX_BYTES as u64 + 1;

@@ -19,7 +19,9 @@ pub enum PairError {
     #[error("the key {0}")]
     Key(#[from] PemError),
     /// A key that TLS here does not take.
-    #[error("the key is of a kind that TLS does not take; use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more")]
+    #[error(
+        "the key is of a kind that TLS does not take; use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more"
+    )]
     KeyKind,
     /// The two do not belong together.
     #[error("the key does not belong to the first certificate; both must come from one renewal, the leaf first")]

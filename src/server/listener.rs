@@ -216,10 +216,7 @@ impl Serving {
     }
 }
 
-async fn handshake(
-    tls: &TlsAcceptor,
-    stream: TcpStream,
-) -> Result<tokio_rustls::server::TlsStream<TcpStream>, NoTls> {
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Result<tokio_rustls::server::TlsStream<TcpStream>, NoTls> {
     // A TLS handshake begins with 0x16, a request with its method's first letter.
     let mut first = [0];
     let read = stream.peek(&mut first).await.map_err(|_| NoTls::Refused)?;

@@ -308,7 +308,12 @@ mod tests {
         let findings = vec![("latest-tag", Mode::Enforce)];
         metrics.seen(
             Entry::Validate,
-            &Seen { outcome: Outcome::Failed("bad-review"), findings, namespace: "secret-team".into(), ..Seen::default() },
+            &Seen {
+                outcome: Outcome::Failed("bad-review"),
+                findings,
+                namespace: "secret-team".into(),
+                ..Seen::default()
+            },
         );
         metrics.reloaded("policy", false);
         let text = metrics.text();

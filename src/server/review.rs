@@ -46,7 +46,7 @@ impl Answered {
 /// Why there is no decision.
 #[derive(Clone, Copy)]
 enum Undecided {
-    Shed(Shed),
+    Shed,
     Panicked,
     Overdue,
 }
@@ -54,7 +54,7 @@ enum Undecided {
 impl Undecided {
     const fn ending(self) -> Ending {
         match self {
-            Self::Shed(_) => Ending::Shed,
+            Self::Shed => Ending::Shed,
             Self::Panicked => Ending::Panicked,
             Self::Overdue => Ending::Overdue,
         }
@@ -63,7 +63,7 @@ impl Undecided {
     /// Status of `/validate`, and what is said.
     const fn told(self) -> (u16, &'static str) {
         match self {
-            Self::Shed(_) => (503, "too many reviews at once"),
+            Self::Shed => (503, "too many reviews at once"),
             Self::Panicked => (500, "a fault of podfit itself"),
             Self::Overdue => (503, "not decided in time"),
         }
@@ -112,7 +112,7 @@ impl Reviewer {
             self.metrics.shed(entry, cause);
         }
         self.metrics.answered(entry, Ending::Shed, started.elapsed());
-        let (_, why) = Undecided::Shed(cause).told();
+        let (_, why) = Undecided::Shed.told();
         Answered::text(503, why)
     }
 
@@ -127,7 +127,7 @@ impl Reviewer {
     ) -> Answered {
         let decided = match place {
             Ok(place) => self.decide(entry, body.clone(), place, deadline).await,
-            Err(cause) => Err(Undecided::Shed(cause)),
+            Err(_) => Err(Undecided::Shed),
         };
         let (answered, ending) = match decided {
             Ok(reply) => {
@@ -156,7 +156,7 @@ impl Reviewer {
         }
         let large = self.gate.enter_large().map_err(|cause| {
             self.metrics.shed(entry, cause);
-            Undecided::Shed(cause)
+            Undecided::Shed
         })?;
         let work = tokio::task::spawn_blocking(move || {
             let _places = (place, large);
