@@ -201,7 +201,6 @@ impl Serving {
                     closing = Some(Instant::now());
                 }
                 _ = looks.tick() => match (pulse.look(one_by_one, header, idle), closing) {
-                    (Look::Alive, _) => {}
                     (Look::SlowHead, _) => return,
                     (Look::Idle, None) => {
                         close(connection.as_mut());
@@ -209,7 +208,7 @@ impl Serving {
                     }
                     // It does not take what was sent to it.
                     (Look::Idle, Some(since)) if since.elapsed() >= header => return,
-                    (Look::Idle, Some(_)) => {}
+                    (Look::Alive, _) | (Look::Idle, Some(_)) => {}
                 },
             }
         }
