@@ -22,6 +22,7 @@ pub mod prometheus;
 pub mod quantity;
 pub mod report;
 pub mod review;
+pub mod server;
 pub mod simulate;
 pub mod sizing;
 pub mod workload;

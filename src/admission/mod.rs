@@ -8,6 +8,7 @@ pub mod knowledge;
 pub mod object;
 pub mod owners;
 pub mod patch;
+pub mod recommendations;
 pub mod resize;
 pub mod review;
 pub mod stamp;
@@ -18,6 +19,7 @@ pub use judge::{Verdict, few, judge, soften};
 pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
+pub use recommendations::{LoadedRecommendations, UnusableRecommendations};
 pub use resize::{Resizing, Sizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 

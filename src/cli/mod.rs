@@ -14,9 +14,10 @@ mod policy;
 mod progress;
 mod recommend;
 mod review;
+mod serve;
 mod source_args;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -69,6 +70,8 @@ enum Command {
     Identify(identify::Args),
     /// Make, show and check the certificates of the webhook
     Certs(certs::Args),
+    /// Run the admission webhook: size pods as they are created, and apply the rules
+    Serve(Box<serve::Args>),
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete for
@@ -88,7 +91,8 @@ fn parse_and_run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return fail::usage(&error),
     };
-    log(cli.verbose);
+    // What a service does without anyone watching is told without being asked for.
+    log(cli.verbose + u8::from(matches!(cli.command, Command::Serve(_))));
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail::failed(&anyhow::anyhow!("cannot start: {error}")),
@@ -113,6 +117,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Policy(args) => policy::run(&args),
         Command::Identify(args) => identify::run(&args),
         Command::Certs(args) => certs::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "podfit", &mut script);
@@ -140,5 +145,6 @@ fn log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PODFIT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+    let to_stderr = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = to_stderr.with_ansi(std::io::stderr().is_terminal()).without_time().try_init();
 }

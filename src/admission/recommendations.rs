@@ -1,0 +1,303 @@
+//! Recommendations in the form that `podfit recommend -o json` prints, made into what admission looks up.
+//! Must not know where the text comes from; reads it piece by piece, so that only what is kept takes memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::knowledge::{Knowledge, Recommendations, Recommended};
+use super::stamp::fnv1a;
+use crate::fit::ContainerResources;
+use crate::policy::text;
+use crate::quantity::Quantity;
+use crate::workload::Workload;
+
+/// Most entries that are read: ten times the largest clusters.
+const MAX_ENTRIES: usize = 1_000_000;
+/// Longest text of a workload, in bytes: three names of the longest that Kubernetes has.
+const MAX_WORKLOAD_BYTES: usize = 1_024;
+/// Longest name of a namespace or container that Kubernetes takes, in bytes (RFC 1123 label).
+const MAX_NAME_BYTES: usize = 63;
+/// Longest value of a file that an error repeats, in characters.
+const SHOWN_CHARS: usize = 80;
+
+/// Recommendations that cannot be used; says which entry and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; write it by `podfit recommend -o json`")]
+pub struct UnusableRecommendations(String);
+
+/// Recommendations by namespace.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedRecommendations {
+    namespaces: HashMap<String, Arc<Recommendations>>,
+    /// Workloads with a number for some container.
+    pub workloads: usize,
+}
+
+impl LoadedRecommendations {
+    /// Reads the JSON text. Fields that are not known are passed over, entries without a number too.
+    ///
+    /// # Errors
+    /// The first entry at fault, a text that is no JSON or without `workloads`, or more than a million entries.
+    pub fn read(text: impl Read) -> Result<Self, UnusableRecommendations> {
+        let mut deserializer = serde_json::Deserializer::from_reader(text);
+        let read = File::deserialize(&mut deserializer).and_then(|file| deserializer.end().map(|()| file));
+        let Gathered(workloads) = read.map_err(|error| UnusableRecommendations(said(&error)))?.workloads;
+        let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
+        let count = workloads.len();
+        for (workload, containers) in workloads {
+            let recommended = Recommended { id: id_of(&containers), containers };
+            // An owned key is needed once per namespace only.
+            if let Some(there) = namespaces.get_mut(&workload.namespace) {
+                there.insert(workload, Arc::new(recommended));
+            } else {
+                let namespace = workload.namespace.clone();
+                namespaces.insert(namespace, [(workload, Arc::new(recommended))].into());
+            }
+        }
+        let namespaces = namespaces
+            .into_iter()
+            .map(|(name, mut workloads)| {
+                workloads.shrink_to_fit();
+                (name, Arc::new(workloads))
+            })
+            .collect();
+        Ok(Self { namespaces, workloads: count })
+    }
+
+    /// Puts them in place of all that were known.
+    pub fn replace_in(self, knowledge: &mut Knowledge) {
+        for namespace in knowledge.namespaces.values_mut() {
+            if !namespace.recommendations.is_empty() {
+                namespace.recommendations = Arc::default();
+            }
+        }
+        for (name, recommendations) in self.namespaces {
+            knowledge.namespace_mut(&name).recommendations = recommendations;
+        }
+    }
+}
+
+/// The same sizes have the same id, on every replica and after every restart.
+fn id_of(containers: &BTreeMap<String, ContainerResources>) -> String {
+    let text: String = containers
+        .iter()
+        .flat_map(|(name, r)| {
+            let value = |q: Option<Quantity>| q.map(|q| q.to_string()).unwrap_or_default();
+            let values = [r.cpu_request, r.cpu_limit, r.memory_request, r.memory_limit].map(value);
+            [name.clone(), values.join(" ")]
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    format!("{:016x}", fnv1a(text.as_bytes()))
+}
+
+/// The parser's own words, without what it quotes beyond a line.
+fn said(error: &serde_json::Error) -> String {
+    text::clip(&text::clean(&error.to_string()), 4 * SHOWN_CHARS)
+}
+
+#[derive(Deserialize)]
+struct File {
+    workloads: Gathered,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    namespace: String,
+    workload: String,
+    container: String,
+    #[serde(default)]
+    recommended: ContainerResources,
+}
+
+/// What is kept of the entries.
+struct Gathered(HashMap<Workload, BTreeMap<String, ContainerResources>>);
+
+impl<'de> Deserialize<'de> for Gathered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Gathered;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of workloads")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Gathered, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Err(A::Error::custom("workloads: it should be a list"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Gathered, A::Error> {
+        let mut gathered = HashMap::new();
+        for index in 0.. {
+            let at = |problem: &str| A::Error::custom(format!("workloads[{index}]{problem}"));
+            let next = entries.next_element::<Entry>();
+            let Some(entry) = next.map_err(|error| at(&format!(": {error}")))? else { break };
+            if index >= MAX_ENTRIES {
+                return Err(A::Error::custom(format!("workloads: more than {MAX_ENTRIES} entries")));
+            }
+            entry.keep(&mut gathered).map_err(|problem| at(&problem))?;
+        }
+        Ok(Gathered(gathered))
+    }
+}
+
+impl Entry {
+    fn keep(self, gathered: &mut HashMap<Workload, BTreeMap<String, ContainerResources>>) -> Result<(), String> {
+        let quoted = |value: &str| text::clip(&text::clean(value), SHOWN_CHARS);
+        for (field, value) in [("namespace", &self.namespace), ("container", &self.container)] {
+            if value.is_empty() || value.len() > MAX_NAME_BYTES {
+                return Err(format!(".{field}: \"{}\" should have 1 to {MAX_NAME_BYTES} characters", quoted(value)));
+            }
+        }
+        if self.workload.len() > MAX_WORKLOAD_BYTES {
+            return Err(format!(".workload: it has more than {MAX_WORKLOAD_BYTES} characters"));
+        }
+        let workload = Workload::parse(&self.namespace, &self.workload).map_err(|_| {
+            format!(
+                ".workload: \"{}\" is no workload; its form is KIND/NAME, such as cronjob/nightly-report",
+                quoted(&self.workload)
+            )
+        })?;
+        let ContainerResources { cpu_request, cpu_limit, memory_request, memory_limit } = self.recommended;
+        for (field, value) in [
+            ("cpuRequest", cpu_request),
+            ("cpuLimit", cpu_limit),
+            ("memoryRequest", memory_request),
+            ("memoryLimit", memory_limit),
+        ] {
+            if value.is_some_and(|q| q <= Quantity::ZERO) {
+                return Err(format!(".recommended.{field}: it should be above zero"));
+            }
+        }
+        if self.recommended == ContainerResources::default() {
+            return Ok(());
+        }
+        let shown = quoted(&self.container);
+        if gathered.entry(workload).or_default().insert(self.container, self.recommended).is_some() {
+            return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn entry(workload: &str, container: &str, recommended: Value) -> Value {
+        json!({"namespace": "jobs", "workload": workload, "container": container, "recommended": recommended,
+            "notes": ["anything"], "evidence": {"runs": 21}})
+    }
+
+    fn read(text: &str) -> Result<LoadedRecommendations, String> {
+        LoadedRecommendations::read(text.as_bytes()).map_err(|e| e.to_string())
+    }
+
+    fn of(entries: &[Value]) -> LoadedRecommendations {
+        read(&json!({"summary": {"new": 1}, "workloads": entries, "notes": []}).to_string()).unwrap()
+    }
+
+    fn looked_up(knowledge: &Knowledge, workload: &str) -> Option<Arc<Recommended>> {
+        let workload = Workload::parse("jobs", workload).unwrap();
+        knowledge.namespaces.get("jobs")?.recommendations.get(&workload).cloned()
+    }
+
+    #[test]
+    fn what_recommend_prints_is_found_by_workload_and_container() {
+        let mut knowledge = Knowledge::default();
+        of(&[
+            entry(
+                "cronjob/nightly",
+                "main",
+                json!({"cpuRequest": "500m", "memoryRequest": "1Gi", "memoryLimit": "1Gi"}),
+            ),
+            entry("cronjob/nightly", "sidecar", json!({"memoryRequest": "64Mi"})),
+            entry("cronjob/unknown", "main", json!({})),
+        ])
+        .replace_in(&mut knowledge);
+        let found = looked_up(&knowledge, "cronjob/nightly").unwrap();
+        assert_eq!(
+            serde_json::to_value(&found.containers).unwrap(),
+            json!({"main": {"cpuRequest": "500m", "memoryRequest": "1Gi", "memoryLimit": "1Gi"},
+                "sidecar": {"memoryRequest": "64Mi"}})
+        );
+        assert!(looked_up(&knowledge, "cronjob/unknown").is_none(), "an entry without numbers is none");
+    }
+
+    #[test]
+    fn an_id_follows_the_sizes_alone() {
+        let id = |entries: &[Value]| {
+            let mut knowledge = Knowledge::default();
+            of(entries).replace_in(&mut knowledge);
+            looked_up(&knowledge, "job/a").unwrap().id.clone()
+        };
+        let (a, b) = (entry("job/a", "a", json!({"cpuRequest": "1"})), entry("job/a", "b", json!({"cpuRequest": "2"})));
+        assert_eq!(id(&[a.clone(), b.clone()]), id(&[b.clone(), a.clone()]));
+        assert_eq!(id(&[a.clone(), b]), "d8e1d9d3ab1a0ae0");
+        assert_ne!(id(&[a]), id(&[entry("job/a", "a", json!({"cpuLimit": "1"}))]));
+    }
+
+    #[test]
+    fn new_ones_replace_all_and_leave_the_rest_of_a_namespace_alone() {
+        let mut knowledge = Knowledge::default();
+        of(&[entry("job/a", "a", json!({"cpuRequest": "1"}))]).replace_in(&mut knowledge);
+        let surroundings = Arc::clone(&knowledge.namespaces["jobs"].surroundings);
+        of(&[]).replace_in(&mut knowledge);
+        assert!(looked_up(&knowledge, "job/a").is_none());
+        assert!(Arc::ptr_eq(&surroundings, &knowledge.namespaces["jobs"].surroundings));
+    }
+
+    #[rstest]
+    #[case(entry("x", "c", json!({})), "workloads[1].workload: \"x\" is no workload; its form is KIND/NAME")]
+    #[case(entry("cron/x", "c", json!({})), "workloads[1].workload: \"cron/x\" is no workload")]
+    #[case(entry("job/\u{1b}[31m/", "c", json!({})), "\"job/\\u{1b}[31m/\" is no workload")]
+    #[case(entry("job/a", "", json!({})), "workloads[1].container: \"\" should have 1 to 63 characters")]
+    #[case(entry("job/a", "c", json!({"cpuRequest": "much"})), "workloads[1]: ")]
+    #[case(entry("job/a", "c", json!({"memoryLimit": "0"})), "workloads[1].recommended.memoryLimit: it should be above")]
+    #[case(entry("job/first", "c", json!({"cpuRequest": "1"})), "workloads[1]: \"job/first\" has container \"c\" a second")]
+    #[case(json!({"namespace": "n", "workload": "job/a"}), "workloads[1]: missing field `container`")]
+    #[case(json!(7), "workloads[1]: invalid type")]
+    fn the_entry_at_fault_is_named(#[case] bad: Value, #[case] said: &str) {
+        let first = entry("job/first", "c", json!({"cpuRequest": "1"}));
+        let error = read(&json!({"workloads": [first, bad]}).to_string()).unwrap_err();
+        assert!(error.contains(said), "{error}");
+        assert!(!error.contains('\u{1b}') && error.ends_with("; write it by `podfit recommend -o json`"), "{error}");
+    }
+
+    #[rstest]
+    #[case("", "EOF while parsing")]
+    #[case("{}", "missing field `workloads`")]
+    #[case("[]", "invalid")]
+    #[case("{\"workloads\": {}}", "workloads: it should be a list")]
+    #[case("{\"workloads\": []} x", "trailing characters")]
+    #[case("{\"workloads\": [", "EOF while parsing")]
+    fn a_file_of_another_form_is_refused(#[case] text: &str, #[case] said: &str) {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,60}", cut in 0_usize..200) {
+            let _ = read(&text);
+            let good = json!({"workloads": [entry("job/a", "c", json!({"cpuRequest": text}))]}).to_string();
+            let _ = read(good.get(..cut).unwrap_or(&good));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Reads a request's body: bounded in bytes, in time and in the room that all bodies share.
+//! Must not know what is in it.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::shed::{Room, Shed};
+
+/// What is set aside for a body before its first byte has come, whatever it announces.
+const FIRST_BYTES: usize = 16 * 1_024;
+
+/// A body that was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// Longer than allowed.
+    TooLarge,
+    /// It did not arrive in time.
+    TooSlow,
+    /// It ended early, or its framing is broken.
+    Broken,
+    /// There was no room for it.
+    NoRoom(Shed),
+}
+
+/// The whole body, and the room it takes up.
+///
+/// # Errors
+/// [`BodyFault`]; what is left of the body is then still in `body`.
+pub async fn read(body: &mut Body, cap: usize, mut room: Room, until: Instant) -> Result<(Bytes, Room), BodyFault> {
+    let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
+    if announced.is_some_and(|n| n > cap) {
+        return Err(BodyFault::TooLarge);
+    }
+    let mut whole = Vec::new();
+    loop {
+        let frame = timeout_at(until, body.frame()).await.map_err(|_| BodyFault::TooSlow)?;
+        let Some(frame) = frame else { break };
+        // Trailers say nothing here.
+        let Ok(data) = frame.map_err(|_| BodyFault::Broken)?.into_data() else { continue };
+        let len = whole.len() + data.len();
+        if len > cap {
+            return Err(BodyFault::TooLarge);
+        }
+        room.grow_to(len).map_err(BodyFault::NoRoom)?;
+        if whole.is_empty() {
+            whole.reserve_exact(announced.unwrap_or(FIRST_BYTES).min(FIRST_BYTES).max(len));
+        } else if len > whole.capacity() {
+            // The first bytes have come: now what was announced is believed, and read without growing step by step.
+            whole.reserve(announced.map_or(data.len(), |n| n.saturating_sub(whole.len())).max(data.len()));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok((whole.into(), room))
+}
+
+/// Reads on and forgets, so that the connection can serve on afterwards; gives up after `cap` bytes.
+pub async fn discard(body: &mut Body, cap: usize, until: Instant) {
+    let mut seen = 0;
+    while seen <= cap {
+        let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await else { return };
+        seen += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+/// Goes on reading while the answer is already on its way: closing a connection on which a client still writes would
+/// make its system throw the answer away. Ends with the body, or in `time`.
+pub fn linger(mut body: Body, time: Duration) {
+    let until = Instant::now() + time;
+    tokio::spawn(async move { while let Ok(Some(Ok(_))) = timeout_at(until, body.frame()).await {} });
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+    use crate::server::limits::Limits;
+    use crate::server::shed::Gate;
+
+    fn chunks(parts: &'static [&'static str]) -> Body {
+        Body::from_stream(stream::iter(parts.iter().map(|p| Ok::<_, std::io::Error>(Bytes::from_static(p.as_bytes())))))
+    }
+
+    async fn read_with(mut body: Body, cap: usize, room: usize) -> Result<Bytes, BodyFault> {
+        let gate = Gate::new(&Limits { buffered_bytes: room, ..Limits::default() });
+        let until = Instant::now() + Duration::from_secs(60);
+        read(&mut body, cap, gate.room(), until).await.map(|(bytes, _)| bytes)
+    }
+
+    #[tokio::test]
+    async fn chunks_become_one_body_up_to_the_cap() {
+        assert_eq!(read_with(chunks(&["ab", "", "cde"]), 5, 4096).await.unwrap(), "abcde");
+        assert_eq!(read_with(chunks(&["ab", "cde"]), 4, 4096).await.unwrap_err(), BodyFault::TooLarge);
+        assert_eq!(read_with(Body::from("abcde"), 4, 4096).await.unwrap_err(), BodyFault::TooLarge);
+        assert_eq!(read_with(Body::empty(), 4, 4096).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn no_room_and_a_broken_end_are_told_apart() {
+        let no_room = read_with(chunks(&["ab"]), 5, 0).await.unwrap_err();
+        assert_eq!(no_room, BodyFault::NoRoom(Shed::Room));
+        let parts: [Result<Bytes, std::io::Error>; 2] =
+            [Ok(Bytes::from_static(b"ab")), Err(std::io::ErrorKind::ConnectionReset.into())];
+        let broken = Body::from_stream(stream::iter(parts));
+        assert_eq!(read_with(broken, 5, 4096).await.unwrap_err(), BodyFault::Broken);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let mut silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let gate = Gate::new(&Limits::default());
+        let read = read(&mut silent, 10, gate.room(), Instant::now()).await;
+        assert_eq!(read.unwrap_err(), BodyFault::TooSlow);
+    }
+}

@@ -1,0 +1,236 @@
+//! The accept loop: connections, TLS handshakes, HTTP on top of them, all bounded, until it is told to stop.
+//! Must not know what is served: a router comes in.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::pulse::{Felt, Look, Pulse};
+
+/// Longest head of a request: API servers send some 300 bytes.
+const HEAD_BYTES: usize = 16 * 1_024;
+/// Most headers of a request.
+const HEADERS: usize = 64;
+/// Streams of one HTTP/2 connection at a time. API servers use HTTP/1.1; this is for whoever else calls.
+const STREAMS: u32 = 64;
+/// Bytes that a stream may send before they are read.
+const STREAM_WINDOW: u32 = 256 * 1_024;
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 1_024 * 1_024;
+/// Streams that may be opened and reset before they were looked at (CVE-2023-44487).
+const RESET_STREAMS: usize = 20;
+/// Pause after the system had no socket to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is listened on, and what for.
+pub struct Listener {
+    /// The bound socket.
+    pub socket: TcpListener,
+    /// TLS; plain HTTP/1.1 without it.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What answers.
+    pub router: Router,
+    /// What bounds it.
+    pub limits: Arc<Limits>,
+    /// Where connections are counted; nowhere for the port of the metrics themselves.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
+/// What one connection needs to know.
+struct Serving {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Arc<Limits>,
+    metrics: Option<Arc<Metrics>>,
+    stop: CancellationToken,
+}
+
+impl Listener {
+    /// Serves until `stop`; then no connection is accepted, idle ones are closed, and it ends with the last request.
+    pub async fn serve(self, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let connections = TaskTracker::new();
+        let serving = Arc::new(Serving {
+            tls: self.tls.map(TlsAcceptor::from),
+            router: self.router,
+            limits: self.limits,
+            metrics: self.metrics,
+            stop: stop.clone(),
+        });
+        let accepting = async {
+            // A closed semaphore is the only error; nobody closes it.
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                match self.socket.accept().await {
+                    Ok((stream, _)) => {
+                        let serving = Arc::clone(&serving);
+                        connections.spawn(async move {
+                            let _place = place;
+                            let _counted = serving.metrics.as_ref().map(|m| m.connected());
+                            serving.connection(stream).await;
+                        });
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection can be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = stop.cancelled() => {}
+        }
+        drop(self.socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// How a TLS handshake fails.
+enum NoTls {
+    /// It speaks plain HTTP.
+    Plain(TcpStream),
+    /// Both could not agree, or it went away.
+    Refused,
+}
+
+impl Serving {
+    async fn connection(&self, stream: TcpStream) {
+        // Answers are one small write each; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.http1(stream).await };
+        let failed = |cause| self.metrics.iter().for_each(|m| m.handshake_failed(cause));
+        let handshake = timeout(self.limits.handshake, handshake(tls, stream));
+        let handshake = tokio::select! {
+            handshake = handshake => handshake,
+            () = self.stop.cancelled() => return,
+        };
+        match handshake {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(super::tls::H2) => self.http2(stream).await,
+            Ok(Ok(stream)) => self.http1(stream).await,
+            Ok(Err(NoTls::Refused)) => failed("refused"),
+            Ok(Err(NoTls::Plain(stream))) => {
+                failed("refused");
+                let _ = timeout(self.limits.header, say_plainly(stream)).await;
+            }
+            Err(_) => failed("timeout"),
+        }
+    }
+
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S) {
+        let pulse = Pulse::new();
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // See `pulse`.
+            .header_read_timeout(None)
+            .max_header_size(HEAD_BYTES)
+            .max_headers(HEADERS)
+            .serve_connection(
+                TokioIo::new(Felt::new(stream, Arc::clone(&pulse))),
+                service_fn(|request| self.answer(&pulse, request)),
+            );
+        self.drive(connection, http1::Connection::graceful_shutdown, &pulse, true).await;
+    }
+
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S) {
+        let pulse = Pulse::new();
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEAD_BYTES as u32)
+            .max_pending_accept_reset_streams(RESET_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .serve_connection(
+                TokioIo::new(Felt::new(stream, Arc::clone(&pulse))),
+                service_fn(|request| {
+                    let (router, working) = (self.router.clone(), pulse.request());
+                    async move {
+                        let _working = working;
+                        router.oneshot(request).await
+                    }
+                }),
+            );
+        self.drive(connection, http2::Connection::graceful_shutdown, &pulse, false).await;
+    }
+
+    async fn answer(
+        &self,
+        pulse: &Arc<Pulse>,
+        request: hyper::Request<Incoming>,
+    ) -> Result<axum::response::Response, std::convert::Infallible> {
+        let _working = pulse.request();
+        self.router.clone().oneshot(request).await
+    }
+
+    /// Drives a connection to its end: its own, ours, or the one of our patience.
+    async fn drive<C: Future>(&self, connection: C, close: fn(Pin<&mut C>), pulse: &Pulse, one_by_one: bool) {
+        let mut connection = std::pin::pin!(connection);
+        let mut closing: Option<Instant> = None;
+        let (header, idle) = (self.limits.header, self.limits.idle);
+        let step = header.min(idle).max(Duration::from_millis(1));
+        let mut looks = tokio::time::interval(step);
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = self.stop.cancelled(), if closing.is_none() => {
+                    close(connection.as_mut());
+                    closing = Some(Instant::now());
+                }
+                _ = looks.tick() => match (pulse.look(one_by_one, header, idle), closing) {
+                    (Look::SlowHead, _) => return,
+                    (Look::Idle, None) => {
+                        close(connection.as_mut());
+                        closing = Some(Instant::now());
+                    }
+                    // It does not take what was sent to it.
+                    (Look::Idle, Some(since)) if since.elapsed() >= header => return,
+                    (Look::Alive, _) | (Look::Idle, Some(_)) => {}
+                },
+            }
+        }
+    }
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Result<tokio_rustls::server::TlsStream<TcpStream>, NoTls> {
+    // A TLS handshake begins with 0x16, a request with its method's first letter.
+    let mut first = [0];
+    let read = stream.peek(&mut first).await.map_err(|_| NoTls::Refused)?;
+    if read == 1 && first[0].is_ascii_uppercase() {
+        return Err(NoTls::Plain(stream));
+    }
+    tls.accept(stream).await.map_err(|_| NoTls::Refused)
+}
+
+/// For who left out the `s`.
+async fn say_plainly(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+        Content-Length: 32\r\n\r\npodfit: this port speaks https.\n";
+    let _ = stream.write_all(ANSWER).await;
+    let _ = stream.shutdown().await;
+    // What it has sent is read, or the close would be a reset that takes the answer with it.
+    let _ = tokio::io::copy(&mut tokio::io::AsyncReadExt::take(stream, 64 * 1_024), &mut tokio::io::sink()).await;
+}

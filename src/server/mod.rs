@@ -1,0 +1,27 @@
+//! The webhook's server: TLS, an accept loop, two endpoints, health and metrics, inputs that are read again, and an
+//! end that loses no request. Must not decide: what is answered comes from [`crate::admission`], and nothing here looks
+//! into an object.
+
+pub mod body;
+pub mod drain;
+pub mod health;
+pub mod limits;
+pub mod listener;
+pub mod metrics;
+pub mod policy_file;
+pub mod pulse;
+pub mod reload;
+pub mod review;
+pub mod routes;
+pub mod run;
+pub mod shed;
+pub mod tls;
+
+pub use health::{Condition, Readiness};
+pub use limits::Limits;
+pub use listener::Listener;
+pub use metrics::Metrics;
+pub use policy_file::load_policy;
+pub use review::{Decide, Reviewer};
+pub use routes::router;
+pub use run::{Bound, Plan, ServeError};

@@ -1,0 +1,216 @@
+//! One review from its bytes to its answer: where it is decided, what happens when there is no place, no time or a
+//! fault of ours, and what is counted and logged. Must not know HTTP beyond a status.
+//!
+//! `/mutate` lets a pod pass as it came whenever it cannot do its work: an unsized pod runs. `/validate` fails with a
+//! 5xx instead, so that the webhook's `failurePolicy` decides whether an unjudged pod may run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::limits::Limits;
+use super::metrics::{Ending, Metrics};
+use super::shed::{Gate, Place, Room, Shed};
+use crate::admission::{self, Board, Entry, Knowledge, Outcome, Reply, Seen};
+use crate::policy::text;
+
+/// What decides: [`admission::answer`], or what a test puts in its place.
+pub type Decide = Arc<dyn Fn(Entry, &[u8], &Knowledge) -> Reply + Send + Sync>;
+
+/// Answers reviews.
+pub struct Reviewer {
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    limits: Arc<Limits>,
+    gate: Gate,
+    decide: Decide,
+}
+
+/// A status and a body: an `AdmissionReview` where it is 200, else a line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answered {
+    fn text(status: u16, why: &str) -> Self {
+        Self { status, body: format!("podfit: {why}\n").into() }
+    }
+}
+
+/// Why there is no decision.
+#[derive(Clone, Copy)]
+enum Undecided {
+    Shed,
+    Panicked,
+    Overdue,
+}
+
+impl Undecided {
+    const fn ending(self) -> Ending {
+        match self {
+            Self::Shed => Ending::Shed,
+            Self::Panicked => Ending::Panicked,
+            Self::Overdue => Ending::Overdue,
+        }
+    }
+
+    /// Status of `/validate`, and what is said.
+    const fn told(self) -> (u16, &'static str) {
+        match self {
+            Self::Shed => (503, "too many reviews at once"),
+            Self::Panicked => (500, "a fault of podfit itself"),
+            Self::Overdue => (503, "not decided in time"),
+        }
+    }
+}
+
+impl Reviewer {
+    /// Decides from what is on the board.
+    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Self {
+        let gate = Gate::new(&limits);
+        Self { board, metrics, limits, gate, decide: Arc::new(admission::answer) }
+    }
+
+    /// The same with another decision.
+    #[must_use]
+    pub fn deciding(self, decide: Decide) -> Self {
+        Self { decide, ..self }
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What bounds it.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A place for a review that is coming in.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn enter(&self, entry: Entry) -> Result<Place, Shed> {
+        self.gate.enter().inspect_err(|cause| self.metrics.shed(entry, *cause))
+    }
+
+    /// Room for its body.
+    pub fn room(&self) -> Room {
+        self.gate.room()
+    }
+
+    /// The answer to a review whose body was not read.
+    pub fn shed(&self, entry: Entry, cause: Shed, started: Instant) -> Answered {
+        if cause != Shed::InFlight {
+            self.metrics.shed(entry, cause);
+        }
+        self.metrics.answered(entry, Ending::Shed, started.elapsed());
+        let (_, why) = Undecided::Shed.told();
+        Answered::text(503, why)
+    }
+
+    /// The answer to a review. Without a place it is not decided, without a deadline it may take what it takes.
+    pub async fn review(
+        &self,
+        entry: Entry,
+        body: Bytes,
+        place: Result<Place, Shed>,
+        started: Instant,
+        deadline: Option<Instant>,
+    ) -> Answered {
+        let decided = match place {
+            Ok(place) => self.decide(entry, body.clone(), place, deadline).await,
+            Err(_) => Err(Undecided::Shed),
+        };
+        let (answered, ending) = match decided {
+            Ok(reply) => {
+                let ending = Ending::from(reply.seen.outcome);
+                self.metrics.seen(entry, &reply.seen);
+                log(entry, ending, &reply.seen);
+                (Answered { status: reply.status, body: reply.body.into() }, ending)
+            }
+            Err(undecided) => (undecided_answer(entry, undecided, &body), undecided.ending()),
+        };
+        self.metrics.answered(entry, ending, started.elapsed());
+        answered
+    }
+
+    async fn decide(
+        &self,
+        entry: Entry,
+        body: Bytes,
+        place: Place,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, Undecided> {
+        let known = self.board.current();
+        let decide = Arc::clone(&self.decide);
+        if body.len() <= self.limits.large_bytes {
+            return catch(|| decide(entry, &body, &known)).ok_or(Undecided::Panicked);
+        }
+        let large = self.gate.enter_large().map_err(|cause| {
+            self.metrics.shed(entry, cause);
+            Undecided::Shed
+        })?;
+        let work = tokio::task::spawn_blocking(move || {
+            let _places = (place, large);
+            catch(|| decide(entry, &body, &known))
+        });
+        let decided = match deadline {
+            Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Undecided::Overdue)?,
+            None => work.await,
+        };
+        decided.ok().flatten().ok_or(Undecided::Panicked)
+    }
+}
+
+/// What is answered when there is no decision.
+fn undecided_answer(entry: Entry, undecided: Undecided, body: &[u8]) -> Answered {
+    let (status, why) = undecided.told();
+    match entry {
+        Entry::Validate => Answered::text(status, why),
+        Entry::Mutate => match catch(|| admission::pass(body, why)) {
+            Some(Some(passed)) => Answered { status: 200, body: passed.into() },
+            Some(None) => Answered::text(400, "the body is no AdmissionReview"),
+            None => Answered::text(500, why),
+        },
+    }
+}
+
+/// `None` where it panicked. Nothing is left half-written: a decision only reads.
+fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// A line of the log: who and what, never what an object holds. Names come from a cluster and are made printable.
+fn log(entry: Entry, ending: Ending, seen: &Seen) {
+    let line = || {
+        let shown = |value: &str| text::clip(&text::clean(value), text::LINE_CHARS);
+        let rules = seen.findings.iter().map(|(rule, _)| *rule).collect::<Vec<_>>().join(",");
+        let workload = seen.workload.as_deref().map(shown).unwrap_or_default();
+        (shown(&seen.uid), shown(&seen.namespace), workload, rules)
+    };
+    let outcome = ending.as_str();
+    match seen.outcome {
+        Outcome::Denied => {
+            let (uid, namespace, workload, rules) = line();
+            tracing::info!(target: "podfit::admission", %uid, %namespace, %workload, outcome, %rules);
+        }
+        // A body that is no review may come from anyone who reaches the port: it must not fill the log.
+        Outcome::Failed(reason) if reason != "bad-review" => {
+            let (uid, namespace, workload, _) = line();
+            tracing::warn!(target: "podfit::admission", %uid, %namespace, %workload, outcome, reason);
+        }
+        _ if tracing::enabled!(target: "podfit::admission", tracing::Level::DEBUG) => {
+            let (uid, namespace, workload, rules) = line();
+            tracing::debug!(target: "podfit::admission", ?entry, %uid, %namespace, %workload, outcome, %rules);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,141 @@
+//! What is taken on and what is shed: places for reviews, and room for their bodies. Nothing ever queues here.
+//! Must not know what is answered to who finds no place.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::limits::Limits;
+
+/// Bytes of one permit of room.
+const BLOCK: usize = 1_024;
+
+/// A place; free again when it is dropped. It belongs into the work itself: a client that has gone away does not end
+/// what runs on another thread.
+pub type Place = OwnedSemaphorePermit;
+
+/// Why there was no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shed {
+    /// Too many reviews at a time.
+    InFlight,
+    /// Too many large reviews at a time.
+    Large,
+    /// Too many bytes of bodies at a time.
+    Room,
+}
+
+impl Shed {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::InFlight, Self::Large, Self::Room];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in-flight",
+            Self::Large => "large",
+            Self::Room => "room",
+        }
+    }
+}
+
+/// Hands out places.
+#[derive(Debug)]
+pub struct Gate {
+    all: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// As many places as the limits say.
+    pub fn new(limits: &Limits) -> Self {
+        let places = |n: usize| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
+        Self {
+            all: places(limits.in_flight),
+            large: places(limits.large_in_flight),
+            room: places(limits.buffered_bytes / BLOCK),
+        }
+    }
+
+    /// A place for a review.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub fn enter(&self) -> Result<Place, Shed> {
+        Arc::clone(&self.all).try_acquire_owned().map_err(|_| Shed::InFlight)
+    }
+
+    /// A place for a review that takes long.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub fn enter_large(&self) -> Result<Place, Shed> {
+        Arc::clone(&self.large).try_acquire_owned().map_err(|_| Shed::Large)
+    }
+
+    /// Room for the first bytes of a body.
+    pub fn room(&self) -> Room {
+        Room { free: Arc::clone(&self.room), taken: None, blocks: 0 }
+    }
+}
+
+/// Room that one body takes up; free again when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    free: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
+    blocks: usize,
+}
+
+impl Room {
+    /// Makes it at least this large. Room is taken for what has arrived, not for what a header announces: announcing
+    /// costs nothing.
+    ///
+    /// # Errors
+    /// There is no more.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Shed> {
+        let missing = bytes.div_ceil(BLOCK).saturating_sub(self.blocks);
+        if missing == 0 {
+            return Ok(());
+        }
+        let count = u32::try_from(missing).map_err(|_| Shed::Room)?;
+        let more = Arc::clone(&self.free).try_acquire_many_owned(count).map_err(|_| Shed::Room)?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
+        }
+        self.blocks += missing;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_run_out_and_come_back() {
+        let gate = Gate::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
+        let one = gate.enter().unwrap();
+        let _two = gate.enter().unwrap();
+        assert_eq!(gate.enter().unwrap_err(), Shed::InFlight);
+        drop(one);
+        assert!(gate.enter().is_ok());
+        let _large = gate.enter_large().unwrap();
+        assert_eq!(gate.enter_large().unwrap_err(), Shed::Large);
+    }
+
+    #[test]
+    fn room_is_taken_block_by_block_and_given_back() {
+        let gate = Gate::new(&Limits { buffered_bytes: 10 * BLOCK, ..Limits::default() });
+        let (mut one, mut two) = (gate.room(), gate.room());
+        one.grow_to(1).unwrap();
+        one.grow_to(BLOCK).unwrap();
+        one.grow_to(6 * BLOCK).unwrap();
+        two.grow_to(4 * BLOCK).unwrap();
+        assert_eq!(two.grow_to(4 * BLOCK + 1), Err(Shed::Room));
+        drop(one);
+        two.grow_to(10 * BLOCK).unwrap();
+    }
+}

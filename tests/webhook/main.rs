@@ -1,0 +1,16 @@
+//! The webhook as an API server meets it: real TLS on loopback, good reviews and all that is none, overload, reloads,
+//! and the end of the process. After every fault it still answers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
+
+mod client;
+mod drain;
+mod faults;
+mod inputs;
+mod overload;
+mod process;
+mod protocols;
+mod reviews;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
