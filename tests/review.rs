@@ -148,8 +148,8 @@ fn the_exit_status_follows_the_worst_mode() {
     let warning = "kind: Pod\nspec: {serviceAccountName: a, securityContext: {runAsNonRoot: true}, containers: [{name: a, image: b:1}]}\n";
     let folder = folder(&[
         ("warning.yaml", warning),
-        ("audit.yaml", "modes: {missing-resources: audit}"),
-        ("off.yaml", "modes: {missing-resources: off}"),
+        ("audit.yaml", "rules: {modes: {missing-resources: audit}}"),
+        ("off.yaml", "rules: {modes: {missing-resources: off}}"),
     ]);
     for (args, expected) in [
         (vec!["warning.yaml"], 0),
@@ -210,10 +210,10 @@ fn nothing_to_judge_is_said() {
 
 #[test]
 fn bad_settings_are_refused_with_the_place() {
-    let folder = folder(&[("p.yaml", "modes: {latest-tags: warn}"), ("a.yaml", "kind: Pod\n")]);
+    let folder = folder(&[("p.yaml", "rules: {modes: {latest-tags: warn}}"), ("a.yaml", "kind: Pod\n")]);
     let ran = review(folder.path(), &["--policy", "p.yaml", "a.yaml"]);
     ran.refused_with(&[
-        "the policy p.yaml cannot be used: modes: there is no rule \"latest-tags\"; the rules are latest-tag",
+        "the policy p.yaml cannot be used: rules.modes: there is no rule \"latest-tags\"; the rules are latest-tag",
     ]);
     review(folder.path(), &["--policy", "none.yaml", "a.yaml"]).refused_with(&["cannot read the policy none.yaml"]);
 }
@@ -222,7 +222,7 @@ fn bad_settings_are_refused_with_the_place() {
 fn the_export_is_yaml_of_the_modes() {
     let folder = folder(&[(
         "p.yaml",
-        "modes: {latest-tag: audit, run-as-root: off}\nnamespaces: [{names: [dev-*], modes: {latest-tag: off}}]\n",
+        "rules:\n  modes: {latest-tag: audit, run-as-root: off}\n  namespaces: [{names: [dev-*], modes: {latest-tag: off}}]\n",
     )]);
     let ran = run(command().current_dir(folder.path()).args([
         "policy",

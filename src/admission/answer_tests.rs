@@ -427,7 +427,7 @@ fn what_a_pod_says_of_itself_cannot_break_a_line_or_fill_the_answer() {
     let message = response["status"]["message"].as_str().unwrap();
     assert!(message.chars().count() <= 1000 && !message.contains(char::is_control), "{message:?}");
     let mut warning = known();
-    Arc::make_mut(&mut warning.modes).set("latest-tag", Mode::Warn).unwrap();
+    warning.rules = rules("modes: {latest-tag: warn}");
     assert_eq!(warnings(&replied(Entry::Validate, create(&odd), &warning).0).len(), 1);
 }
 
@@ -438,7 +438,8 @@ fn no_more_warnings_are_sent_than_the_api_server_passes_on() {
     let mut many = pod();
     many["spec"]["containers"] = json!(containers);
     let mut soft = known();
-    soft.modes = Arc::new(crate::policy::Modes::all(Mode::Warn));
+    let all: Vec<_> = policy::RULES.iter().map(|rule| format!("{}: warn", rule.id())).collect();
+    soft.rules = rules(&format!("modes: {{{}}}", all.join(", ")));
     let response = replied(Entry::Validate, create(&many), &soft).0;
     assert_eq!((warnings(&response).len(), warnings(&response)[9]), (10, "podfit: and 21 more warnings"));
 }

@@ -1,6 +1,7 @@
 //! What the webhook knows when a review comes in: policy, recommendations, what a namespace allows, who owns whom.
 //! Must not know where that comes from; it is replaced as a whole, so that a decision reads it without a lock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::owners::Owners;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Modes, Options};
+use crate::policy::{Modes, Settings};
 use crate::workload::{IdentityRules, Workload};
 
 /// What a workload's containers should ask for.
@@ -34,13 +35,41 @@ pub struct Namespace {
     pub recommendations: Arc<Recommendations>,
 }
 
+/// The rules' settings, ready for use.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    settings: Settings,
+    /// The modes of namespaces without settings of their own, which most are.
+    elsewhere: Modes,
+}
+
+impl Rules {
+    /// Prepares settings.
+    pub fn new(settings: Settings) -> Self {
+        let elsewhere = Settings { namespaces: Vec::new(), ..settings.clone() }.modes_for("");
+        Self { settings, elsewhere }
+    }
+
+    /// The settings themselves.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What a breach of each rule leads to in a namespace.
+    pub fn modes(&self, namespace: &str) -> Cow<'_, Modes> {
+        if self.settings.namespaces.is_empty() {
+            Cow::Borrowed(&self.elsewhere)
+        } else {
+            Cow::Owned(self.settings.modes_for(namespace))
+        }
+    }
+}
+
 /// All that decisions are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
-    /// What a breach of each rule leads to.
-    pub modes: Arc<Modes>,
-    /// Switches of single rules.
-    pub options: Options,
+    /// The rules as the administrator has set them.
+    pub rules: Arc<Rules>,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
     /// No pod is resized while this is set; rules hold all the same.

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use super::Outcome;
 use super::fail::tell;
 use crate::manifest::Place;
-use crate::policy::{Mode, Settings};
+use crate::policy::{Mode, Policy, Settings};
 use crate::review::{Fault, Review, sarif};
 
 /// Largest text, in bytes.
@@ -123,7 +123,8 @@ pub fn settings(path: Option<&Path>) -> anyhow::Result<Settings> {
     let Some(path) = path else { return Ok(Settings::default()) };
     let shown = path.display();
     let text = text(path).map_err(|why| anyhow::anyhow!("cannot read the policy {shown}: {why}"))?;
-    Settings::from_yaml(&text).with_context(|| format!("the policy {shown} cannot be used"))
+    let policy = Policy::from_yaml(&text).with_context(|| format!("the policy {shown} cannot be used"))?;
+    Ok(policy.rules)
 }
 
 fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod credential_text;
 mod default_service_account;
 mod exemption;
 pub mod export;
+mod file;
 pub mod finding;
 mod hardcoded_credential;
 mod host_path_data;
@@ -23,6 +24,7 @@ mod unproven_non_root;
 pub mod visitor;
 
 pub use exemption::{Exemption, Subject};
+pub use file::{Policy, Resizing};
 pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
 pub use settings::{NamespaceModes, Settings, SettingsError};

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::exemption::{Exemption, Subject};
@@ -61,9 +62,7 @@ impl Settings {
     /// # Errors
     /// What is wrong, where, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
-        let read: Option<Self> = serde_saphyr::from_str(text)
-            .map_err(|e| SettingsError::Form(text::clean(&e.without_snippet().to_string())))?;
-        let settings = read.unwrap_or_default();
+        let settings: Self = from_yaml(text)?;
         settings.validate()?;
         Ok(settings)
     }
@@ -124,6 +123,24 @@ impl Settings {
             }
         }
     }
+}
+
+impl SettingsError {
+    /// The same fault, of settings that stand at a place of something larger.
+    #[must_use]
+    pub(super) fn inside(self, outer: &str) -> Self {
+        match self {
+            Self::Value { place, problem } => Self::Value { place: format!("{outer}.{place}"), problem },
+            form @ Self::Form(_) => form,
+        }
+    }
+}
+
+/// Reads YAML; an empty text is the default. The text around a fault is not repeated.
+pub(super) fn from_yaml<T: Default + DeserializeOwned>(yaml: &str) -> Result<T, SettingsError> {
+    let read: Option<T> =
+        serde_saphyr::from_str(yaml).map_err(|e| SettingsError::Form(text::clean(&e.without_snippet().to_string())))?;
+    Ok(read.unwrap_or_default())
 }
 
 const EXEMPT: &str = " (exempt: ";

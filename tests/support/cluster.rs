@@ -116,11 +116,6 @@ impl Cluster {
         })
     }
 
-    /// Path of the admin's kubeconfig.
-    pub fn kubeconfig(&self) -> &str {
-        &self.env["KUBECONFIG"]
-    }
-
     /// The same request as [`Self::request`], with the warnings that its user would be shown.
     pub fn request_with_warnings(
         &self,

@@ -56,7 +56,7 @@ pub struct Serve {
 
 impl Serve {
     /// Starts one and waits until it has said where it listens.
-    pub fn start(dir: &Path, kubeconfig: Option<&str>, arguments: &[String]) -> Self {
+    pub fn start(dir: &Path, kubeconfig: Option<&Path>, arguments: &[String]) -> Self {
         let mut command = cli::command();
         command.args(["-v", "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         command.args(["--reload-seconds", "0.05", "--drain-seconds", "0"]);
@@ -69,7 +69,7 @@ impl Serve {
             command.arg(flag).arg(dir.join(file));
         }
         match kubeconfig {
-            Some(kubeconfig) => command.args(["--kubeconfig", kubeconfig]),
+            Some(kubeconfig) => command.arg("--kubeconfig").arg(kubeconfig),
             None => command.arg("--no-cluster"),
         };
         command.args(arguments);
