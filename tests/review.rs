@@ -252,3 +252,11 @@ fn the_export_is_yaml_of_the_modes() {
     );
     assert!(ran.lines()[0].contains("hardcoded-credential is not exported: "), "{:?}", ran.stderr);
 }
+
+#[test]
+fn the_readme_has_every_rule_with_its_default() {
+    for rule in podfit::policy::RULES {
+        let row = format!("| `{}` | {} | ", rule.id(), rule.default_mode());
+        assert!(include_str!("../README.md").contains(&row), "{row}");
+    }
+}
