@@ -180,7 +180,7 @@ fn folders_are_searched_and_one_bad_file_hides_no_other() {
     assert!(lines[1].ends_with("this is a template: render it first (helm template … | podfit review -)"), "{lines:?}");
     assert!(lines[1].starts_with("podfit: a/d.yaml:2:"), "{lines:?}");
     assert!(lines[2].starts_with("podfit: missing.yaml:1:1: cannot be read: "), "{lines:?}");
-    assert!(ran.stdout.contains("a/b/pod.json:1:67: latest-tag: container x: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("a/b/pod.json:1:64: latest-tag: container x: "), "{}", ran.stdout);
     assert!(ran.stdout.contains("a/app.yaml:15:16: latest-tag"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("hidden") && !ran.stdout.contains("notes"), "{}", ran.stdout);
 }
@@ -251,4 +251,12 @@ fn the_export_is_yaml_of_the_modes() {
         ]
     );
     assert!(ran.lines()[0].contains("hardcoded-credential is not exported: "), "{:?}", ran.stderr);
+}
+
+#[test]
+fn the_readme_has_every_rule_with_its_default() {
+    for rule in podfit::policy::RULES {
+        let row = format!("| `{}` | {} | ", rule.id(), rule.default_mode());
+        assert!(include_str!("../README.md").contains(&row), "{row}");
+    }
 }

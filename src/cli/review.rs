@@ -171,7 +171,7 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, review: &mut Rev
     let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut entries: Vec<PathBuf> = match entries {
         Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
-        Err(error) => return review.errors.push(unread(&name, &crate::prometheus::unreadable(&error).to_string())),
+        Err(error) => return review.errors.push(unread(&name, &crate::prometheus::unreadable(&error))),
     };
     entries.sort();
     for entry in entries {
@@ -194,7 +194,7 @@ fn text(path: &Path) -> Result<String, String> {
     } else {
         std::fs::File::open(path).and_then(|mut file| read(&mut file))
     };
-    let bytes = bytes.map_err(|error| crate::prometheus::unreadable(&error).to_string())?;
+    let bytes = bytes.map_err(|error| crate::prometheus::unreadable(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it is larger than {} MiB: split it", MAX_BYTES >> 20));
     }
