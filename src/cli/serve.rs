@@ -15,6 +15,7 @@ use crate::workload::IdentityRules;
 
 /// Arguments of `podfit serve`.
 #[derive(clap::Args)]
+#[command(args_override_self = true)]
 pub struct Args {
     /// Address of the webhook: TLS, `/mutate` and `/validate`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443", help_heading = "Ports")]
