@@ -227,7 +227,9 @@ fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Ve
     let mut all = Vec::new();
     for made in manifest::pods(object, "") {
         let mut findings = of(PodSpec::of_pod(&made.pod)?);
-        findings.iter_mut().for_each(|f| f.path = made.origin(&f.path));
+        for finding in &mut findings {
+            finding.path = made.origin(&finding.path);
+        }
         all.append(&mut findings);
     }
     Ok(all)

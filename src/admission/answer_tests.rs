@@ -8,6 +8,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::admission::Rules;
+use crate::policy::{self, Settings};
 use crate::policy::Mode;
 use crate::workload::{Kind, Owner, Workload};
 
@@ -75,6 +77,10 @@ fn body(request: Value) -> Vec<u8> {
 }
 
 /// A CronJob `load` with a recommendation, whose Job's name does not tell that it is the CronJob's.
+fn rules(settings: &str) -> Arc<Rules> {
+    Arc::new(Rules::new(Settings::from_yaml(settings).unwrap()))
+}
+
 fn known() -> Knowledge {
     let mut known = Knowledge::default();
     let namespace = known.namespace_mut("sales");

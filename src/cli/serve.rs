@@ -21,6 +21,7 @@ const READY_POLL: Duration = Duration::from_millis(20);
 
 /// Arguments of `podfit serve`.
 #[derive(clap::Args)]
+#[command(args_override_self = true)]
 pub struct Args {
     /// Address of the webhook: TLS, `/mutate` and `/validate`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443", help_heading = "Ports")]
@@ -95,10 +96,8 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         grace: args.grace_seconds,
         limits,
     };
-    let client = match args.no_cluster {
-        true => None,
-        false => Some(Reader::watching_client(&args.cluster.access()).await?),
-    };
+    let client =
+        if args.no_cluster { None } else { Some(Reader::watching_client(&args.cluster.access()).await?) };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();

@@ -6,7 +6,6 @@
 mod client;
 mod drain;
 mod faults;
-mod inputs;
 mod overload;
 mod process;
 mod protocols;

@@ -44,7 +44,6 @@ pub fn pair(ca: &Authority) -> Arc<CertifiedPair> {
 pub struct Scene {
     pub address: SocketAddr,
     pub ca: Authority,
-    pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub served: Arc<ServedPair>,
@@ -71,7 +70,7 @@ impl Scene {
         let board = Arc::new(Board::new(knowledge()));
         let (metrics, readiness) = (Arc::new(Metrics::new()), Arc::new(Readiness::default()));
         let served = Arc::new(ServedPair::new(pair(&ca)));
-        let reviewer = Reviewer::new(Arc::clone(&board), Arc::clone(&metrics), Arc::clone(&limits));
+        let reviewer = Reviewer::new(board, Arc::clone(&metrics), Arc::clone(&limits));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let resolver = Arc::clone(&served);
@@ -84,7 +83,7 @@ impl Scene {
         };
         let stop = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(stop.clone()));
-        Self { address, ca, board, metrics, readiness, served, stop, serving }
+        Self { address, ca, metrics, readiness, served, stop, serving }
     }
 
     pub fn tls(&self) -> Tls {
