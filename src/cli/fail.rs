@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 
 /// Arguments whose value is not repeated, since it may hold a password or a token.
-const SECRET: [&str; 4] = ["--prometheus-header", "--prometheus-param", "--prometheus-url", "--org-id"];
+const SECRET: [&str; 5] = ["--prometheus-header", "--prometheus-param", "--prometheus-url", "--org-id", "--url"];
 
 /// Prints an error with what caused it.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
