@@ -80,3 +80,56 @@ fn noting(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::{Response, StatusCode};
+    use rstest::rstest;
+
+    use super::*;
+
+    /// What the API server was asked, and how long ago it is known to have answered.
+    async fn asked(kind: Kind, query: &str, code: StatusCode) -> (String, bool) {
+        let accept = Arc::<Mutex<String>>::default();
+        let seen = Arc::clone(&accept);
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let header = request.headers().get(header::ACCEPT).map(|accept| accept.to_str().unwrap().to_owned());
+            *seen.lock().unwrap() = header.unwrap_or_default();
+            async move { Ok::<_, BoxError>(Response::builder().status(code).body(Body::from(b"{}".to_vec())).unwrap()) }
+        });
+        let (status, source) = (Arc::<WatchStatus>::default(), Source { kind, namespace: None });
+        status.failed(&source, "away");
+        let client = attentive(kube::Client::new(server, "default"), source, Arc::clone(&status));
+        let request = Request::get(format!("/api?{query}")).body(Body::empty()).unwrap();
+        let answer = client.send(request).await.unwrap();
+        assert_eq!(answer.into_body().collect_bytes().await.unwrap(), "{}");
+        let text = accept.lock().unwrap().clone();
+        (text, status.troubles().is_empty())
+    }
+
+    #[rstest]
+    #[case(Kind::Job, "limit=500", "PartialObjectMetadataList;")]
+    #[case(Kind::ReplicaSet, "watch=true", "PartialObjectMetadata;")]
+    #[case(Kind::Node, "limit=500", "")]
+    #[tokio::test]
+    async fn of_jobs_and_replica_sets_only_the_metadata_is_asked_for(
+        #[case] kind: Kind,
+        #[case] query: &str,
+        #[case] form: &str,
+    ) {
+        let (accept, _) = asked(kind, query, StatusCode::OK).await;
+        assert!(accept.contains(form) && accept.is_empty() == form.is_empty(), "{accept}");
+    }
+
+    #[rstest]
+    #[case::open_watch("watch=true", StatusCode::OK, true)]
+    #[case::list_alone("limit=500", StatusCode::OK, false)]
+    #[case::refused("watch=true", StatusCode::FORBIDDEN, false)]
+    #[case::no_api_server_behind_the_proxy("watch=true", StatusCode::BAD_GATEWAY, false)]
+    #[tokio::test]
+    async fn a_watch_works_once_it_is_open(#[case] query: &str, #[case] code: StatusCode, #[case] works: bool) {
+        assert_eq!(asked(Kind::Node, query, code).await.1, works);
+    }
+}

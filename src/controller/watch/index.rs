@@ -198,13 +198,11 @@ impl Index {
             Kind::Node => self.put_node(&name, object),
             Kind::Job | Kind::ReplicaSet => self.put_owner(kind, &namespace, &name, object),
         };
-        match problem {
-            Some((why, consequence)) => Err(self.unreadable(kind, (namespace, name), &why, consequence)),
-            None => {
-                self.unreadable.remove(&(kind, (namespace, name)));
-                Ok(())
-            }
+        if let Some((why, consequence)) = problem {
+            return Err(self.unreadable(kind, (namespace, name), &why, consequence));
         }
+        self.unreadable.remove(&(kind, (namespace, name)));
+        Ok(())
     }
 
     fn put_limit_range(&mut self, namespace: &str, name: &str, object: &Value) -> Option<(String, &'static str)> {

@@ -138,8 +138,10 @@ fn trouble(source: &Source, error: &watcher::Error, listed: bool) -> (bool, Stri
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let verb = if matches!(error, InitialListFailed(_)) { "list" } else { "watch" };
     let code = match error {
-        InitialListFailed(kube::Error::Api(said)) | WatchStartFailed(kube::Error::Api(said)) => said.code,
-        WatchFailed(kube::Error::Api(said)) | WatchError(said) => said.code,
+        InitialListFailed(kube::Error::Api(said))
+        | WatchStartFailed(kube::Error::Api(said))
+        | WatchFailed(kube::Error::Api(said))
+        | WatchError(said) => said.code,
         InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion => 0,
     };
     let follows = if listed { "what was read before stays in use" } else { source.kind.consequence() };

@@ -1,4 +1,5 @@
 //! The index without a server: what is known after which events, and what is said.
+#![allow(clippy::needless_pass_by_value)] // rstest hands its cases over
 
 use std::sync::Arc;
 
