@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use super::cluster_args::{ClusterArgs, namespace};
 use crate::admission::Board;
-use crate::cluster::Reader;
+use crate::cluster::watch_client;
 use crate::controller::watch::{self, Scope, WatchStatus};
 use crate::server::{Condition, Limits, Plan};
 use crate::workload::IdentityRules;
@@ -97,7 +97,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         limits,
     };
     let client =
-        if args.no_cluster { None } else { Some(Reader::watching_client(&args.cluster.access()).await?) };
+        if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();

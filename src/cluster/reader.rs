@@ -43,21 +43,6 @@ impl Reader {
         Ok(Self { client: client(config)?, server, namespace })
     }
 
-    /// A client for watches, which stay open: without a read time-out, and without retries of its own, which would hide
-    /// how long the API server has been silent.
-    ///
-    /// # Errors
-    /// [`ClusterError::Kubeconfig`].
-    pub async fn watching_client(access: &Access) -> Result<kube::Client, ClusterError> {
-        let mut config = kubeconfig::load(access).await?;
-        config.connect_timeout = Some(TIMEOUT);
-        config.read_timeout = None;
-        config.default_retry = false;
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
-        let login = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
-        kube::Client::try_from(config).map_err(|e| kubeconfig::unusable(&e, login.as_deref()))
-    }
-
     /// The context's namespace.
     pub fn default_namespace(&self) -> &str {
         &self.namespace

@@ -19,7 +19,8 @@ fn nightly_pod(resources: &Value) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"generateName": "nightly-29400000-", "labels": {"job-name": "nightly-29400000",
             "batch.kubernetes.io/job-name": "nightly-29400000"}},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "reg.example/report:7",
+        "spec": {"restartPolicy": "Never", "automountServiceAccountToken": false, "containers": [{
+            "name": "main", "image": "reg.example/report:7",
             "resources": resources, "securityContext": {"runAsUser": 1000}}]}
     })
 }

@@ -160,8 +160,9 @@ fn a_guaranteed_pod_stays_guaranteed() {
     let equal = json!({"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}});
     let pod = webhook.create(&nightly_pod(&equal)).unwrap();
     assert_eq!(pod["status"]["qosClass"], "Guaranteed", "{pod:#}");
-    // Whole CPUs may be pinned to cores: they stay whole.
-    assert_eq!(sizes(&pod, "main")["limits"]["cpu"], "1");
+    // A CPU limit is left as it is, so the request stays equal to it.
+    assert_eq!(sizes(&pod, "main")["requests"]["cpu"], "2");
+    assert_eq!(sizes(&pod, "main")["limits"]["cpu"], "2");
     assert_eq!(sizes(&pod, "main")["limits"]["memory"], "1536Mi");
 }
 
@@ -202,7 +203,8 @@ fn a_windows_pod_is_sized_and_given_no_user() {
     assert_eq!(sizes(&stored, "main"), given());
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"windowsOptions": {"runAsUserName": "ContainerAdministrator"}});
-    assert!(super::refused(webhook.create(&pod)).contains("ContainerAdministrator"));
+    let said = super::refused(webhook.create(&pod));
+    assert!(said.contains("run-as-root") && said.contains("ContainerAdministrator"), "{said}");
 }
 
 #[test]
