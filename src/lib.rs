@@ -3,21 +3,25 @@
 //!
 //! Data goes one way: series ([`prometheus`]) become runs ([`collector`]), runs become a [`history`] per [`workload`],
 //! a history becomes a recommendation ([`sizing`]), which is made right for its surroundings ([`fit`]) and applied to a
-//! pod ([`admission`]). The modules in the middle (`workload`, `history`, `sizing`, `fit`, `policy`, `quantity`,
-//! `image`) know no network, no clock and no cluster client.
+//! pod ([`admission`]). Pods as people write them come from a [`manifest`] and are judged in a [`review`]. The modules in
+//! the middle (`workload`, `history`, `sizing`, `fit`, `policy`, `manifest`, `review`, `quantity`, `image`) know no
+//! network, no clock and no cluster client.
 
 pub mod admission;
 pub mod certs;
 pub mod cli;
 pub mod cluster;
 pub mod collector;
+pub mod controller;
 pub mod fit;
 pub mod history;
 pub mod image;
+pub mod manifest;
 pub mod policy;
 pub mod prometheus;
 pub mod quantity;
 pub mod report;
+pub mod review;
 pub mod server;
 pub mod simulate;
 pub mod sizing;

@@ -12,7 +12,8 @@ use super::object::read_object;
 use super::resize::{Resizing, Sizing, resize};
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
-use crate::policy::{self, Finding, Mode, PodSpec};
+use crate::manifest;
+use crate::policy::{self, Finding, Malformed, Mode, PodSpec, Subject};
 use crate::workload::{Identity, Owner, identify, pod_facts};
 
 /// Which of the webhook's endpoints was called.
@@ -188,9 +189,7 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<A
     }
     let raw = review.object.ok_or("the review has no object")?;
     let object = read_object(raw).map_err(|problem| problem.to_string())?;
-    let Some(pod) = PodSpec::of_object(&object) else { return Ok(Answer::default()) };
-    let pod = pod.map_err(|problem| problem.to_string())?;
-    let mut findings = policy::check(&pod, &known.modes, &known.options);
+    let mut findings = findings(&object, review, known).map_err(|problem| problem.to_string())?;
     if !created && !findings.is_empty() {
         findings = newly_found(findings, &object, review, known);
     }
@@ -211,12 +210,37 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<A
     Ok(Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations })
 }
 
+/// Everything that the rules find in an object: what comes as a pod is one, whatever kind it says it is; of other
+/// kinds, in the pods that are made from them. Exemptions are applied, and places are those of the object.
+fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Vec<Finding>, Malformed> {
+    let modes = known.rules.modes(&review.namespace);
+    let settings = known.rules.settings();
+    let of = |pod: PodSpec<'_>| {
+        let mut findings = policy::check(&pod, &modes, &settings.options());
+        let subject = Subject { namespace: &review.namespace, user: Some(&review.user), pod };
+        settings.exempt(&mut findings, &subject);
+        findings
+    };
+    if review.is_of_pods() {
+        return Ok(of(PodSpec::of_pod(object)?));
+    }
+    let mut all = Vec::new();
+    for made in manifest::pods(object, "") {
+        let mut findings = of(PodSpec::of_pod(&made.pod)?);
+        findings.iter_mut().for_each(|f| f.path = made.origin(&f.path));
+        all.append(&mut findings);
+    }
+    Ok(all)
+}
+
 /// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or
 /// finalizers could not be removed from pods that were there before the rule.
-fn newly_found(findings: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
-    let Some(old) = review.old_object.and_then(|raw| read_object(raw).ok()) else { return findings };
-    let Some(Ok(pod)) = PodSpec::of_object(&old) else { return findings };
-    let before = policy::check(&pod, &known.modes, &known.options);
-    let same = |f: &Finding| before.iter().any(|b| (b.rule, b.reason, &b.path) == (f.rule, f.reason, &f.path));
-    findings.into_iter().filter(|f| !same(f) || old.pointer(&f.path) != object.pointer(&f.path)).collect()
+fn newly_found(found: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
+    let Some(old) = review.old_object.and_then(|raw| read_object(raw).ok()) else { return found };
+    let Ok(before) = findings(&old, review, known) else { return found };
+    // With its container: what the pod as a whole says is a new breach for a container that has just come.
+    let breach = |f: &Finding| (f.rule, f.reason, f.path.clone(), f.container.clone());
+    let before: Vec<_> = before.iter().map(breach).collect();
+    let same = |f: &Finding| before.contains(&breach(f));
+    found.into_iter().filter(|f| !same(f) || old.pointer(&f.path) != object.pointer(&f.path)).collect()
 }

@@ -1,14 +1,16 @@
 //! What the webhook knows when a review comes in: policy, recommendations, what a namespace allows, who owns whom.
 //! Must not know where that comes from; it is replaced as a whole, so that a decision reads it without a lock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::owners::Owners;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Modes, Options};
-use crate::workload::{IdentityRules, Owner, Workload};
+use crate::policy::{Modes, Settings};
+use crate::workload::{IdentityRules, Workload};
 
 /// What a workload's containers should ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,19 +21,8 @@ pub struct Recommended {
     pub containers: BTreeMap<String, ContainerResources>,
 }
 
-/// The controller above a controller, such as the `CronJob` of a Job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
-    /// uid of the owned object; a pod that names another one belongs to another object of that name.
-    pub uid: String,
-    /// Its own controller.
-    pub by: Owner,
-}
-
 /// Recommendations of a namespace, by workload.
 pub type Recommendations = HashMap<Workload, Arc<Recommended>>;
-/// Of a namespace's Jobs and ReplicaSets, by kind and name, those that have a controller themselves.
-pub type Owners = HashMap<Owner, Owned>;
 
 /// What is known of one namespace. Cheap to copy: each part is shared until it changes.
 #[derive(Clone, Debug, Default)]
@@ -44,18 +35,48 @@ pub struct Namespace {
     pub recommendations: Arc<Recommendations>,
 }
 
+/// The rules' settings, ready for use.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    settings: Settings,
+    /// The modes of namespaces without settings of their own, which most are.
+    elsewhere: Modes,
+}
+
+impl Rules {
+    /// Prepares settings.
+    pub fn new(settings: Settings) -> Self {
+        let elsewhere = Settings { namespaces: Vec::new(), ..settings.clone() }.modes_for("");
+        Self { settings, elsewhere }
+    }
+
+    /// The settings themselves.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What a breach of each rule leads to in a namespace.
+    pub fn modes(&self, namespace: &str) -> Cow<'_, Modes> {
+        if self.settings.namespaces.is_empty() {
+            Cow::Borrowed(&self.elsewhere)
+        } else {
+            Cow::Owned(self.settings.modes_for(namespace))
+        }
+    }
+}
+
 /// All that decisions are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
-    /// What a breach of each rule leads to.
-    pub modes: Arc<Modes>,
-    /// Switches of single rules.
-    pub options: Options,
+    /// The rules as the administrator has set them.
+    pub rules: Arc<Rules>,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
     /// No pod is resized while this is set; rules hold all the same.
     pub resizing_stopped: bool,
-    /// By name. A namespace that is not here has no recommendations and no bounds.
+    /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
+    pub elsewhere: Arc<Surroundings>,
+    /// By name. A namespace that is not here has no recommendations.
     pub namespaces: HashMap<String, Namespace>,
 }
 
@@ -64,7 +85,8 @@ impl Knowledge {
     pub fn namespace_mut(&mut self, name: &str) -> &mut Namespace {
         // Looked up first: an owned key is only needed once.
         if !self.namespaces.contains_key(name) {
-            self.namespaces.insert(name.to_owned(), Namespace::default());
+            let surroundings = Arc::clone(&self.elsewhere);
+            self.namespaces.insert(name.to_owned(), Namespace { surroundings, ..Namespace::default() });
         }
         self.namespaces.entry(name.to_owned()).or_default()
     }

@@ -6,6 +6,7 @@ pub mod decide;
 pub mod judge;
 pub mod knowledge;
 pub mod object;
+pub mod owners;
 pub mod patch;
 pub mod recommendations;
 pub mod resize;
@@ -15,12 +16,15 @@ pub mod stamp;
 pub use answer::{Entry, Outcome, Reply, Seen, answer, pass};
 pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
-pub use knowledge::{Board, Knowledge, Namespace, Owned, Owners, Recommendations, Recommended};
+pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules};
+pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
 pub use recommendations::{LoadedRecommendations, UnusableRecommendations};
 pub use resize::{Resizing, Sizing, resize};
 pub use stamp::{Change, Record, Stamp, label_value};
 
+#[cfg(test)]
+mod answer_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

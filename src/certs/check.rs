@@ -183,6 +183,7 @@ fn order(found: &mut Findings, chain: &[CertificateFacts]) {
             let message = format!("{} stands behind {}, which it has not signed", above.subject, below.subject);
             let fix = "order the chain: the leaf, who signed it, who signed that one; the root may be left out";
             found.warning("chain-order", message, fix);
+            return;
         }
     }
 }

@@ -36,6 +36,7 @@ pub enum Unreadable {
 /// What is in a certificate. All text is printable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none excludes another")]
 pub struct CertificateFacts {
     /// Whom it is about.
     pub subject: String,

@@ -6,6 +6,13 @@ use std::net::IpAddr;
 
 use rustls::pki_types::DnsName;
 
+/// The webhook's Service, as the manifests name it.
+pub const SERVICE: &str = "podfit-webhook";
+/// Its Namespace.
+pub const NAMESPACE: &str = "podfit";
+/// The Secret with its certificate.
+pub const SECRET: &str = "podfit-webhook-tls";
+
 /// Longest label of a DNS name (RFC 1035 §2.3.4), and so of a Service's or Namespace's name.
 const LABEL_BYTES: usize = 63;
 

@@ -28,10 +28,10 @@ pub enum PemError {
     #[error("holds more than one private key; leave the one that belongs to the first certificate")]
     SeveralKeys,
     /// No certificate among the sections.
-    #[error("holds no certificate")]
+    #[error("holds no certificate; give the file with -----BEGIN CERTIFICATE-----")]
     NoCertificate,
     /// No key among the sections.
-    #[error("holds no private key (PKCS#8, SEC1 or PKCS#1)")]
+    #[error("holds no private key (PKCS#8, SEC1 or PKCS#1); give the file with -----BEGIN PRIVATE KEY-----")]
     NoKey,
 }
 

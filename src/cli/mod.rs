@@ -1,6 +1,7 @@
 //! The command line: arguments, dispatch, exit codes. A file per subcommand.
 
 mod backtest;
+mod certs;
 mod cluster_args;
 mod demo;
 mod dry_run;
@@ -9,8 +10,10 @@ mod fail;
 mod gather;
 mod identify;
 mod output;
+mod policy;
 mod progress;
 mod recommend;
+mod review;
 mod serve;
 mod source_args;
 
@@ -59,8 +62,14 @@ enum Command {
     Explain(Box<explain::Args>),
     /// What each way of sizing would have given every past run, and what that would have cost
     Backtest(Box<backtest::Args>),
+    /// Check manifests against the rules, before a cluster sees them
+    Review(review::Args),
+    /// The rules' settings in other forms
+    Policy(policy::Args),
     /// Say which recurring workload a pod belongs to, from its manifest
     Identify(identify::Args),
+    /// Make, show and check the certificates of the webhook
+    Certs(certs::Args),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
     /// Print a completion script for a shell
@@ -104,7 +113,10 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Recommend(args) => recommend::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
+        Command::Review(args) => review::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Identify(args) => identify::run(&args),
+        Command::Certs(args) => certs::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -9,9 +9,15 @@ use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::cluster_args::{ClusterArgs, namespace};
 use crate::admission::Board;
+use crate::cluster::Reader;
+use crate::controller::watch::{self, Scope, WatchStatus};
 use crate::server::{Condition, Limits, Plan};
 use crate::workload::IdentityRules;
+
+/// How often it is asked whether everything in the cluster is known, until it is.
+const READY_POLL: Duration = Duration::from_millis(20);
 
 /// Arguments of `podfit serve`.
 #[derive(clap::Args)]
@@ -32,7 +38,7 @@ pub struct Args {
     /// Serve only clients with a certificate that a CA of this PEM file has signed
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
-    /// Policy (YAML): `rules: {latest-tag: warn}` sets modes, `resizing: stopped` stops all resizing
+    /// Policy (YAML): modes of rules, exemptions; `resizing: stopped` stops all resizing
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     policy: Option<PathBuf>,
     /// Recommendations (JSON) as `podfit recommend -o json` prints them; without, no pod is resized
@@ -41,6 +47,14 @@ pub struct Args {
     /// Pod labels whose values name a workload, before any engine's rules, as for `podfit recommend`
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "What is known")]
     group_by_labels: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Watch these namespaces only, with rights in them alone; else all
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, help_heading = "Cluster")]
+    watch_namespaces: Vec<String>,
+    /// Serve without a cluster to watch: LimitRanges, quotas and the owners of Jobs are not known then
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces"], help_heading = "Cluster")]
+    no_cluster: bool,
     /// How often the files above are looked at for new content
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "What is known")]
     reload_seconds: Duration,
@@ -82,11 +96,16 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         grace: args.grace_seconds,
         limits,
     };
+    let client = match args.no_cluster {
+        true => None,
+        false => Some(Reader::watching_client(&args.cluster.access()).await?),
+    };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();
     super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
-    bound.run(watch_cluster).await?;
+    let scope = Scope { namespaces: args.watch_namespaces };
+    bound.run(|board, loaded, stop| watch_cluster(client, board, loaded, stop, scope)).await?;
     Ok(Outcome::Fine)
 }
 
@@ -98,12 +117,31 @@ fn keep_panics_short() {
     }));
 }
 
-/// Where what the cluster says comes onto the board: limit ranges, quotas and nodes, owners of owners. Until something
-/// watches, namespaces have no bounds and a pod's own controller is all that is known of its owners.
-async fn watch_cluster(board: Arc<Board>, loaded: Condition, stop: CancellationToken) {
-    let _ = board;
-    loaded.met();
-    stop.cancelled().await;
+/// Keeps on the board what the cluster says: limit ranges, quotas and nodes, owners of owners. Without a cluster,
+/// namespaces have no bounds and a pod's own controller is all that is known of its owners.
+async fn watch_cluster(
+    client: Option<kube::Client>,
+    board: Arc<Board>,
+    loaded: Condition,
+    stop: CancellationToken,
+    scope: Scope,
+) {
+    let Some(client) = client else {
+        loaded.met();
+        return stop.cancelled().await;
+    };
+    let status = Arc::new(WatchStatus::default());
+    let ready = async {
+        while !status.is_ready() {
+            tokio::time::sleep(READY_POLL).await;
+        }
+        loaded.met();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = watch::run(client, board, Arc::clone(&status), stop, &scope) => {}
+        () = ready => {}
+    }
 }
 
 /// Seconds, from 0 to an hour; parts of one too.

@@ -278,6 +278,13 @@ impl SeriesSource for Source {
         }
     }
 
+    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
+        match self {
+            Self::Server(client) => client.count(selector, range).await,
+            Self::File(_) | Self::Memory(_) => None,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Server(client) => client.describe(),

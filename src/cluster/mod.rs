@@ -7,5 +7,5 @@ mod reader;
 mod snapshot;
 
 pub use error::ClusterError;
-pub use reader::{Access, Reader};
+pub use reader::{Access, Reader, watch_client};
 pub use snapshot::{LiveWorkload, Snapshot};

@@ -36,17 +36,26 @@ impl Reader {
     /// # Errors
     /// [`ClusterError::Kubeconfig`].
     pub async fn connect(access: &Access) -> Result<Self, ClusterError> {
-        let mut config = kubeconfig::load(access).await?;
-        config.connect_timeout = Some(TIMEOUT);
+        let mut config = settings(access).await?;
         config.read_timeout = Some(TIMEOUT);
-        config.default_retry = false;
-        // Who it was, for the API server's audit log.
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
         let server = shown(&config.cluster_url);
         let namespace = config.default_namespace.clone();
+        Ok(Self { client: client(config)?, server, namespace })
+    }
+
+    /// A client for watches, which stay open: without a read time-out, and without retries of its own, which would hide
+    /// how long the API server has been silent.
+    ///
+    /// # Errors
+    /// [`ClusterError::Kubeconfig`].
+    pub async fn watching_client(access: &Access) -> Result<kube::Client, ClusterError> {
+        let mut config = kubeconfig::load(access).await?;
+        config.connect_timeout = Some(TIMEOUT);
+        config.read_timeout = None;
+        config.default_retry = false;
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
         let login = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
-        let client = kube::Client::try_from(config).map_err(|e| kubeconfig::unusable(&e, login.as_deref()))?;
-        Ok(Self { client, server, namespace })
+        kube::Client::try_from(config).map_err(|e| kubeconfig::unusable(&e, login.as_deref()))
     }
 
     /// The context's namespace.
@@ -122,6 +131,30 @@ impl Reader {
             Ok(Err(error)) => Err(ClusterError::Unreachable { server, why: causes(&error) }),
         }
     }
+}
+
+/// A client for watches, which may be silent for minutes; it leaves retries to them. Sends nothing yet.
+///
+/// # Errors
+/// [`ClusterError::Kubeconfig`].
+pub async fn watch_client(access: &Access) -> Result<kube::Client, ClusterError> {
+    let mut config = settings(access).await?;
+    config.read_timeout = None;
+    client(config)
+}
+
+async fn settings(access: &Access) -> Result<kube::Config, ClusterError> {
+    let mut config = kubeconfig::load(access).await?;
+    config.connect_timeout = Some(TIMEOUT);
+    config.default_retry = false;
+    // Who it was, for the API server's audit log.
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+    Ok(config)
+}
+
+fn client(config: kube::Config) -> Result<kube::Client, ClusterError> {
+    let login = config.auth_info.exec.as_ref().and_then(|e| e.command.clone());
+    kube::Client::try_from(config).map_err(|e| kubeconfig::unusable(&e, login.as_deref()))
 }
 
 /// The address without the user and password that it may hold.

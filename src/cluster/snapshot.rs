@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::{ClusterError, Reader};
 use crate::collector::KnownPods;
-use crate::fit::{LimitRanges, Quota, Surroundings};
-use crate::quantity::Quantity;
-use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, identify, pod_facts};
+use crate::fit::{Allocatable, LimitRanges, Quota, Surroundings};
+use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, controller_of, identify, pod_facts};
 
 /// A workload as the cluster has it now.
 #[derive(Clone, Debug)]
@@ -145,20 +144,16 @@ impl Snapshot {
         {
             match Quota::of_object(&quota) {
                 Ok(quota) => self.surroundings.quotas.push(quota),
-                Err(error) => self.notes.push(error.to_string()),
+                Err(error) => {
+                    self.notes.push(error.to_string());
+                    self.surroundings.quotas.push(Quota::unknown(&error.name));
+                }
             }
         }
         match reader.list("/api/v1/nodes", "list nodes", |_| {}).await {
             Ok(nodes) => {
-                let largest = |resource: &str| {
-                    nodes
-                        .iter()
-                        .filter_map(|n| n.pointer(&format!("/status/allocatable/{resource}")))
-                        .filter_map(|q| Quantity::from_json(q).ok())
-                        .max()
-                };
-                self.surroundings.largest_node_cpu = largest("cpu");
-                self.surroundings.largest_node_memory = largest("memory");
+                let largest = Allocatable::largest(nodes.iter().map(Allocatable::of_node));
+                self.surroundings = std::mem::take(&mut self.surroundings).with_largest_node(largest);
             }
             Err(ClusterError::Forbidden { .. }) => {
                 self.notes.push("you may not list nodes: sizes are not checked against the largest node".to_owned());
@@ -227,11 +222,7 @@ impl Owners {
     fn add(&mut self, kind: &str, objects: &[Value]) {
         for object in objects {
             let name = object.pointer("/metadata/name").and_then(Value::as_str);
-            let owner = object
-                .pointer("/metadata/ownerReferences")
-                .and_then(Value::as_array)
-                .and_then(|o| o.iter().find(|o| o.get("controller").and_then(Value::as_bool) == Some(true)))
-                .and_then(|o| Some(Owner::new(o.get("kind")?.as_str()?, o.get("name")?.as_str()?)));
+            let owner = controller_of(object);
             if let (Some(name), Some(owner)) = (name, owner) {
                 self.of.insert((kind.to_owned(), name.to_owned()), owner);
             }

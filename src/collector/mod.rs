@@ -11,6 +11,7 @@ pub mod runs_csv;
 pub mod segment;
 pub mod who;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use crate::workload::WorkloadKey;
 use finish::{Place, run_of};
 use gaps::Counts;
 use life::{Life, LifeKey, OpenLives};
-use metrics::Scope;
+use metrics::{MEMORY, Scope};
 use objects::PodObject;
 use read::{Read, read_objects};
 pub use who::{KnownPods, Who};
@@ -37,7 +38,8 @@ pub struct Request {
     pub window: TimeRange,
 }
 
-/// Length of the first slice of time; the next ones are as long as fits [`SLICE_SAMPLES`], going by the one before.
+/// Length of the first slice of time where the source cannot count its samples; the next ones are as long as fits
+/// [`SLICE_SAMPLES`], going by the one before.
 const FIRST_SLICE_MS: i64 = DAY_MS;
 /// A slice shorter than this costs more in requests than it saves in memory.
 const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
@@ -133,7 +135,7 @@ pub async fn collect<S: SeriesSource>(
     let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut counts = Counts::default();
     let mut honored = None;
-    let mut slice_ms = FIRST_SLICE_MS;
+    let mut slice_ms = first_slice(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
     let mut start_ms = from_ms;
     let total_ms = (end_ms - from_ms).max(0);
     progress(Step { done_ms: 0, total_ms, runs: 0 });
@@ -188,6 +190,20 @@ pub async fn collect<S: SeriesSource>(
     Ok(summary)
 }
 
+/// How long the first slice may be, from what the last day held: the least likely to have been deleted, and the likest
+/// to the present.
+async fn first_slice<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> i64 {
+    if window.len_ms() <= FIRST_SLICE_MS.unsigned_abs() {
+        return FIRST_SLICE_MS;
+    }
+    let last_day = TimeRange { start_ms: window.end_ms - FIRST_SLICE_MS + 1, ..window };
+    match source.count(&scope.containers(MEMORY), last_day).await {
+        // CPU has as many.
+        Some(samples) if samples > 0 => next_slice(FIRST_SLICE_MS, samples.saturating_mul(2)),
+        _ => FIRST_SLICE_MS,
+    }
+}
+
 /// How long the next slice may be, from what this one held.
 fn next_slice(slice_ms: i64, samples: u64) -> i64 {
     let fits = slice_ms as f64 * SLICE_SAMPLES as f64 / samples.max(1) as f64;
@@ -233,13 +249,13 @@ fn advance(
             (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
                 let mut object = before.clone();
                 object.update(now.clone());
-                Some(object)
+                Some(Cow::Owned(object))
             }
-            (Some(now), _) => Some(now.clone()),
-            (None, before) => before.cloned(),
+            (Some(now), _) => Some(Cow::Borrowed(now)),
+            (None, before) => before.map(Cow::Borrowed),
         };
-        let Some(identity) = who.identify(key, object.as_ref(), &objects, recorded) else { return };
-        let Some(run) = run_of(key, life, object.as_ref(), place, seen_until_ms, identity.attempt) else { return };
+        let Some(identity) = who.identify(key, object.as_deref(), &objects, recorded) else { return };
+        let Some(run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else { return };
         life.reported_start_ms = Some(run.started_ms);
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));

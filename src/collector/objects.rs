@@ -67,10 +67,22 @@ impl PodObject {
     }
 }
 
+impl PodObject {
+    /// The container that the series is of.
+    fn container(&mut self, labels: &Labels) -> Option<&mut ContainerObject> {
+        let name = get(labels, "container")?;
+        if !self.containers.contains_key(name) {
+            self.containers.insert(name.to_owned(), ContainerObject::default());
+        }
+        self.containers.get_mut(name)
+    }
+}
+
 /// What a slice of time says of the objects of the selected namespaces.
 #[derive(Debug, Default)]
 pub struct Objects {
-    pods: HashMap<(String, String), Vec<PodObject>>,
+    /// By namespace and name.
+    pods: HashMap<String, HashMap<String, Vec<PodObject>>>,
     jobs: HashMap<(String, String), (String, String)>,
     replica_sets: HashMap<(String, String), (String, String)>,
     /// Pods with at least one exported label.
@@ -90,12 +102,21 @@ fn get<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
     labels.get(exported).or_else(|| labels.get(name))
 }
 
+/// What a map has under a name, made where it has nothing; the name is copied only then. Never `None`.
+fn slot<'a, V: Default>(map: &'a mut HashMap<String, V>, name: &str) -> Option<&'a mut V> {
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), V::default());
+    }
+    map.get_mut(name)
+}
+
 impl Objects {
     fn pod(&mut self, labels: &Labels) -> Option<&mut PodObject> {
-        let key = (get(labels, "namespace")?.to_owned(), get(labels, "pod")?.to_owned());
-        let uid = get(labels, "uid").map(str::to_owned);
-        let pods = self.pods.entry(key).or_default();
-        let at = if let Some(at) = pods.iter().position(|p| p.uid == uid || p.uid.is_none() || uid.is_none()) {
+        let (namespace, name) = (get(labels, "namespace")?, get(labels, "pod")?);
+        let uid = get(labels, "uid");
+        let pods = slot(slot(&mut self.pods, namespace)?, name)?;
+        let at = if let Some(at) = pods.iter().position(|p| p.uid.as_deref() == uid || p.uid.is_none() || uid.is_none())
+        {
             at
         } else {
             pods.push(PodObject::default());
@@ -103,7 +124,7 @@ impl Objects {
         };
         let pod = pods.get_mut(at)?;
         if pod.uid.is_none() {
-            pod.uid = uid;
+            pod.uid = uid.map(str::to_owned);
         }
         Some(pod)
     }
@@ -132,9 +153,6 @@ impl Objects {
 
     fn take_of_pod(&mut self, metric: &str, labels: &Labels, value: f64) -> Option<()> {
         let milliseconds = (value > 0.0 && value < 1e11).then_some((value * 1000.0) as i64);
-        let container_of = |pod: &mut PodObject| -> Option<ContainerObject> {
-            Some(pod.containers.entry(get(labels, "container")?.to_owned()).or_default().clone())
-        };
         let pod = self.pod(labels)?;
         match metric {
             "kube_pod_labels" => {
@@ -151,20 +169,14 @@ impl Objects {
             "kube_pod_start_time" => pod.started_ms = milliseconds,
             "kube_pod_completion_time" => pod.completed_ms = milliseconds,
             "kube_pod_container_resource_requests" | "kube_pod_container_resource_limits" => {
-                let mut container = container_of(pod)?;
                 let is_limit = metric.ends_with("limits");
-                set_resource(&mut container.resources, get(labels, "resource")?, is_limit, value);
-                pod.containers.insert(get(labels, "container")?.to_owned(), container);
+                set_resource(&mut pod.container(labels)?.resources, get(labels, "resource")?, is_limit, value);
             }
             "kube_pod_container_status_terminated_reason" if value == 1.0 => {
-                let mut container = container_of(pod)?;
-                container.terminated_reason = get(labels, "reason").map(str::to_owned);
-                pod.containers.insert(get(labels, "container")?.to_owned(), container);
+                pod.container(labels)?.terminated_reason = get(labels, "reason").map(str::to_owned);
             }
             "kube_pod_container_status_last_terminated_reason" if value == 1.0 => {
-                let mut container = container_of(pod)?;
-                container.last_terminated_reason = get(labels, "reason").map(str::to_owned);
-                pod.containers.insert(get(labels, "container")?.to_owned(), container);
+                pod.container(labels)?.last_terminated_reason = get(labels, "reason").map(str::to_owned);
             }
             _ => {}
         }
@@ -173,7 +185,7 @@ impl Objects {
 
     /// The pod of that name; with a uid the one of that uid, without one the latest started.
     pub fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&PodObject> {
-        let pods = self.pods.get(&(namespace.to_owned(), pod.to_owned()))?;
+        let pods = self.pods.get(namespace)?.get(pod)?;
         match uid {
             Some(uid) => {
                 pods.iter().find(|p| p.uid.as_deref() == Some(uid)).or_else(|| pods.iter().find(|p| p.uid.is_none()))
@@ -194,7 +206,7 @@ impl Objects {
 
     /// Number of pods seen.
     pub fn len(&self) -> usize {
-        self.pods.values().map(Vec::len).sum()
+        self.pods.values().flat_map(HashMap::values).map(Vec::len).sum()
     }
 
     /// Whether no pod was seen.

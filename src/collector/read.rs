@@ -84,9 +84,13 @@ pub(super) async fn read_objects<S: SeriesSource>(
     honored: bool,
 ) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
     let found = RefCell::new((Objects::default(), BTreeSet::new()));
-    // One after the other they would be what a collection waits for; two at a time keep the server's second core busy.
-    let every_second = async |first: usize| {
-        for metric in LAST_OF_OBJECTS.iter().skip(first).step_by(2) {
+    // One after the other they would be what a collection waits for; some at a time keep every core of the server and
+    // of this machine busy to the end.
+    let waiting = RefCell::new(LAST_OF_OBJECTS.iter());
+    let in_turn = async || {
+        loop {
+            let next = waiting.borrow_mut().next();
+            let Some(metric) = next else { return Ok::<(), SourceError>(()) };
             let stream = source.last(&scope.objects(metric, honored), range).await?;
             drain(stream, |chunk| {
                 if let Some(sample) = chunk.samples.last() {
@@ -97,9 +101,8 @@ pub(super) async fn read_objects<S: SeriesSource>(
             })
             .await?;
         }
-        Ok::<(), SourceError>(())
     };
-    tokio::try_join!(every_second(0), every_second(1))?;
+    tokio::try_join!(in_turn(), in_turn(), in_turn())?;
     Ok(found.into_inner())
 }
 

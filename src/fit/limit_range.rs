@@ -77,6 +77,11 @@ impl LimitRanges {
         ranges
     }
 
+    /// Of a namespace whose `LimitRanges` are not known, and why: nothing is fitted there.
+    pub fn unknown(why: &str) -> Self {
+        Self { unreadable: Some(text::clean(why)), ..Self::default() }
+    }
+
     fn add(&mut self, object: &Value) -> Result<(), String> {
         let Some(limits) = object.get("spec").and_then(|spec| present(spec, "limits")) else { return Ok(()) };
         for item in limits.as_array().ok_or("/spec/limits should be a list")? {

@@ -7,6 +7,7 @@ pub mod limit_range;
 mod pod;
 pub mod quota;
 mod resources;
+mod surroundings;
 
 pub use container::{Fitted, fit};
 pub use engine::{MemoryRule, Place};
@@ -14,33 +15,9 @@ pub use limit_range::{Bounds, LimitRanges};
 pub use pod::{PodFitted, fit_pod};
 pub use quota::{Quota, QuotaError};
 pub use resources::{ContainerResources, Pair, QosClass, Resource, Totals, Unreadable};
+pub use surroundings::{Allocatable, Surroundings};
 
 use std::fmt;
-
-use crate::quantity::Quantity;
-
-/// What a pod of a namespace must fit into. The default binds nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// The namespace's `LimitRanges`, merged to the tightest.
-    pub limit_ranges: LimitRanges,
-    /// The namespace's `ResourceQuotas`.
-    pub quotas: Vec<Quota>,
-    /// CPU that the largest node can give to pods, where known.
-    pub largest_node_cpu: Option<Quantity>,
-    /// Memory that the largest node can give to pods, where known.
-    pub largest_node_memory: Option<Quantity>,
-}
-
-impl Surroundings {
-    /// What the largest node can give to pods.
-    pub const fn largest_node(&self, resource: Resource) -> Option<Quantity> {
-        match resource {
-            Resource::Cpu => self.largest_node_cpu,
-            Resource::Memory => self.largest_node_memory,
-        }
-    }
-}
 
 /// One value that came out otherwise than wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,6 +96,13 @@ impl Quota {
         Ok(Self { name, counts, rows })
     }
 
+    /// Stands for a quota of which only this is known: that there may be one. Nothing is raised under it.
+    pub fn unknown(name: &str) -> Self {
+        let row = Row { hard: Quantity::ZERO, used: None };
+        let rows = Resource::ALL.into_iter().flat_map(|resource| [((resource, false), row), ((resource, true), row)]);
+        Self { name: text::name(name), counts: Vec::new(), rows: rows.collect() }
+    }
+
     /// Whether the quota counts a pod of this spec and class.
     pub fn counts(&self, pod: &PodSpec<'_>, class: QosClass) -> bool {
         self.counts.iter().all(|scope| match scope {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::policy::PodSpec;
+use crate::quantity::Quantity;
 use crate::workload::Kind;
 
 fn quantity(text: &str) -> Option<Quantity> {

@@ -17,6 +17,10 @@ impl Rule for LatestTag {
         "An image without a tag, or with the tag latest, may be another image at the next run."
     }
 
+    fn cure(&self) -> &'static str {
+        "Pin a version, such as repository:1.4.2, or a digest."
+    }
+
     fn default_mode(&self) -> Mode {
         Mode::Enforce
     }

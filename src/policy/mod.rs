@@ -3,23 +3,44 @@
 //!
 //! A new rule is one new file and one line in [`RULES`].
 
+mod cel;
+mod credential_text;
+mod default_service_account;
+mod exemption;
+pub mod export;
+mod file;
 pub mod finding;
+mod hardcoded_credential;
+mod host_path_data;
 mod latest_tag;
+mod missing_resources;
 mod mode;
 mod root_group;
 mod run_as_root;
 mod security_context;
+mod settings;
 pub mod text;
 mod unproven_non_root;
 pub mod visitor;
 
+pub use exemption::{Exemption, Subject};
+pub use file::{Policy, Resizing};
 pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
-pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot};
+pub use settings::{NamespaceModes, Settings, SettingsError};
+pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot, Volume};
 
 /// Every rule, in the order of its findings.
-pub static RULES: &[&dyn Rule] =
-    &[&latest_tag::LatestTag, &run_as_root::RunAsRoot, &unproven_non_root::UnprovenNonRoot, &root_group::RootGroup];
+pub static RULES: &[&dyn Rule] = &[
+    &latest_tag::LatestTag,
+    &run_as_root::RunAsRoot,
+    &unproven_non_root::UnprovenNonRoot,
+    &root_group::RootGroup,
+    &missing_resources::MissingResources,
+    &hardcoded_credential::HardcodedCredential,
+    &default_service_account::DefaultServiceAccount,
+    &host_path_data::HostPathData,
+];
 
 /// One habit.
 pub trait Rule: Sync {
@@ -27,6 +48,8 @@ pub trait Rule: Sync {
     fn id(&self) -> &'static str;
     /// What it looks for, in one sentence.
     fn summary(&self) -> &'static str;
+    /// How its breaches are mended, in one sentence.
+    fn cure(&self) -> &'static str;
     /// Its mode where nothing is configured.
     fn default_mode(&self) -> Mode;
     /// Reports every breach in the pod.
@@ -92,5 +115,11 @@ pub fn check(pod: &PodSpec<'_>, modes: &Modes, options: &Options) -> Vec<Finding
     findings
 }
 
+#[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
+mod habit_tests;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,10 @@ impl Rule for RootGroup {
         "A container that asks for group 0 may open files that are meant for root's group."
     }
 
+    fn cure(&self) -> &'static str {
+        "Set runAsGroup to the image's own group."
+    }
+
     fn default_mode(&self) -> Mode {
         Mode::Audit
     }

@@ -16,6 +16,10 @@ impl Rule for RunAsRoot {
         "A container that asks to run as root can do to the node whatever a flaw in the kernel allows."
     }
 
+    fn cure(&self) -> &'static str {
+        "Set runAsUser to the image's own user (Spark 185, Airflow 50000) and runAsNonRoot: true."
+    }
+
     fn default_mode(&self) -> Mode {
         Mode::Enforce
     }

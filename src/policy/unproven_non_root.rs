@@ -15,6 +15,10 @@ impl Rule for UnprovenNonRoot {
         "Without runAsNonRoot: true or a non-zero runAsUser, whether a container runs as root is up to its image."
     }
 
+    fn cure(&self) -> &'static str {
+        "Set runAsNonRoot: true, or a non-zero runAsUser, in the securityContext of the pod or of every container."
+    }
+
     /// Most engines' own pods prove nothing, so that turning them away is a decision for the operator.
     fn default_mode(&self) -> Mode {
         Mode::Warn

@@ -32,6 +32,8 @@ impl Slot {
 pub struct PodSpec<'a> {
     json: &'a Value,
     path: &'a str,
+    /// Of the pod itself; a template's says nothing about what admission did.
+    annotations: Option<&'a Value>,
 }
 
 /// A pod spec that cannot be walked: nothing can be said about it, least of all that it is fine.
@@ -52,6 +54,17 @@ pub struct Container<'a> {
     /// Its name; empty when it has none.
     pub name: &'a str,
     /// The container as it came.
+    pub json: &'a Value,
+    /// JSON pointer to it inside the object.
+    pub path: String,
+}
+
+/// One volume of a pod spec.
+#[derive(Clone, Debug)]
+pub struct Volume<'a> {
+    /// Its name; empty when it has none.
+    pub name: &'a str,
+    /// The volume as it came.
     pub json: &'a Value,
     /// JSON pointer to it inside the object.
     pub path: String,
@@ -90,7 +103,7 @@ impl<'a> PodSpec<'a> {
                 }
             }
         }
-        Ok(Self { json, path })
+        Ok(Self { json, path, annotations: None })
     }
 
     /// The pod spec of a Pod.
@@ -98,7 +111,8 @@ impl<'a> PodSpec<'a> {
     /// # Errors
     /// There is none, or it is [`Malformed`].
     pub fn of_pod(pod: &'a Value) -> Result<Self, Malformed> {
-        Self::new(pod.get("spec").unwrap_or(&Value::Null), "/spec")
+        let spec = Self::new(pod.get("spec").unwrap_or(&Value::Null), "/spec")?;
+        Ok(Self { annotations: pod.pointer("/metadata/annotations"), ..spec })
     }
 
     /// The pod spec inside an object of any built-in kind that has one; `None` for other kinds.
@@ -107,7 +121,7 @@ impl<'a> PodSpec<'a> {
     /// The kind has a pod spec, and it is missing or [`Malformed`].
     pub fn of_object(object: &'a Value) -> Option<Result<Self, Malformed>> {
         let path = match object.get("kind").and_then(Value::as_str)? {
-            "Pod" => "/spec",
+            "Pod" => return Some(Self::of_pod(object)),
             "PodTemplate" => "/template/spec",
             "CronJob" => "/spec/jobTemplate/spec/template/spec",
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
@@ -130,7 +144,7 @@ impl<'a> PodSpec<'a> {
 
     /// Every container: init containers in their order, then containers, then ephemeral ones.
     pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        let Self { json, path } = *self;
+        let Self { json, path, .. } = *self;
         Slot::ALL.into_iter().flat_map(move |slot| {
             items(json, slot.field()).enumerate().map(move |(index, json)| Container {
                 slot,
@@ -141,17 +155,30 @@ impl<'a> PodSpec<'a> {
         })
     }
 
+    /// Every volume.
+    pub fn volumes(&self) -> impl Iterator<Item = Volume<'a>> + use<'a> {
+        let Self { json, path, .. } = *self;
+        items(json, "volumes").enumerate().map(move |(index, json)| Volume {
+            name: text_of(json, "name"),
+            json,
+            path: format!("{path}/volumes/{index}"),
+        })
+    }
+
     /// Every volume that is an OCI image.
     pub fn image_volumes(&self) -> impl Iterator<Item = ImageVolume<'a>> + use<'a> {
-        let Self { json, path } = *self;
-        items(json, "volumes").enumerate().filter_map(move |(index, volume)| {
-            let image = present(volume, "image")?;
+        self.volumes().filter_map(|volume| {
             Some(ImageVolume {
-                name: text_of(volume, "name"),
-                reference: present(image, "reference"),
-                path: format!("{path}/volumes/{index}/image/reference"),
+                name: volume.name,
+                reference: present(present(volume.json, "image")?, "reference"),
+                path: format!("{}/image/reference", volume.path),
             })
         })
+    }
+
+    /// An annotation of the pod itself; none where the spec is a template's.
+    pub fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.annotations?.get(key)?.as_str()
     }
 
     /// Whether `spec.os.name` says Windows.

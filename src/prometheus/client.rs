@@ -15,8 +15,8 @@ use super::error::Error;
 use super::http::Http;
 use super::probe::{Capabilities, RemoteRead, Transport};
 use super::selector::{MatchOp, Matcher, Selector};
-use super::series::{SampleStream, SeriesSource, TimeRange};
-use super::sink::{Halt, Sink};
+use super::series::{SeriesSource, TimeRange};
+use super::sink::{Halt, SampleStream, Sink};
 use super::slices::Slices;
 use super::{probe, query, remote_read};
 
@@ -219,6 +219,16 @@ impl SeriesSource for Client {
         inner.warn(&answer.notes());
         let wanted: BTreeSet<&str> = names.iter().copied().collect();
         Ok(answer.data.unwrap_or_default().into_iter().filter(|n| wanted.contains(n.as_str())).collect())
+    }
+
+    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
+        match self.inner.mode {
+            Mode::RemoteRead => None,
+            Mode::Auto | Mode::Query => {
+                let _permit = self.inner.permits.acquire().await;
+                query::count(&self.inner, selector, range).await
+            }
+        }
     }
 
     fn describe(&self) -> String {

@@ -1,9 +1,11 @@
 //! A push parser for the answers of the query API: bytes in as they come, bounded pieces of series out.
 //! Knows nothing of HTTP; never holds more than one token and one piece of a series.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::error::clean;
+use super::labels::LabelsBuilder;
 use super::number::{parse_time, parse_value, whole_pair};
 use super::series::{Labels, Sample, SeriesChunk, TimeRange};
 
@@ -115,7 +117,7 @@ pub(crate) struct Parser {
     pub samples: u64,
     /// Native histogram samples that were skipped.
     pub histograms: u64,
-    pairs: Vec<(String, String)>,
+    building: LabelsBuilder,
     labels: Option<Arc<Labels>>,
     pending: Vec<Sample>,
     last_ms: i64,
@@ -141,7 +143,7 @@ impl Parser {
             notes: Vec::new(),
             samples: 0,
             histograms: 0,
-            pairs: Vec::new(),
+            building: LabelsBuilder::default(),
             labels: None,
             pending: Vec::new(),
             last_ms: i64::MIN,
@@ -178,8 +180,11 @@ impl Parser {
     /// One token further; false when more bytes are needed.
     fn step(&mut self, out: &mut Vec<SeriesChunk>) -> Result<bool, Problem> {
         if let Some(level) = self.levels.last()
-            && level.place == Place::Values
-            && level.expect != Expect::CommaOrEnd
+            && match level.place {
+                Place::Values => level.expect != Expect::CommaOrEnd,
+                Place::Series => level.expect == Expect::Value && self.key == Key::Value,
+                _ => false,
+            }
             && let Some((used, time_ms, value)) = whole_pair(&self.buffer[self.at..])
         {
             self.at += used;
@@ -262,10 +267,11 @@ impl Parser {
                 Ok(())
             }
             (Expect::FirstOrEnd | Expect::Next, Token::Text(from, to, escaped)) if level.object => {
-                let key = self.text(*from, *to, *escaped)?;
+                let key = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
                 self.key = name_key(level.place, &key);
                 if self.key == Key::Label {
-                    self.label = key;
+                    self.label.clear();
+                    self.label.push_str(&key);
                 }
                 self.expect(Expect::Colon);
                 Ok(())
@@ -312,7 +318,7 @@ impl Parser {
         }
         match (place, token) {
             (Place::Envelope, Token::Text(from, to, escaped)) => {
-                let text = self.text(*from, *to, *escaped)?;
+                let text = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?.into_owned();
                 match self.key {
                     Key::Status => self.status = text,
                     Key::ErrorType => self.error_kind = text,
@@ -321,15 +327,14 @@ impl Parser {
                 }
             }
             (Place::Notes, Token::Text(from, to, escaped)) => {
-                let note = self.text(*from, *to, *escaped)?;
+                let note = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
                 if self.notes.len() < 100 {
                     self.notes.push(clean(&note));
                 }
             }
             (Place::Metric, Token::Text(from, to, escaped)) => {
-                let value = self.text(*from, *to, *escaped)?;
-                let name = std::mem::take(&mut self.label);
-                self.pairs.push((name, value));
+                let value = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
+                self.building.push(&self.label, &value);
             }
             (Place::Pair, Token::Text(from, to, _) | Token::Bare(from, to)) => return self.half(*from, *to, out),
             (Place::Result | Place::Values | Place::Metric, _) => {
@@ -393,7 +398,7 @@ impl Parser {
         match self.levels.pop().map(|l| l.place) {
             Some(Place::Series) => self.flush(out),
             Some(Place::Metric) => {
-                self.labels = Some(Arc::new(Labels::from_pairs(std::mem::take(&mut self.pairs))));
+                self.labels = Some(Arc::new(self.building.take()));
             }
             Some(Place::Pair) if self.position != 2 => return Err(self.wrong("a pair without a value")),
             Some(Place::Envelope) => self.done = true,
@@ -408,19 +413,17 @@ impl Parser {
         }
     }
 
-    fn text(&self, from: usize, to: usize, escaped: bool) -> Result<String, Problem> {
-        if escaped {
-            return serde_json::from_slice(&self.buffer[from - 1..=to]).map_err(|_| self.wrong("a broken string"));
-        }
-        match std::str::from_utf8(&self.buffer[from..to]) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(self.wrong("a string that is not UTF-8")),
-        }
-    }
-
     fn wrong(&self, what: &str) -> Problem {
         Problem::Malformed { at: self.before + self.at as u64, what: what.to_owned() }
     }
+}
+
+/// The text of a string token, or what is wrong with it.
+fn text(buffer: &[u8], from: usize, to: usize, escaped: bool) -> Result<Cow<'_, str>, &'static str> {
+    if escaped {
+        return serde_json::from_slice(&buffer[from - 1..=to]).map(Cow::Owned).map_err(|_| "a broken string");
+    }
+    std::str::from_utf8(&buffer[from..to]).map(Cow::Borrowed).map_err(|_| "a string that is not UTF-8")
 }
 
 fn name_key(place: Place, key: &str) -> Key {

@@ -11,7 +11,8 @@ use flate2::bufread::MultiGzDecoder;
 use super::error::{Error, clean, unreadable};
 use super::number::{parse_time, parse_value};
 use super::selector::{Matcher, Selector};
-use super::series::{Labels, Sample, SampleStream, SeriesSource, TimeRange};
+use super::series::{Labels, Sample, SeriesSource, TimeRange};
+use super::sink::SampleStream;
 use super::store::SeriesStore;
 
 /// A whole number of this size or more is milliseconds, as in the Prometheus text format; below it, seconds, as in

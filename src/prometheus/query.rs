@@ -3,15 +3,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Inner;
 use super::error::Error;
 use super::http::{Body, Failure};
 use super::json::{Parser, Problem};
+use super::probe;
 use super::selector::Selector;
 use super::series::{Labels, TimeRange};
 use super::sink::{Halt, Sink};
 use super::slices::{SILENT_TRIES, Slices, is_too_much, too_much};
+
+/// A server that counts for longer than this is not asked for much at once.
+const COUNT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer to a question for one number.
+const COUNT_CAP: usize = 1 << 16;
 
 /// Streams all samples of a selector, slice by slice in order of time.
 pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
@@ -40,7 +47,8 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
         }
         let query = format!("last_over_time({selector}[{}ms])", slice.len_ms());
         sink.mark();
-        let fresh = |labels: &Arc<Labels>| seen.insert(labels.clone());
+        // One answer says every series once.
+        let fresh = |labels: &Arc<Labels>| slice == range || seen.insert(labels.clone());
         match retrying(inner, &query, slice, sink, fresh).await {
             Ok(_) => {}
             Err(Halt::Failed(error)) if is_too_much(&error) && !sink.delivered() => {
@@ -57,6 +65,24 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
         }
     }
     Ok(())
+}
+
+/// How many samples there are, as the server counts them. Asked once: without an answer the caller goes on carefully,
+/// and what is wrong with the server shows when it is asked for the samples.
+pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) -> Option<u64> {
+    let params = [
+        ("query", format!("sum(count_over_time({selector}[{}ms]))", range.len_ms())),
+        ("time", seconds(range.end_ms)),
+        ("timeout", format!("{}ms", COUNT_PATIENCE.as_millis())),
+    ];
+    let asked = async {
+        let mut body = inner.http.post_form("api/v1/query", &params).await?.reject_page()?;
+        let answer: probe::Answer<serde_json::Value> = probe::parse(inner, &body.read_all(COUNT_CAP).await?)?;
+        Ok::<_, Error>(answer.data)
+    };
+    let data = tokio::time::timeout(COUNT_PATIENCE, asked).await.ok()?.ok()??;
+    let samples: f64 = data.pointer("/result/0/value/1")?.as_str()?.parse().ok()?;
+    (samples >= 0.0).then_some(samples as u64)
 }
 
 /// Makes the slices smaller when the server found one too large and nothing of it was delivered; else the error stands.
@@ -118,6 +144,7 @@ async fn once(
                 sink.send(piece).await?;
             }
         }
+        sink.flush().await?;
     }
     parser.finish().map_err(|p| failure(inner, &body, p))?;
     inner.count(body.bytes(), parser.samples, parser.histograms);

@@ -15,6 +15,7 @@ use super::config::Mode;
 use super::error::Error;
 use super::frame::{FrameError, Frames};
 use super::http::{Body, Failure};
+use super::labels::LabelsBuilder;
 use super::messages::{
     ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, ReadRequest, ReadResponse, SAMPLES, STREAMED,
 };
@@ -101,7 +102,10 @@ pub(crate) async fn last(
     sink: &Sink,
 ) -> Result<(), Halt> {
     let (all, mut stream) = Sink::new();
-    let fill = async move { samples(inner, kind, selector, range, &all).await };
+    let fill = async move {
+        samples(inner, kind, selector, range, &all).await?;
+        all.flush().await
+    };
     let fold = async {
         let mut last: HashMap<Arc<Labels>, Sample> = HashMap::new();
         while let Some(Ok(chunk)) = stream.recv().await {
@@ -157,8 +161,8 @@ async fn streamed(
         frames.feed(&bytes);
         while let Some(message) = frames.next().map_err(|e| frame_error(inner, frames.count + 1, &e))? {
             let message = ChunkedReadResponse::decode(message).map_err(|e| undecodable(inner, &e.to_string()))?;
-            for series in message.series {
-                if let Some(finished) = current.begin(series.labels.as_slice()) {
+            for mut series in message.series {
+                if let Some(finished) = current.begin(std::mem::take(&mut series.labels)) {
                     deliver(finished, sink, delivered).await?;
                 }
                 if let Some(encoding) = current.add(inner, series)? {
@@ -170,6 +174,7 @@ async fn streamed(
                 }
             }
         }
+        sink.flush().await?;
     }
     if !frames.is_empty() {
         return Err(Error::Truncated {
@@ -209,13 +214,13 @@ impl Current {
     }
 
     /// Goes on with the series of these labels; the finished one when it is another.
-    fn begin(&mut self, labels: &[Label]) -> Option<SeriesChunk> {
+    fn begin(&mut self, labels: Vec<Label>) -> Option<SeriesChunk> {
         if labels == self.wire_labels {
             return None;
         }
         let finished = self.take();
-        self.wire_labels = labels.to_vec();
-        self.labels = Arc::new(to_labels(labels));
+        self.labels = Arc::new(to_labels(&labels));
+        self.wire_labels = labels;
         self.last_ms = i64::MIN;
         (!finished.samples.is_empty()).then_some(finished)
     }
@@ -317,7 +322,11 @@ pub(crate) fn put_in_order(samples: &mut Vec<Sample>) {
 }
 
 fn to_labels(labels: &[Label]) -> Labels {
-    Labels::from_pairs(labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect())
+    let mut builder = LabelsBuilder::default();
+    for label in labels {
+        builder.push(&label.name, &label.value);
+    }
+    builder.take()
 }
 
 fn hash(labels: &Labels) -> u64 {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::selector::{Matcher, Selector};
+use super::sink::SampleStream;
+
+pub use super::labels::Labels;
 
 /// One sample. Stale markers never appear; NaN does not either.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,46 +15,6 @@ pub struct Sample {
     pub at_ms: i64,
     /// Value, finite or infinite, never NaN.
     pub value: f64,
-}
-
-/// The labels of a series, sorted by name, the metric name (`__name__`) left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Vec<(String, String)>);
-
-impl Labels {
-    /// From pairs in any order; a later duplicate wins; `__name__` and empty values are dropped, as an empty value
-    /// means the same as an absent label.
-    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut pairs: Vec<(String, String)> = pairs.into_iter().filter(|(name, _)| name != "__name__").collect();
-        // Servers send labels in order and once; whoever does not is put right: of duplicates the last one counts.
-        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-            pairs.reverse();
-            pairs.sort_by(|a, b| a.0.cmp(&b.0));
-            pairs.dedup_by(|later, first| later.0 == first.0);
-        }
-        pairs.retain(|(_, value)| !value.is_empty());
-        Self(pairs)
-    }
-
-    /// From pairs that are most likely in order and without duplicates, as servers send them; the same rules as
-    /// [`Labels::new`], without the work where there is nothing to do.
-    pub(crate) fn from_pairs(mut pairs: Vec<(String, String)>) -> Self {
-        if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-            return Self::new(pairs);
-        }
-        pairs.retain(|(n, v)| n != "__name__" && !v.is_empty());
-        Self(pairs)
-    }
-
-    /// The value of a label; `None` when absent.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok().map(|i| self.0[i].1.as_str())
-    }
-
-    /// All pairs in order of name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
-    }
 }
 
 /// Milliseconds since the epoch, both ends included.
@@ -83,10 +46,6 @@ pub struct SeriesChunk {
     /// Samples in time order, without duplicates of the same time inside one chunk.
     pub samples: Vec<Sample>,
 }
-
-/// Chunks as they arrive. The chunks of one series come in time order, chunks of different series in any order.
-/// The channel is bounded, so a slow reader slows the server instead of filling memory.
-pub type SampleStream = tokio::sync::mpsc::Receiver<Result<SeriesChunk, super::Error>>;
 
 /// Something that answers with series: a Prometheus-compatible server, or a file.
 pub trait SeriesSource: Send + Sync {
@@ -125,6 +84,12 @@ pub trait SeriesSource: Send + Sync {
             }
             Ok(present)
         }
+    }
+
+    /// How many samples the selected series have inside the range, stale and NaN ones perhaps among them; `None` where
+    /// there are none, or the source cannot tell without sending them all.
+    fn count(&self, _selector: &Selector, _range: TimeRange) -> impl Future<Output = Option<u64>> + Send {
+        std::future::ready(None)
     }
 
     /// What to call this source in messages, without credentials.

@@ -8,8 +8,8 @@ use super::error::Error;
 use super::matching::Matchers;
 use super::remote_read::put_in_order;
 use super::selector::{Matcher, Selector};
-use super::series::{Labels, Sample, SampleStream, SeriesChunk, SeriesSource, TimeRange};
-use super::sink::Sink;
+use super::series::{Labels, Sample, SeriesChunk, SeriesSource, TimeRange};
+use super::sink::{SampleStream, Sink};
 
 /// Series by metric and labels, each with its samples in order of time.
 #[derive(Clone, Debug, Default)]
@@ -104,9 +104,10 @@ impl SeriesStore {
             for series in selected {
                 let samples = pick(series.inside(range)).to_vec();
                 if sink.send(SeriesChunk { labels: series.labels.clone(), samples }).await.is_err() {
-                    break;
+                    return;
                 }
             }
+            let _ = sink.flush().await;
         });
         Ok(stream)
     }

@@ -18,14 +18,14 @@ use super::health::{self, Condition, Readiness};
 use super::limits::Limits;
 use super::listener::Listener;
 use super::metrics::Metrics;
-use super::policy_file::{Policy, load_policy};
 use super::reload::{Followed, Input};
 use super::review::Reviewer;
 use super::tls::{TlsError, server_config};
-use crate::admission::{Board, Knowledge, LoadedRecommendations};
+use crate::admission::{Board, Knowledge, LoadedRecommendations, Rules};
 use crate::certs::files::FilePair;
 use crate::certs::pair::CertifiedPair;
 use crate::certs::resolver::ServedPair;
+use crate::policy::{Policy, Resizing};
 use crate::workload::IdentityRules;
 
 /// What is to be served, and from what.
@@ -289,11 +289,16 @@ impl Inputs<'_> {
             load: |reader| {
                 let mut text = String::new();
                 reader.read_to_string(&mut text).map_err(|error| error.to_string())?;
-                load_policy(&text).map_err(|error| error.to_string())
+                Policy::from_yaml(&text).map_err(|error| error.to_string())
             },
             apply: Arc::new(move |policy: Policy| {
-                metrics.resizing_stopped.set(policy.resizing_stopped.into());
-                board.update(|knowledge| policy.replace_in(knowledge));
+                let stopped = policy.resizing == Resizing::Stopped;
+                metrics.resizing_stopped.set(stopped.into());
+                let rules = Arc::new(Rules::new(policy.rules));
+                board.update(|knowledge| {
+                    knowledge.rules = rules;
+                    knowledge.resizing_stopped = stopped;
+                });
             }),
             metrics: Arc::clone(self.metrics),
         };

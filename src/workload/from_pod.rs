@@ -51,10 +51,20 @@ pub fn pod_facts(pod: &Value, namespace: &str) -> Result<PodFacts, NotAPod> {
 /// The owner with `controller: true`; where none has it, the only owner there is.
 fn controller(metadata: &Value) -> Option<Owner> {
     let owners = metadata.get("ownerReferences")?.as_array()?;
-    let owner = owners
-        .iter()
-        .find(|o| o.get("controller").and_then(Value::as_bool) == Some(true))
-        .or_else(|| if owners.len() == 1 { owners.first() } else { None })?;
+    let owner = controlling(owners).or_else(|| if owners.len() == 1 { owners.first() } else { None })?;
+    named(owner)
+}
+
+/// The controller of any object, such as the `CronJob` of a Job: the owner with `controller: true`.
+pub fn controller_of(object: &Value) -> Option<Owner> {
+    named(controlling(object.pointer("/metadata/ownerReferences")?.as_array()?)?)
+}
+
+fn controlling(owners: &[Value]) -> Option<&Value> {
+    owners.iter().find(|o| o.get("controller").and_then(Value::as_bool) == Some(true))
+}
+
+fn named(owner: &Value) -> Option<Owner> {
     Some(Owner::new(owner.get("kind")?.as_str()?, owner.get("name")?.as_str()?))
 }
 

@@ -71,6 +71,19 @@ async fn every_transport_gives_what_was_written() {
 }
 
 #[tokio::test]
+async fn the_server_counts_what_it_would_send() {
+    let Some(server) = server("the_server_counts_what_it_would_send", &[]) else { return };
+    let counter = Selector::metric("wire").equal("case", "counter");
+    let samples = written()["counter"].len() as u64;
+    for (mode, counted) in [(Mode::Auto, Some(samples)), (Mode::Query, Some(samples)), (Mode::RemoteRead, None)] {
+        assert_eq!(client(&server, mode).count(&counter, ALL).await, counted, "{mode:?}");
+    }
+    let client = client(&server, Mode::Auto);
+    assert_eq!(client.count(&Selector::metric("absent"), ALL).await, None);
+    assert_eq!(client.count(&counter, TimeRange { start_ms: 2, end_ms: 1 }).await, None);
+}
+
+#[tokio::test]
 async fn slices_of_any_length_give_the_same() {
     let Some(server) = server("slices_of_any_length_give_the_same", &["--query.max-samples=400"]) else { return };
     for (minutes, hint) in [(5, 1), (7, 5_000_000), (1440, 5_000_000), (1440, 300)] {

@@ -42,6 +42,25 @@ pub fn cluster(test: &str) -> Option<&'static Cluster> {
     }
 }
 
+/// The program of an operator that `tests/cluster/up` builds (`argo`, `spark-operator`, `vpa-admission-controller`);
+/// its definitions lie beside it in `NAME-crds`. Building takes minutes: it is only done where `PODFIT_TEST_OPERATORS=1`
+/// says so.
+///
+/// # Errors
+/// Why there is none on this machine, for [`skipped`].
+pub fn operator(name: &str) -> Result<PathBuf, String> {
+    let build = std::env::var_os("PODFIT_TEST_OPERATORS").is_some_and(|v| v == "1");
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
+    let option = if build { "--build-only" } else { "--print-if-built" };
+    let answer = Command::new(up).args([option, name]).output().unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    if answer.status.code() == Some(CANNOT_RUN_HERE) {
+        return Err(said.trim().to_owned());
+    }
+    assert!(answer.status.success(), "tests/cluster/up {option} {name}: {said}");
+    Ok(PathBuf::from(String::from_utf8(answer.stdout).unwrap().trim()))
+}
+
 impl Cluster {
     fn start() -> Result<Self, String> {
         if let Some(state) = std::env::var_os("PODFIT_TEST_CLUSTER") {
@@ -74,6 +93,11 @@ impl Cluster {
         Self { runtime, client, env, _keeper: keeper }
     }
 
+    /// The admin's kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        Path::new(&self.env["KUBECONFIG"])
+    }
+
     /// The audit log: a JSON object per line.
     pub fn audit_log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.env["PODFIT_CLUSTER_AUDIT_LOG"]).unwrap();
@@ -90,6 +114,34 @@ impl Cluster {
             kube::Error::Api(status) => (status.code, status.message.clone()),
             error => panic!("{method} {path}: {error}"),
         })
+    }
+
+    /// The same request as [`Self::request`], with the warnings that its user would be shown.
+    pub fn request_with_warnings(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<(Value, Vec<String>), (u16, String)> {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.body(kube::client::Body::from(serde_json::to_vec(body).unwrap())).unwrap();
+        let (status, warnings, bytes) = self.runtime.block_on(async {
+            let answer = self.client.send(request).await.unwrap();
+            let texts = answer.headers().get_all("warning").iter();
+            // `299 - "text"`, with quotes and backslashes escaped.
+            let texts = texts.map(|w| String::from_utf8_lossy(w.as_bytes()).into_owned());
+            let texts = texts.map(|w| w.trim_start_matches("299 - \"").trim_end_matches('"').replace("\\\"", "\""));
+            let (status, warnings) = (answer.status().as_u16(), texts.collect::<Vec<_>>());
+            (status, warnings, answer.into_body().collect_bytes().await.unwrap())
+        });
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        if status < 300 { Ok((answer, warnings)) } else { Err((status, answer["message"].to_string())) }
+    }
+
+    /// An answer that is text, such as the API server's own metrics.
+    pub fn text(&self, path: &str) -> String {
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        self.runtime.block_on(self.client.request_text(request)).unwrap()
     }
 
     /// Reads an object or a list that must be there.

@@ -11,5 +11,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod engine_client;
 pub mod fault_server;
 pub mod prometheus_server;
+pub mod webhook;

@@ -1,0 +1,202 @@
+//! `podfit review`: the rules on manifests, before a cluster sees them.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::Outcome;
+use super::fail::tell;
+use crate::manifest::Place;
+use crate::policy::{Mode, Policy, Settings};
+use crate::review::{Fault, Review, sarif};
+
+/// Largest text, in bytes.
+const MAX_BYTES: u64 = 64 << 20;
+/// Deepest folder under an argument; a link that leads in a circle ends here.
+const MAX_DEPTH: usize = 40;
+/// The name of standard input in what is printed.
+const STDIN: &str = "stdin";
+
+/// Arguments of `podfit review`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Kinds: Pod, PodTemplate, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, \
+                        Job, CronJob, lists of them, SparkApplication, ScheduledSparkApplication, FlinkDeployment, \
+                        Workflow, CronWorkflow, WorkflowTemplate, ClusterWorkflowTemplate. Others are passed over."
+)]
+pub struct Args {
+    /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; `-` for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Settings of the rules: modes, namespaces, exemptions
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Namespace of objects that name none
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// Format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// End with exit status 1 when a finding of this mode, or a worse one, is there
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = FailOn::Enforce)]
+    fail_on: FailOn,
+}
+
+/// How a review is printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    /// A line per finding: file, line, column, rule, message
+    #[default]
+    Text,
+    /// Everything, for programs
+    Json,
+    /// For code hosts, which show it beside the lines
+    Sarif,
+}
+
+/// The mode from which on a finding fails a check.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum FailOn {
+    /// What admission would turn away
+    Enforce,
+    /// What admission would warn about
+    Warn,
+    /// Every finding
+    Audit,
+}
+
+impl FailOn {
+    const fn mode(self) -> Mode {
+        match self {
+            Self::Enforce => Mode::Enforce,
+            Self::Warn => Mode::Warn,
+            Self::Audit => Mode::Audit,
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The settings cannot be used, or something could not be read; what could be is printed all the same.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let settings = settings(args.policy.as_deref())?;
+    let mut files = Vec::new();
+    let mut review = Review::default();
+    for path in &args.files {
+        collect(path, 0, &mut files, &mut review);
+    }
+    for path in &files {
+        let name = if is_stdin(path) { STDIN.to_owned() } else { path.display().to_string() };
+        match text(path) {
+            Ok(text) => review.add(&name, &text, &settings, &args.namespace),
+            Err(why) => review.errors.push(unread(&name, &why)),
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    print(&review, args.output, &mut out)?;
+    out.flush()?;
+    if args.output == Format::Text {
+        for note in &review.notes {
+            tell(&line(note));
+        }
+    }
+    if review.pods == 0 && review.errors.is_empty() {
+        tell(&format!("nothing to judge: no object with pods in {} files", files.len()));
+    }
+    if let Some((last, others)) = review.errors.split_last() {
+        for error in others {
+            tell(&line(error));
+        }
+        bail!("{}", line(last));
+    }
+    let found = review.worst().is_some_and(|worst| worst >= args.fail_on.mode());
+    Ok(if found { Outcome::Found } else { Outcome::Fine })
+}
+
+/// The settings of a file; the defaults without one.
+///
+/// # Errors
+/// The file cannot be read, or what it says is not valid.
+pub fn settings(path: Option<&Path>) -> anyhow::Result<Settings> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let shown = path.display();
+    let text = text(path).map_err(|why| anyhow::anyhow!("cannot read the policy {shown}: {why}"))?;
+    let policy = Policy::from_yaml(&text).with_context(|| format!("the policy {shown} cannot be used"))?;
+    Ok(policy.rules)
+}
+
+fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+    match format {
+        Format::Text => {
+            for finding in &review.findings {
+                let file = crate::policy::text::clean(&finding.file);
+                writeln!(out, "{file}:{}:{}: {}: {}", finding.line, finding.column, finding.rule, finding.message)?;
+            }
+        }
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, review)?;
+            out.write_all(b"\n")?;
+        }
+        Format::Sarif => {
+            serde_json::to_writer_pretty(&mut *out, &sarif(review))?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn line(fault: &Fault) -> String {
+    format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)
+}
+
+fn unread(name: &str, why: &str) -> Fault {
+    Fault::new(name, Place { line: 1, column: 1 }, &format!("cannot be read: {why}"))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The files of an argument: itself, or what is in the folder, in the order of names.
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, review: &mut Review) {
+    if is_stdin(path) || !path.is_dir() {
+        return files.push(path.to_owned());
+    }
+    let name = path.display().to_string();
+    if depth > MAX_DEPTH {
+        return review.errors.push(unread(&name, "the folders are too deep; does a link lead in a circle?"));
+    }
+    let entries = std::fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut entries: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+        Err(error) => return review.errors.push(unread(&name, &crate::prometheus::unreadable(&error))),
+    };
+    entries.sort();
+    for entry in entries {
+        let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let manifest = entry.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        if !hidden && (manifest || entry.is_dir()) {
+            collect(&entry, depth + 1, files, review);
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let read = |source: &mut dyn Read| -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = if is_stdin(path) {
+        read(&mut std::io::stdin().lock())
+    } else {
+        std::fs::File::open(path).and_then(|mut file| read(&mut file))
+    };
+    let bytes = bytes.map_err(|error| crate::prometheus::unreadable(&error))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("it is larger than {} MiB: split it", MAX_BYTES >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8: convert it".to_owned())
+}

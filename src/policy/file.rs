@@ -1,0 +1,74 @@
+//! The policy as an administrator writes it: whether pods are resized at all, and the rules' settings.
+//! Must not know where the text comes from. The same form serves the webhook, the review of manifests and the export.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{Settings, SettingsError, from_yaml};
+
+/// A policy; the default resizes, and leaves every rule in its own mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// The switch that stops all resizing at once.
+    #[serde(default)]
+    pub resizing: Resizing,
+    /// Modes of rules, and exemptions.
+    #[serde(default)]
+    pub rules: Settings,
+}
+
+/// Whether pods are resized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resizing {
+    /// Pods with a recommendation get its sizes.
+    #[default]
+    Active,
+    /// No pod is changed; the rules hold all the same.
+    Stopped,
+}
+
+impl Policy {
+    /// Reads and checks a policy, YAML or JSON. An empty text is the default.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what to write instead.
+    pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
+        let policy: Self = from_yaml(text)?;
+        policy.rules.validate().map_err(|error| error.inside("rules"))?;
+        Ok(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::policy::{Mode, Modes};
+
+    #[test]
+    fn the_switch_and_the_rules_are_read_and_the_rest_stays_default() {
+        let policy = Policy::from_yaml("resizing: stopped\nrules:\n  modes: {latest-tag: warn}\n").unwrap();
+        assert_eq!(policy.resizing, Resizing::Stopped);
+        let mut modes = Modes::default();
+        modes.set("latest-tag", Mode::Warn).unwrap();
+        assert_eq!(policy.rules.modes_for("any"), modes);
+        for empty in ["", "{}", "# nothing\n", "null"] {
+            assert_eq!(Policy::from_yaml(empty).unwrap(), Policy::default(), "{empty:?}");
+        }
+    }
+
+    #[rstest]
+    #[case("rules: {modes: {latest: warn}}", "rules.modes: there is no rule \"latest\"; the rules are latest-tag")]
+    #[case("rules: {modes: {latest-tag: maybe}}", "maybe")]
+    #[case("rules: {latest-tag: warn}", "latest-tag")]
+    #[case("resizing: perhaps", "perhaps")]
+    #[case("resising: stopped", "resising")]
+    #[case("- a", "")]
+    #[case("a: [", "")]
+    fn what_is_wrong_is_said(#[case] yaml: &str, #[case] said: &str) {
+        let error = Policy::from_yaml(yaml).unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The rules on manifests: every pod that a text leads to is judged, and each finding is led back to its line.
+//! Must not know files or the command line: a name and a text in, findings out.
+
+mod sarif;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+use crate::manifest::{self, Document, Place, PodOf};
+use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject, text};
+
+pub use sarif::sarif;
+
+/// What was found in some texts.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Review {
+    /// Breaches of rules, in the order of the texts.
+    pub findings: Vec<Located>,
+    /// What could not be read, and was not judged.
+    pub errors: Vec<Fault>,
+    /// What was read and not judged, and why.
+    pub notes: Vec<Fault>,
+    /// How many pods were judged.
+    pub pods: usize,
+}
+
+/// A finding in a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Located {
+    /// Name of the text.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+    /// Kind of the object.
+    pub kind: String,
+    /// Its namespace: its own, else the one assumed.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Which of its pods; empty where there is one.
+    pub role: String,
+    /// The rule.
+    pub rule: &'static str,
+    /// Which of the rule's cases.
+    pub reason: &'static str,
+    /// Its weight.
+    pub severity: Severity,
+    /// What it leads to at admission.
+    pub mode: Mode,
+    /// Container or volume; empty when the pod is meant.
+    pub container: String,
+    /// JSON pointer in the document.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// Something about a place of a text that is no finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// Name of the text.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+    /// What is the matter.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault at a place.
+    pub fn new(file: &str, place: Place, message: &str) -> Self {
+        Self { file: file.to_owned(), line: place.line, column: place.column, message: text::clean(message) }
+    }
+}
+
+impl Review {
+    /// Judges every pod of a text. `namespace` is that of objects which name none.
+    pub fn add(&mut self, file: &str, text: &str, settings: &Settings, namespace: &str) {
+        for document in manifest::read(text) {
+            match document {
+                Ok(document) => self.document(file, &document, settings, namespace),
+                Err(error) => self.errors.push(Fault::new(file, error.place, &error.message)),
+            }
+        }
+    }
+
+    /// The worst mode of all findings.
+    pub fn worst(&self) -> Option<Mode> {
+        self.findings.iter().map(|finding| finding.mode).max()
+    }
+
+    fn document(&mut self, file: &str, document: &Document, settings: &Settings, namespace: &str) {
+        for pod in manifest::pods(&document.value, "") {
+            for note in &pod.notes {
+                let note = Fault::new(file, document.place(&pod.origin("/spec")), note);
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+            self.pods += 1;
+            self.pod(file, document, &pod, settings, namespace);
+        }
+    }
+
+    fn pod(&mut self, file: &str, document: &Document, pod: &PodOf, settings: &Settings, namespace: &str) {
+        let spec = match PodSpec::of_pod(&pod.pod) {
+            Ok(spec) => spec,
+            Err(odd) => {
+                let at = pod.origin(&odd.path);
+                let message = format!("the pod cannot be judged: {at} should be {}", odd.expected);
+                return self.errors.push(Fault::new(file, document.place(&at), &message));
+            }
+        };
+        let namespace = pod.object.namespace.as_deref().unwrap_or(namespace);
+        let mut findings = policy::check(&spec, &settings.modes_for(namespace), &settings.options());
+        settings.exempt(&mut findings, &Subject { namespace, user: None, pod: spec });
+        for finding in findings {
+            let path = pod.origin(&finding.path);
+            let Place { line, column } = document.place(&path);
+            let located = Located {
+                file: file.to_owned(),
+                line,
+                column,
+                kind: text::name(&pod.object.kind),
+                namespace: text::name(namespace),
+                name: text::clip(&text::clean(&pod.object.name), NAME_CHARS),
+                role: text::name(&pod.role),
+                rule: finding.rule,
+                reason: finding.reason,
+                severity: finding.severity,
+                mode: finding.mode,
+                container: finding.container,
+                path: text::clean(&path),
+                message: finding.message,
+            };
+            // One value can be part of several pods: it is said once.
+            let said = |other: &Located| {
+                (other.line, other.column, other.rule, &other.message, &other.file, &other.path)
+                    == (line, column, located.rule, &located.message, &located.file, &located.path)
+            };
+            if !self.findings.iter().rev().take(SEVERAL).any(said) {
+                self.findings.push(located);
+            }
+        }
+    }
+}
+
+/// Longest name of an object (RFC 1123 subdomain).
+const NAME_CHARS: usize = 253;
+/// How far back a finding may have been said already: an object leads to a few pods with a few findings each.
+const SEVERAL: usize = 500;
