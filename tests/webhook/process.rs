@@ -330,7 +330,7 @@ async fn what_cannot_be_begun_with_is_said_in_a_line() {
     for (name, text, said) in [
         ("policy.yaml", "rules: {modes: {latest: off}}", "/policy.yaml: rules.modes: there is no rule \"latest\""),
         ("recommendations.json", "{}", "/recommendations.json: missing field `workloads`"),
-        ("tls.crt", "none", "/tls.crt: the certificate has no"),
+        ("tls.crt", "none", "/tls.crt: the certificate holds no PEM"),
     ] {
         let line = of(&|folder| folder.write(name, text));
         assert!(line.contains(said), "{line}");
