@@ -96,10 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         grace: args.grace_seconds,
         limits,
     };
-    let client = match args.no_cluster {
-        true => None,
-        false => Some(Reader::watching_client(&args.cluster.access()).await?),
-    };
+    let client = if args.no_cluster { None } else { Some(Reader::watching_client(&args.cluster.access()).await?) };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();
