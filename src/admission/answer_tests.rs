@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admission::Rules;
-use crate::policy::{self, Settings};
 use crate::policy::Mode;
+use crate::policy::{self, Settings};
 use crate::workload::{Kind, Owner, Workload};
 
 const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";

@@ -96,8 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         grace: args.grace_seconds,
         limits,
     };
-    let client =
-        if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
+    let client = if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();

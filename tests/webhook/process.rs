@@ -50,7 +50,7 @@ impl Folder {
     pub fn command(&self) -> Command {
         let mut command = command();
         command.args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
-        command.args(["--reload-seconds", "0.02", "--drain-seconds", "0.05", "--grace-seconds", "60"]);
+        command.args(["--no-cluster", "--reload-seconds", "0.02", "--drain-seconds", "0.05", "--grace-seconds", "60"]);
         for (flag, name) in [
             ("--tls-cert-file", "tls.crt"),
             ("--tls-key-file", "tls.key"),
@@ -234,13 +234,13 @@ async fn a_policy_acts_with_the_next_look_and_a_bad_one_changes_nothing() {
     serve.until("resizing stops", async || !is_sized().await).await;
     assert!(is_denied().await, "the rules hold all the same");
     serve.counts("podfit_resizing_stopped 1").await;
-    folder.write("policy.yaml", "rules: {latest-tag: warn}\n");
+    folder.write("policy.yaml", "rules: {modes: {latest-tag: warn}}\n");
     serve.until("a warning is enough", async || !is_denied().await).await;
     assert!(is_sized().await);
-    folder.write("policy.yaml", "rules: {latest: off}\n");
+    folder.write("policy.yaml", "rules: {modes: {latest: off}}\n");
     serve.counts("podfit_reload_failed{input=\"policy\"} 1").await;
     assert!(!is_denied().await && is_sized().await);
-    folder.write("policy.yaml", "rules: {latest-tag: enforce}\n");
+    folder.write("policy.yaml", "rules: {modes: {latest-tag: enforce}}\n");
     serve.until("it is denied again", is_denied).await;
     serve.counts("podfit_reload_failed{input=\"policy\"} 0").await;
     let said: Vec<String> = serve.lines.try_iter().filter(|l| l.contains("stays in force")).collect();
@@ -328,9 +328,9 @@ async fn what_cannot_be_begun_with_is_said_in_a_line() {
         last
     };
     for (name, text, said) in [
-        ("policy.yaml", "rules: {latest: off}", "/policy.yaml: rules: there is no rule \"latest\""),
+        ("policy.yaml", "rules: {modes: {latest: off}}", "/policy.yaml: rules.modes: there is no rule \"latest\""),
         ("recommendations.json", "{}", "/recommendations.json: missing field `workloads`"),
-        ("tls.crt", "none", "/tls.crt: the certificate has no"),
+        ("tls.crt", "none", "/tls.crt: the certificate holds no PEM"),
     ] {
         let line = of(&|folder| folder.write(name, text));
         assert!(line.contains(said), "{line}");
