@@ -204,7 +204,7 @@ fn a_windows_pod_is_sized_and_given_no_user() {
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"windowsOptions": {"runAsUserName": "ContainerAdministrator"}});
     let said = super::refused(webhook.create(&pod));
-    assert!(said.contains("run-as-root") && said.contains("ContainerAdministrator"), "{said}");
+    assert!(said.contains("run-as-root") && said.contains("Windows administrator"), "{said}");
 }
 
 #[test]
