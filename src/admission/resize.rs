@@ -119,7 +119,7 @@ fn patch(
     stamp: &Stamp,
     changes: &BTreeMap<String, Change>,
 ) -> Result<Vec<Op>, PatchError> {
-    let mut editor = Editor::new(pod);
+    let mut editor = Editor::of_pod(pod);
     for container in spec.containers() {
         let Some(change) = changes.get(container.name) else { continue };
         for resource in Resource::ALL {
