@@ -3,6 +3,8 @@
 //! The row "as JSON" is what reading the same bytes into a JSON tree costs, without any decision.
 //! Run with `cargo bench --bench admission`.
 
+#![allow(clippy::expect_used, reason = "a bench may fail loudly")]
+
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;

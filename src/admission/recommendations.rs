@@ -200,6 +200,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is written in place")]
     fn entry(workload: &str, container: &str, recommended: Value) -> Value {
         json!({"namespace": "jobs", "workload": workload, "container": container, "recommended": recommended,
             "notes": ["anything"], "evidence": {"runs": 21}})
