@@ -134,6 +134,7 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
             recommended: &sizes,
             stamp: Some(&stamp),
             surroundings: &namespace.surroundings,
+            bounds: &known.bounds,
         },
         &pod,
     );

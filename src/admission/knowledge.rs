@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::owners::Owners;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Modes, Settings};
+use crate::policy::{Bounds, Modes, Settings};
 use crate::workload::{IdentityRules, Workload};
 
 /// What a workload's containers should ask for.
@@ -109,6 +109,8 @@ impl Rules {
 pub struct Knowledge {
     /// The rules as the administrator has set them.
     pub rules: Arc<Rules>,
+    /// What no size may leave.
+    pub bounds: Bounds,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
     /// No pod is resized while this is set; rules hold all the same.

@@ -230,6 +230,21 @@ fn hole_22_every_replica_gives_the_same_answer() {
 }
 
 #[test]
+fn hole_24_bad_numbers_are_held_by_bounds_and_stopped_by_a_switch() {
+    let Some(cluster) = cluster("hole_24_bad_numbers_are_held_by_bounds_and_stopped_by_a_switch") else { return };
+    let tiny = json!({"cpuRequest": "1m", "memoryRequest": "1Mi", "memoryLimit": "1Mi"});
+    let policy = "bounds: {memory: {floor: 512Mi}, cpu: {floor: 100m}}\n";
+    let setup =
+        Setup { policy: policy.to_owned(), recommended: vec![("cronjob/nightly", "main", tiny)], ..Setup::default() };
+    let webhook = Webhook::start(cluster, "bounds", &setup);
+    let asked = json!({"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "4Gi"}});
+    let stored = || sizes(&webhook.namespace.try_create("/api/v1", "pods", &nightly_pod(&asked)).unwrap(), "main");
+    assert_eq!(stored(), json!({"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "512Mi"}}));
+    webhook.set_policy("resizing: stopped\n");
+    assert_eq!(stored(), asked);
+}
+
+#[test]
 fn hole_23_registering_again_leaves_no_gap() {
     let Some(webhook) = started("hole_23_registering_again_leaves_no_gap", "again") else { return };
     let path = format!("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{}", webhook.name());

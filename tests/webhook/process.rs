@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use podfit::certs::authority::Authority;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Connection, Tls, post};
