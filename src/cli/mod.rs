@@ -1,6 +1,7 @@
 //! The command line: arguments, dispatch, exit codes. A file per subcommand.
 
 mod backtest;
+mod built_in_ca_args;
 mod certs;
 mod cluster_args;
 mod demo;

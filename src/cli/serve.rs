@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::built_in_ca_args::BuiltInCaArgs;
 use super::cluster_args::{ClusterArgs, namespace};
 use crate::admission::Board;
 use crate::cluster::watch_client;
+use crate::controller::built_in_ca::BuiltInCa;
 use crate::controller::watch::{self, Scope, WatchStatus};
-use crate::server::{Condition, Limits, Plan};
+use crate::server::{Certificate, Condition, Limits, Plan};
 use crate::workload::IdentityRules;
 
 /// How often it is asked whether everything in the cluster is known, until it is.
@@ -30,11 +32,15 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090", help_heading = "Ports")]
     metrics_listen: SocketAddr,
     /// PEM file of the serving certificate, its own first, then what leads to the CA
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    tls_cert_file: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "tls_key_file", help_heading = "TLS")]
+    #[arg(required_unless_present = "built_in_ca", conflicts_with = "built_in_ca")]
+    tls_cert_file: Option<PathBuf>,
     /// PEM file of its key
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    tls_key_file: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file", help_heading = "TLS")]
+    #[arg(required_unless_present = "built_in_ca", conflicts_with = "built_in_ca")]
+    tls_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    built_in_ca: BuiltInCaArgs,
     /// Serve only clients with a certificate that a CA of this PEM file has signed
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
@@ -53,9 +59,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, help_heading = "Cluster")]
     watch_namespaces: Vec<String>,
     /// Serve without a cluster to watch: LimitRanges, quotas and the owners of Jobs are not known then
-    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces"], help_heading = "Cluster")]
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "built_in_ca"])]
+    #[arg(help_heading = "Cluster")]
     no_cluster: bool,
-    /// How often the files above are looked at for new content
+    /// How often the files above are looked at for new content; the built-in CA's Secret every twelfth time
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "What is known")]
     reload_seconds: Duration,
     /// After SIGTERM, how long to take requests before the port is closed: until API servers know of it
@@ -82,11 +89,16 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         in_flight: args.max_in_flight as usize,
         ..Limits::default()
     };
+    let client = if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
+    let certificate = match (args.built_in_ca.settings()?, &client, args.tls_cert_file, args.tls_key_file) {
+        (Some(settings), Some(client), ..) => Certificate::BuiltIn(BuiltInCa::new(client.clone(), settings)),
+        (_, _, Some(certificate), Some(key)) => Certificate::Files { certificate, key },
+        _ => bail!("there is no certificate; give --tls-cert-file and --tls-key-file, or --built-in-ca with a cluster"),
+    };
     let plan = Plan {
         listen: args.listen,
         metrics_listen: args.metrics_listen,
-        tls_cert: args.tls_cert_file,
-        tls_key: args.tls_key_file,
+        certificate,
         client_ca: args.client_ca_file,
         policy: args.policy,
         recommendations: args.recommendations,
@@ -96,7 +108,6 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         grace: args.grace_seconds,
         limits,
     };
-    let client = if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();

@@ -1,4 +1,5 @@
-//! What the running service does beside answering: it keeps what admission knows up to date.
+//! What the running service does beside answering: it keeps what admission knows up to date, and its certificate.
 //! Must not decide about pods; nor hold a request up.
 
+pub mod built_in_ca;
 pub mod watch;

@@ -3,6 +3,7 @@
 //! into an object.
 
 pub mod body;
+mod built_in_ca;
 pub mod drain;
 pub mod health;
 pub mod limits;
@@ -22,4 +23,4 @@ pub use listener::Listener;
 pub use metrics::Metrics;
 pub use review::{Decide, Reviewer};
 pub use routes::router;
-pub use run::{Bound, Plan, ServeError};
+pub use run::{Bound, Certificate, Plan, ServeError};

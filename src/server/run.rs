@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::built_in_ca;
 use super::drain::Signals;
 use super::health::{self, Condition, Readiness};
 use super::limits::Limits;
@@ -25,6 +26,7 @@ use crate::admission::{Board, Knowledge, LoadedRecommendations, Rules};
 use crate::certs::files::FilePair;
 use crate::certs::pair::CertifiedPair;
 use crate::certs::resolver::ServedPair;
+use crate::controller::built_in_ca::BuiltInCa;
 use crate::policy::{Policy, Resizing};
 use crate::workload::IdentityRules;
 
@@ -35,10 +37,8 @@ pub struct Plan {
     pub listen: SocketAddr,
     /// Address of health and metrics, plain HTTP.
     pub metrics_listen: SocketAddr,
-    /// PEM file of the certificate, the leaf first.
-    pub tls_cert: PathBuf,
-    /// PEM file of its key.
-    pub tls_key: PathBuf,
+    /// What is served with.
+    pub certificate: Certificate,
     /// PEM file of the CA whose clients alone are served.
     pub client_ca: Option<PathBuf>,
     /// Policy, YAML.
@@ -55,6 +55,20 @@ pub struct Plan {
     pub grace: Duration,
     /// Bounds of the webhook's port.
     pub limits: Limits,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Certificate {
+    /// PEM files that somebody else renews.
+    Files {
+        /// The certificate, the leaf first.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// podfit's own CA, kept in the cluster.
+    BuiltIn(BuiltInCa),
 }
 
 /// Why serving could not begin, or ended before it was told to.
@@ -153,7 +167,7 @@ impl Bound {
         let stop = CancellationToken::new();
         let inputs = Inputs { plan: &plan, board: &board, metrics: &metrics, stop: &stop };
         let starting = async {
-            let served = inputs.certificate(&mut parts)?;
+            let served = inputs.certificate(&mut parts).await?;
             inputs.policy(&mut parts).await?;
             inputs.recommendations(&mut parts).await?;
             Ok::<_, ServeError>(served)
@@ -245,8 +259,19 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    fn certificate(&self, parts: &mut Parts) -> Result<Arc<ServedPair>, ServeError> {
-        let mut files = FilePair::new(&self.plan.tls_cert, &self.plan.tls_key);
+    async fn certificate(&self, parts: &mut Parts) -> Result<Arc<ServedPair>, ServeError> {
+        match &self.plan.certificate {
+            Certificate::Files { certificate, key } => self.certificate_files(FilePair::new(certificate, key), parts),
+            Certificate::BuiltIn(ca) => {
+                let (metrics, stop) = (Arc::clone(self.metrics), self.stop.clone());
+                let (served, follow) = built_in_ca::begin(ca.clone(), metrics, self.plan.reload_every, stop).await;
+                parts.spawn(named("the built-in CA", follow));
+                Ok(served)
+            }
+        }
+    }
+
+    fn certificate_files(&self, mut files: FilePair, parts: &mut Parts) -> Result<Arc<ServedPair>, ServeError> {
         let pair = files.load(Timestamp::now()).map_err(|error| ServeError::Input {
             flag: "--tls-cert-file and --tls-key-file:",
             problem: error.to_string(),

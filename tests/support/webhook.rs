@@ -60,12 +60,10 @@ impl Serve {
         let mut command = cli::command();
         command.args(["-v", "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         command.args(["--reload-seconds", "0.05", "--drain-seconds", "0"]);
-        for (flag, file) in [
-            ("--tls-cert-file", "tls.crt"),
-            ("--tls-key-file", "tls.key"),
-            ("--policy", "policy.yaml"),
-            ("--recommendations", "recommendations.json"),
-        ] {
+        let pair = [("--tls-cert-file", "tls.crt"), ("--tls-key-file", "tls.key")];
+        let has_files = !arguments.iter().any(|a| a == "--built-in-ca");
+        let inputs = [("--policy", "policy.yaml"), ("--recommendations", "recommendations.json")];
+        for (flag, file) in pair.into_iter().filter(|_| has_files).chain(inputs) {
             command.arg(flag).arg(dir.join(file));
         }
         match kubeconfig {
