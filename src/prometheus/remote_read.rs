@@ -17,7 +17,8 @@ use super::frame::{FrameError, Frames};
 use super::http::{Body, Failure};
 use super::labels::LabelsBuilder;
 use super::messages::{
-    ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, RawSample, ReadRequest, ReadResponse, SAMPLES, STREAMED,
+    ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, RawSample, ReadRequest, ReadResponse, SAMPLES,
+    STREAMED,
 };
 use super::probe::RemoteRead;
 use super::query;

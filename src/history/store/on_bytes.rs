@@ -1,9 +1,7 @@
 //! The store's records as bytes alone, no file: the way in for tests that make bytes up.
 //! Must read nothing itself; not a part of the interface, and free to change.
 
-use super::records::{
-    PodSeen, Progress, open_history, open_pod, open_progress, seal_history, seal_pod, seal_progress,
-};
+use super::records::{PodSeen, Progress, open_history, open_pod, open_progress, seal_history, seal_pod, seal_progress};
 use super::tables;
 use crate::history::History;
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let lines = text.lines().count().max(1) as u64 + 1;
+    // To YAML a carriage return alone ends a line too.
+    let lines = text.matches(['\n', '\r']).count() as u64 + 1;
     let documents = manifest::read(text);
     for document in &documents {
         match document {

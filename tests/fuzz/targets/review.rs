@@ -118,9 +118,11 @@ fn patched(patch: &Value, object: &mut Value) {
         let mut parts = op.path.split('/').skip(1);
         let own = match (parts.next(), parts.next()) {
             (Some("spec"), Some("containers" | "initContainers")) => parts.nth(1) == Some("resources"),
-            (Some("metadata"), Some("labels" | "annotations")) => {
-                parts.next().map_or(op.value.as_object().is_some_and(|o| o.keys().all(|k| k.starts_with("podfit.dev/"))), |key| key.starts_with("podfit.dev~1"))
-            }
+            (Some("metadata"), Some("labels" | "annotations")) => parts
+                .next()
+                .map_or(op.value.as_object().is_some_and(|o| o.keys().all(|k| k.starts_with("podfit.dev/"))), |key| {
+                    key.starts_with("podfit.dev~1")
+                }),
             (Some("metadata"), None) => true,
             _ => false,
         };
