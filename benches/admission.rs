@@ -3,7 +3,8 @@
 //! The row "as JSON" is what reading the same bytes into a JSON tree costs, without any decision.
 //! Run with `cargo bench --bench admission`.
 
-use std::collections::BTreeMap;
+#![allow(clippy::expect_used, reason = "a bench may fail loudly")]
+
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use podfit::admission::{Entry, Knowledge, Outcome, Recommended, answer};
 use podfit::fit::ContainerResources;
 use podfit::workload::{Kind, Workload};
 use serde_json::{Value, json};
+
+// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAMESPACES: usize = 100;
 const WORKLOADS: usize = 1_000;
@@ -114,7 +119,7 @@ fn knowledge(namespaces: usize) -> Knowledge {
             .map(|number| {
                 let task = format!("task_{number}");
                 let workload = Workload::new(name.clone(), Kind::AirflowTask, ["orders", task.as_str()]);
-                let containers = BTreeMap::from([("base".to_owned(), size)]);
+                let containers = [("base".to_owned(), size)].into_iter().collect();
                 (workload, Arc::new(Recommended { id: format!("r{number}"), containers }))
             })
             .collect();
