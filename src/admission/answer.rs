@@ -11,10 +11,11 @@ use super::knowledge::{Knowledge, Namespace};
 use super::object::read_object;
 use super::resize::{Resizing, Sizing, resize};
 use super::review::{Answer, Operation, Review};
-use super::stamp::{self, Stamp};
+use super::stamp::{self, Change, Record, Stamp};
 use crate::manifest;
 use crate::policy::{self, Finding, Malformed, Mode, PodSpec, Subject};
-use crate::workload::{Identity, Owner, identify, pod_facts};
+use crate::quantity::Quantity;
+use crate::workload::{Identity, Owner, PodFacts, identify, pod_facts};
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,11 +165,30 @@ fn identity(object: &Value, name: &str, namespace: &Namespace, known: &Knowledge
     let mut facts = pod_facts(object, name).ok()?;
     // The review's namespace is the API server's word, the object's may be missing.
     name.clone_into(&mut facts.namespace);
+    as_first_asked(&mut facts, object);
     facts.owner_of_owner = facts.owner.as_ref().and_then(|owner| {
         let owned = namespace.owners.get(owner)?;
         (owner_uid(object, owner) == Some(owned.uid.as_str())).then(|| owned.by.clone())
     });
     identify(&facts, &known.identity).ok()
+}
+
+/// Some workloads are told apart by what their pods ask for, Spark's resource profiles for one: a pod that podfit has
+/// resized is known by what it asked for before, or a second turn would take it for another's. The record counts only
+/// where it says what the pod has.
+fn as_first_asked(facts: &mut PodFacts, object: &Value) {
+    let record = stamp::annotation(object, stamp::RESIZED).and_then(|text| serde_json::from_str::<Record>(text).ok());
+    let Some(record) = record else { return };
+    let millis = |quantity: Option<Quantity>| quantity.map(Quantity::millis_rounded_up);
+    let bytes = |quantity: Option<Quantity>| quantity.map(Quantity::bytes_rounded_up);
+    for container in &mut facts.containers {
+        let Some(Change { from, to }) = record.containers.get(&container.name) else { continue };
+        let now = (container.cpu_request_millis, container.memory_request_bytes);
+        if now == (millis(to.cpu_request), bytes(to.memory_request)) {
+            container.cpu_request_millis = millis(from.cpu_request);
+            container.memory_request_bytes = bytes(from.memory_request);
+        }
+    }
 }
 
 fn owner_uid<'a>(object: &'a Value, owner: &Owner) -> Option<&'a str> {

@@ -455,3 +455,31 @@ fn no_more_warnings_are_sent_than_the_api_server_passes_on() {
     let response = replied(Entry::Validate, create(&many), &soft).0;
     assert_eq!((warnings(&response).len(), warnings(&response)[9]), (10, "podfit: and 21 more warnings"));
 }
+
+#[test]
+fn a_pod_that_is_told_apart_by_its_size_is_still_the_same_after_a_resize() {
+    let mut executor = pod();
+    executor["metadata"] = json!({"name": "daily-exec-1", "labels": {
+        "spark-role": "executor", "spark-app-name": "daily", "spark-exec-resourceprofile-id": "5"}});
+    executor["spec"]["containers"][0]["name"] = json!("spark-kubernetes-executor");
+    let mut known = Knowledge::default();
+    let containers = serde_json::from_value(
+        json!({"spark-kubernetes-executor": {"cpuRequest": "3", "memoryRequest": "6Gi", "memoryLimit": "6Gi"}}),
+    )
+    .unwrap();
+    let workload = Workload::new("sales", Kind::SparkExecutor, ["daily", "profile-2000m-4096Mi"]);
+    let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers });
+    Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, recommended);
+
+    let (response, first) = replied(Entry::Mutate, create(&executor), &known);
+    assert_eq!(first.outcome, Outcome::Resized);
+    let mut resized = executor.clone();
+    apply(&mut resized, &ops(&response)).unwrap();
+    let (response, second) = replied(Entry::Mutate, create(&resized), &known);
+    assert_eq!((second.workload, response.get("patch")), (first.workload, None));
+
+    // A record that does not say what the pod has counts for nothing.
+    resized["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("1");
+    let (_, other) = replied(Entry::Mutate, create(&resized), &known);
+    assert_eq!(other.workload.as_deref(), Some("spark-executor/daily/profile-1000m-6144Mi"));
+}

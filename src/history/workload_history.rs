@@ -257,7 +257,7 @@ impl History {
 
     /// Number of all runs ever counted, running ones included.
     pub fn total_runs(&self) -> u64 {
-        self.runs.len() as u64 + self.older.runs
+        self.older.runs.saturating_add(self.runs.len() as u64)
     }
 
     /// Whether no run was ever counted.

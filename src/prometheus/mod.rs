@@ -13,6 +13,8 @@ mod labels;
 mod matching;
 mod messages;
 mod number;
+#[doc(hidden)]
+pub mod on_bytes;
 mod openmetrics;
 mod probe;
 mod query;

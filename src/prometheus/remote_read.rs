@@ -17,7 +17,8 @@ use super::frame::{FrameError, Frames};
 use super::http::{Body, Failure};
 use super::labels::LabelsBuilder;
 use super::messages::{
-    ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, ReadRequest, ReadResponse, SAMPLES, STREAMED,
+    ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, RawSample, ReadRequest, ReadResponse, SAMPLES,
+    STREAMED,
 };
 use super::probe::RemoteRead;
 use super::query;
@@ -165,7 +166,8 @@ async fn streamed(
                 if let Some(finished) = current.begin(std::mem::take(&mut series.labels)) {
                     deliver(finished, sink, delivered).await?;
                 }
-                if let Some(encoding) = current.add(inner, series)? {
+                let added = current.add(series);
+                if let Some(encoding) = added.map_err(|chunk::Damaged| undecodable(inner, "a chunk is damaged"))? {
                     return Ok(End::Foreign(encoding));
                 }
                 if current.samples.len() > SERIES_PART {
@@ -190,7 +192,7 @@ async fn streamed(
 }
 
 /// The series that is being put together from frames.
-struct Current {
+pub(super) struct Current {
     range: TimeRange,
     wire_labels: Vec<Label>,
     labels: Arc<Labels>,
@@ -201,7 +203,7 @@ struct Current {
 }
 
 impl Current {
-    fn new(range: TimeRange) -> Self {
+    pub(super) fn new(range: TimeRange) -> Self {
         Self {
             range,
             wire_labels: Vec::new(),
@@ -214,7 +216,7 @@ impl Current {
     }
 
     /// Goes on with the series of these labels; the finished one when it is another.
-    fn begin(&mut self, labels: Vec<Label>) -> Option<SeriesChunk> {
+    pub(super) fn begin(&mut self, labels: Vec<Label>) -> Option<SeriesChunk> {
         if labels == self.wire_labels {
             return None;
         }
@@ -226,23 +228,22 @@ impl Current {
     }
 
     /// Adds the chunks of a frame; the encoding of the first that cannot be decoded.
-    fn add(&mut self, inner: &Inner, series: ChunkedSeries) -> Result<Option<i32>, Error> {
+    pub(super) fn add(&mut self, series: ChunkedSeries) -> Result<Option<i32>, chunk::Damaged> {
         for piece in series.chunks {
             if piece.max_ms < self.range.start_ms || piece.min_ms > self.range.end_ms {
                 continue;
             }
-            match chunk::decode(piece.encoding, &piece.data, self.range, &mut self.samples) {
-                Ok(Decoded::Floats) => {}
-                Ok(Decoded::Histograms) => self.histograms += 1,
-                Ok(Decoded::Foreign) => return Ok(Some(piece.encoding)),
-                Err(chunk::Damaged) => return Err(undecodable(inner, "a chunk is damaged")),
+            match chunk::decode(piece.encoding, &piece.data, self.range, &mut self.samples)? {
+                Decoded::Floats => {}
+                Decoded::Histograms => self.histograms += 1,
+                Decoded::Foreign => return Ok(Some(piece.encoding)),
             }
         }
         Ok(None)
     }
 
     /// What there is, in order and without duplicates; chunks may overlap.
-    fn take(&mut self) -> SeriesChunk {
+    pub(super) fn take(&mut self) -> SeriesChunk {
         let mut samples = std::mem::take(&mut self.samples);
         put_in_order(&mut samples);
         if samples.first().is_some_and(|s| s.at_ms <= self.last_ms) {
@@ -288,29 +289,39 @@ async fn decode_message(
         return Err(Error::NoRemoteRead { url: inner.http.shown().to_owned(), why: what }.into());
     }
     let bytes = body.read_all(MESSAGE_CAP).await?;
-    let length = snap::raw::decompress_len(&bytes).map_err(|e| undecodable(inner, &e.to_string()))?;
-    if length > MESSAGE_CAP {
-        return Err(undecodable(inner, &format!("it says that it unpacks to {length} bytes")).into());
-    }
-    let message = snap::raw::Decoder::new().decompress_vec(&bytes).map_err(|e| undecodable(inner, &e.to_string()))?;
-    let message = ReadResponse::decode(Bytes::from(message)).map_err(|e| undecodable(inner, &e.to_string()))?;
+    let message = unpacked(&bytes).map_err(|problem| undecodable(inner, &problem))?;
     let (mut total, mut histograms) = (0, 0);
     for series in message.results.into_iter().flat_map(|r| r.series) {
         let labels = Arc::new(to_labels(&series.labels));
         let after = delivered.get(&hash(&labels)).copied().unwrap_or(i64::MIN);
         histograms += series.histograms.len() as u64;
-        let mut samples: Vec<Sample> = series
-            .samples
-            .iter()
-            .filter(|s| range.contains(s.at_ms) && s.at_ms > after && !s.value.is_nan())
-            .map(|s| Sample { at_ms: s.at_ms, value: s.value })
-            .collect();
-        put_in_order(&mut samples);
+        let samples = wanted(&series.samples, range, after);
         total += samples.len() as u64;
         sink.send(SeriesChunk { labels, samples }).await?;
     }
     inner.count(body.bytes(), total, histograms);
     Ok(total)
+}
+
+/// The message in a compressed body; the error says what is wrong with it.
+pub(super) fn unpacked(bytes: &[u8]) -> Result<ReadResponse, String> {
+    let length = snap::raw::decompress_len(bytes).map_err(|e| e.to_string())?;
+    if length > MESSAGE_CAP {
+        return Err(format!("it says that it unpacks to {length} bytes"));
+    }
+    let message = snap::raw::Decoder::new().decompress_vec(bytes).map_err(|e| e.to_string())?;
+    ReadResponse::decode(Bytes::from(message)).map_err(|e| e.to_string())
+}
+
+/// The samples inside the range and after a time that are no NaN, in order and without duplicates.
+pub(super) fn wanted(samples: &[RawSample], range: TimeRange, after: i64) -> Vec<Sample> {
+    let mut samples: Vec<Sample> = samples
+        .iter()
+        .filter(|s| range.contains(s.at_ms) && s.at_ms > after && !s.value.is_nan())
+        .map(|s| Sample { at_ms: s.at_ms, value: s.value })
+        .collect();
+    put_in_order(&mut samples);
+    samples
 }
 
 /// Sorts by time and keeps the first of those with the same time.

@@ -92,12 +92,12 @@ pub struct MaxWithShrinkingMargin {
 
 impl Estimator for MaxWithShrinkingMargin {
     fn observe_older(&mut self, older: &Older) {
-        self.runs += older.runs;
+        self.runs = self.runs.saturating_add(older.runs);
         self.max = self.max.max(older.max_peak_bytes.unwrap_or(0) as f64);
     }
 
     fn observe(&mut self, run: &Observed) {
-        self.runs += 1;
+        self.runs = self.runs.saturating_add(1);
         self.max = self.max.max(run.peak_bytes);
     }
 

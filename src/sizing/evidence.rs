@@ -63,7 +63,7 @@ impl Evidence {
         let count = |test: &dyn Fn(&Run) -> bool| finished.iter().filter(|r| test(r)).count() as u64;
         let source = |s: PeakSource| count(&|r| r.memory.is_some_and(|m| m.source == s));
         Self {
-            runs: finished.len() as u64 + history.older().runs,
+            runs: history.older().runs.saturating_add(finished.len() as u64),
             running: (runs.len() - finished.len()) as u64,
             unobserved: count(&|r| r.memory.is_none()),
             first_ms: history.first_ms(),
@@ -73,7 +73,7 @@ impl Evidence {
             memory_samples: runs.iter().filter_map(|r| r.memory).map(|m| u64::from(m.samples)).sum(),
             sampled_peaks: source(PeakSource::Sampled),
             cgroup_peaks: source(PeakSource::Cgroup),
-            oom_kills: count(&|r| r.outcome == Outcome::OomKilled) + history.older().ooms,
+            oom_kills: history.older().ooms.saturating_add(count(&|r| r.outcome == Outcome::OomKilled)),
             censored: count(&|r| r.outcome != Outcome::OomKilled && reached_limit(r)),
             suspected_kills: 0,
             retries: count(&|r| r.attempt.is_some_and(|a| a > 1)),

@@ -65,7 +65,7 @@ pub(super) fn size(
         }
         seen.peak_bytes *= unsampled_margin(run);
         estimator.observe(&seen);
-        known += 1;
+        known = known.saturating_add(1);
     }
     evidence.replay = replay;
 

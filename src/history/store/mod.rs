@@ -3,6 +3,8 @@
 
 mod commit;
 mod error;
+#[doc(hidden)]
+pub mod on_bytes;
 mod open;
 mod pods;
 mod read;

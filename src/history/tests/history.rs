@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{any_run, cpu, memory, outcome, resources};
 use crate::history::{
-    Added, CpuUse, History, MAX_RUNS, MemoryUse, Outcome, PeakSource, Resources, Run, START_TOLERANCE_MS, join,
+    Added, CpuUse, History, MAX_RUNS, MemoryUse, Older, Outcome, PeakSource, Resources, Run, START_TOLERANCE_MS, join,
 };
 
 const START: i64 = 1_760_000_000_000;
@@ -116,6 +116,13 @@ proptest! {
         prop_assert_eq!(&merged(&b, &a), &whole);
         prop_assert_eq!(whole.total_runs(), 2_500);
     }
+}
+
+#[test]
+fn a_count_that_cannot_grow_stays_where_it_is() {
+    let older = Older { runs: u64::MAX, ..Older::default() };
+    let history = History::from_parts(vec![hourly(1)], older);
+    assert_eq!(history.total_runs(), u64::MAX);
 }
 
 #[test]
