@@ -13,16 +13,16 @@ pub struct BuiltInCaArgs {
     #[arg(long, value_name = "NAMESPACE/SECRET", help_heading = "TLS")]
     built_in_ca: Option<SecretName>,
     /// Service of the webhook, in the Secret's namespace: what the certificate is for
-    #[arg(long, value_name = "NAME", default_value = SERVICE, requires = "built_in_ca", help_heading = "TLS")]
+    #[arg(long, value_name = "NAME", default_value = SERVICE, conflicts_with = "tls_cert_file", help_heading = "TLS")]
     webhook_service: String,
     /// Name of the mutating and of the validating webhook configuration whose caBundle is kept right
-    #[arg(long, value_name = "NAME", default_value = SERVICE, requires = "built_in_ca", value_parser = object_name, help_heading = "TLS")]
+    #[arg(long, value_name = "NAME", default_value = SERVICE, conflicts_with = "tls_cert_file", value_parser = object_name, help_heading = "TLS")]
     webhook_configuration: String,
     /// Further DNS name of the certificate (repeatable)
-    #[arg(long, value_name = "NAME", requires = "built_in_ca", help_heading = "TLS")]
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert_file", help_heading = "TLS")]
     tls_dns: Vec<String>,
     /// Further address of the certificate (repeatable)
-    #[arg(long, value_name = "ADDRESS", requires = "built_in_ca", help_heading = "TLS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "tls_cert_file", help_heading = "TLS")]
     tls_ip: Vec<IpAddr>,
 }
 

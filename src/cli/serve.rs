@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     };
     let client = if args.no_cluster { None } else { Some(watch_client(&args.cluster.access()).await?) };
     let certificate = match (args.built_in_ca.settings()?, &client, args.tls_cert_file, args.tls_key_file) {
-        (Some(settings), Some(client), ..) => Certificate::BuiltIn(BuiltInCa::new(client.clone(), settings)),
+        (Some(settings), Some(client), ..) => Certificate::BuiltIn(Box::new(BuiltInCa::new(client.clone(), settings))),
         (_, _, Some(certificate), Some(key)) => Certificate::Files { certificate, key },
         _ => bail!("there is no certificate; give --tls-cert-file and --tls-key-file, or --built-in-ca with a cluster"),
     };

@@ -21,6 +21,7 @@ const FILE_LOOKS: u32 = 12;
 struct Looks {
     ca: BuiltInCa,
     metrics: Arc<Metrics>,
+    has_pair: bool,
     said: Option<String>,
 }
 
@@ -28,24 +29,27 @@ impl Looks {
     async fn next(&mut self) -> Option<Arc<CertifiedPair>> {
         let look = self.ca.look(Timestamp::now()).await;
         if let Some(pair) = &look.fresh {
+            self.has_pair = true;
             self.metrics.certificate_ends(pair.expires_at().as_second() as f64);
             tracing::info!(until = %pair.expires_at(), "certificate of the built-in CA loaded");
         }
         let trouble = look.trouble.map(|trouble| trouble.to_string());
-        match &trouble {
-            Some(trouble) => {
-                self.metrics.reloaded("certificate", false);
-                if self.said.as_ref() != Some(trouble) {
-                    tracing::warn!("{trouble}; what was loaded before is served on");
-                }
+        if let Some(trouble) = &trouble {
+            self.metrics.reloaded("certificate", false);
+            if self.said.as_ref() != Some(trouble) {
+                let follows = if self.has_pair {
+                    "the certificate that was loaded before is served on"
+                } else {
+                    "podfit is not ready before"
+                };
+                tracing::warn!("{trouble}; {follows}");
             }
-            None => {
-                if look.fresh.is_some() || self.said.is_some() {
-                    self.metrics.reloaded("certificate", true);
-                }
-                if self.said.is_some() {
-                    tracing::info!("the built-in CA is as it should be again");
-                }
+        } else {
+            if look.fresh.is_some() || self.said.is_some() {
+                self.metrics.reloaded("certificate", true);
+            }
+            if self.said.is_some() {
+                tracing::info!("the built-in CA is as it should be again");
             }
         }
         self.said = trouble;
@@ -60,7 +64,7 @@ pub(super) async fn begin(
     every: Duration,
     stop: CancellationToken,
 ) -> (Arc<ServedPair>, impl Future<Output = ()> + Send) {
-    let mut looks = Looks { ca, metrics, said: None };
+    let mut looks = Looks { ca, metrics, has_pair: false, said: None };
     let first = loop {
         if let Some(pair) = looks.next().await {
             break pair;

@@ -68,7 +68,7 @@ pub enum Certificate {
         key: PathBuf,
     },
     /// podfit's own CA, kept in the cluster.
-    BuiltIn(BuiltInCa),
+    BuiltIn(Box<BuiltInCa>),
 }
 
 /// Why serving could not begin, or ended before it was told to.
@@ -264,7 +264,7 @@ impl Inputs<'_> {
             Certificate::Files { certificate, key } => self.certificate_files(FilePair::new(certificate, key), parts),
             Certificate::BuiltIn(ca) => {
                 let (metrics, stop) = (Arc::clone(self.metrics), self.stop.clone());
-                let (served, follow) = built_in_ca::begin(ca.clone(), metrics, self.plan.reload_every, stop).await;
+                let (served, follow) = built_in_ca::begin((**ca).clone(), metrics, self.plan.reload_every, stop).await;
                 parts.spawn(named("the built-in CA", follow));
                 Ok(served)
             }
