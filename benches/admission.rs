@@ -3,9 +3,10 @@
 //! The row "as JSON" is what reading the same bytes into a JSON tree costs, without any decision.
 //! Run with `cargo bench --bench admission`.
 
+#![allow(clippy::expect_used, reason = "a bench may fail loudly")]
+
 mod reviews;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use podfit::admission::{Entry, Knowledge, Outcome, Recommended, answer};
 use podfit::fit::ContainerResources;
 use podfit::workload::{Kind, Workload};
 use serde_json::{Value, json};
+
+// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAMESPACES: usize = 100;
 const WORKLOADS: usize = 1_000;
@@ -116,7 +121,7 @@ fn knowledge(namespaces: usize) -> Knowledge {
             .map(|number| {
                 let task = format!("task_{number}");
                 let workload = Workload::new(name.clone(), Kind::AirflowTask, ["orders", task.as_str()]);
-                let containers = BTreeMap::from([("base".to_owned(), size)]);
+                let containers = [("base".to_owned(), size)].into_iter().collect();
                 (workload, Arc::new(Recommended { id: format!("r{number}"), containers }))
             })
             .collect();

@@ -56,6 +56,8 @@ pub struct Measured {
     pub per_second: f64,
     /// CPU seconds of the server's process for one answer.
     pub cpu: f64,
+    /// Seconds for one answer that its threads waited for a core.
+    pub waited: f64,
     /// Seconds from the first byte of a request to the last one of its answer; with its handshake where each has its own.
     pub p50: f64,
     pub p90: f64,
@@ -166,9 +168,10 @@ impl Client {
         connected.wait().await;
         let (begin, end) = client.window(Instant::now());
         sleep_until(begin).await;
-        let (before, started) = (process::cpu_seconds(client.load.pid), Instant::now());
+        let spent = || (process::cpu_seconds(client.load.pid), process::waited_seconds(client.load.pid));
+        let (before, started) = (spent(), Instant::now());
         sleep_until(end).await;
-        let (cpu, took) = (process::cpu_seconds(client.load.pid) - before, started.elapsed().as_secs_f64());
+        let (after, took) = (spent(), started.elapsed().as_secs_f64());
         let mut latencies = Vec::new();
         let mut measured = Measured::default();
         for worker in workers {
@@ -186,7 +189,8 @@ impl Client {
         Measured {
             answered,
             per_second: answered as f64 / took,
-            cpu: cpu / answered as f64,
+            cpu: (after.0 - before.0) / answered as f64,
+            waited: (after.1 - before.1) / answered as f64,
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),

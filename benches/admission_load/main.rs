@@ -96,6 +96,11 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
+    fn name(&self) -> String {
+        let how = if self.reconnect { "a new connection each, at a time" } else { "connections" };
+        format!("{} {} KB, {how} {}", self.entry, self.kib, self.connections)
+    }
+
     fn load(&self, server: &Server) -> Load {
         Load {
             address: server.address,
@@ -136,9 +141,7 @@ impl<'a> Row<'a> {
     }
 
     fn name(&self) -> String {
-        let Case { entry, kib, connections, reconnect } = self.case;
-        let how = if reconnect { " each new" } else { "" };
-        format!("{entry} {kib} KB × {connections}{how} {}", self.server.name)
+        format!("{} {}", self.case.name(), self.server.name)
     }
 
     fn measure(&mut self) {
@@ -162,23 +165,21 @@ impl<'a> Row<'a> {
 }
 
 fn print(rows: &[Row<'_>]) {
-    println!("latencies in µs at the client, and p50 and p99 of podfit's own histogram; CPU in µs of the server");
+    println!("/s, p50, p90, p99: at the client, µs");
+    println!("CPU: of the server's process for a review, µs; wait: its threads without a core; /s core: 1 / CPU");
+    println!("× bare: CPU beside `allowed: true`; lost: of all rounds, errors, and pods passed by with no patch");
+    println!("own 50, own 99: of podfit's own histogram, µs, waits for a core among them");
     println!(
-        "  {:<16} {:>7} {:>7} {:>7} {:>8} {:>6} {:>8} {:>6} {:>5} {:>6} {:>6}",
-        "", "/s", "p50", "p90", "p99", "CPU", "/s core", "× bare", "lost", "own 50", "own 99"
+        "  {:<14} {:>7} {:>7} {:>7} {:>8} {:>6} {:>6} {:>8} {:>6} {:>5} {:>6} {:>6}",
+        "", "/s", "p50", "p90", "p99", "CPU", "wait", "/s core", "× bare", "lost", "own 50", "own 99"
     );
     let mut last = String::new();
     for row in rows {
-        let case = row.name().replace(&row.server.name, "");
-        if case != last {
-            println!(
-                "{}, connections{}",
-                case.trim().trim_end_matches(" each new"),
-                if row.case.reconnect { ": a new one for each review" } else { "" }
-            );
-            last = case;
+        if row.case.name() != last {
+            last = row.case.name();
+            println!("{last}");
         }
-        let bare = rows.iter().find(|r| r.server.is_bare() && r.name().replace(&r.server.name, "") == last);
+        let bare = rows.iter().find(|r| r.server.is_bare() && r.case.name() == last);
         let cpu = row.median(|m| m.cpu);
         let ratio = bare.map_or(f64::NAN, |bare| cpu / bare.median(|m| m.cpu));
         let errors = row.sum(|m| m.errors);
@@ -186,13 +187,14 @@ fn print(rows: &[Row<'_>]) {
         let lost = errors + if row.server.resizes && row.case.entry == "mutate" { unpatched } else { 0 };
         let own = |q| row.own.quantile(q).map_or_else(String::new, |s| format!("{:.0}", s * 1e6));
         println!(
-            "  {:<16} {:>7.0} {:>7.0} {:>7.0} {:>8.0} {:>6.0} {:>8.0} {ratio:>6.2} {lost:>5} {:>6} {:>6}",
+            "  {:<14} {:>7.0} {:>7.0} {:>7.0} {:>8.0} {:>6.0} {:>6.0} {:>8.0} {ratio:>6.2} {lost:>5} {:>6} {:>6}",
             row.server.name,
             row.median(|m| m.per_second),
             row.median(|m| m.p50) * 1e6,
             row.median(|m| m.p90) * 1e6,
             row.median(|m| m.p99) * 1e6,
             cpu * 1e6,
+            row.median(|m| m.waited) * 1e6,
             1.0 / cpu,
             own(0.5),
             own(0.99),

@@ -12,6 +12,13 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 
+/// Seconds that its threads were ready to run while no core was free (`schedstat`): what a busy machine adds.
+pub fn waited_seconds(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let waited = |text: String| text.split_whitespace().nth(1)?.parse::<f64>().ok();
+    threads.filter_map(|t| waited(std::fs::read_to_string(t.path().join("schedstat")).ok()?)).sum::<f64>() / 1e9
+}
+
 /// MiB that it holds in memory now (`VmRSS`), or held at most (`VmHWM`).
 pub fn memory(pid: u32, what: &str) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

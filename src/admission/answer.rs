@@ -124,16 +124,17 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let Some(identity) = identity(&object, &review.namespace, namespace, known) else { return Answer::default() };
     let workload = identity.workload.to_string();
     let recommended = namespace.recommendations.get(&identity.workload);
-    let unknown = BTreeMap::new();
+    let sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
     let stamp =
         Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
     let Resizing { ops, warnings, changes, skipped } = resize(
         &Sizing {
             pod: &object,
             kind: Some(identity.workload.kind),
-            recommended: recommended.map_or(&unknown, |r| &r.containers),
+            recommended: &sizes,
             stamp: Some(&stamp),
             surroundings: &namespace.surroundings,
+            bounds: &known.bounds,
         },
         &pod,
     );

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::owners::Owners;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Modes, Settings};
+use crate::policy::{Bounds, Modes, Settings};
 use crate::workload::{IdentityRules, Workload};
 
 /// What a workload's containers should ask for.
@@ -17,8 +17,47 @@ use crate::workload::{IdentityRules, Workload};
 pub struct Recommended {
     /// Which recommendation, for the record on the pod.
     pub id: String,
-    /// By container name.
-    pub containers: BTreeMap<String, ContainerResources>,
+    /// What the containers should ask for.
+    pub containers: Sizes,
+}
+
+/// Sizes by container name. A list, since most workloads have one container that counts: a map would take ten times
+/// the memory, and there are many workloads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes(Vec<(Box<str>, ContainerResources)>);
+
+impl Sizes {
+    /// Adds a container; false, and nothing is changed, where it is there already.
+    pub fn insert(&mut self, container: &str, size: ContainerResources) -> bool {
+        match self.0.binary_search_by(|(name, _)| (**name).cmp(container)) {
+            Ok(_) => false,
+            Err(place) => {
+                self.0.reserve_exact(1);
+                self.0.insert(place, (container.into(), size));
+                true
+            }
+        }
+    }
+
+    /// By name, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ContainerResources)> {
+        self.0.iter().map(|(name, size)| (&**name, size))
+    }
+
+    /// As a map, for looking up.
+    pub fn to_map(&self) -> BTreeMap<String, ContainerResources> {
+        self.iter().map(|(name, size)| (name.to_owned(), *size)).collect()
+    }
+}
+
+impl FromIterator<(String, ContainerResources)> for Sizes {
+    fn from_iter<I: IntoIterator<Item = (String, ContainerResources)>>(containers: I) -> Self {
+        let mut sizes = Self::default();
+        for (name, size) in containers {
+            sizes.insert(&name, size);
+        }
+        sizes
+    }
 }
 
 /// Recommendations of a namespace, by workload.
@@ -70,6 +109,8 @@ impl Rules {
 pub struct Knowledge {
     /// The rules as the administrator has set them.
     pub rules: Arc<Rules>,
+    /// What no size may leave.
+    pub bounds: Bounds,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
     /// No pod is resized while this is set; rules hold all the same.

@@ -16,7 +16,7 @@ pub mod stamp;
 pub use answer::{Entry, Outcome, Reply, Seen, answer, pass};
 pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
-pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules};
+pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
 pub use recommendations::{LoadedRecommendations, UnusableRecommendations};

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::policy::Slot;
+
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,6 +98,30 @@ impl Editor {
     /// Starts from the object as it came.
     pub fn new(original: &Value) -> Self {
         Self { document: original.clone(), ops: Vec::new() }
+    }
+
+    /// Starts from what may be changed of a pod: its metadata, and the resources of its containers. The rest, most of
+    /// it environment variables and volumes, is not copied; whether an operation applies does not depend on it.
+    pub fn of_pod(pod: &Value) -> Self {
+        let mut spec = Map::new();
+        for slot in Slot::ALL {
+            let Some(containers) = pod.pointer(&format!("/spec/{}", slot.field())).and_then(Value::as_array) else {
+                continue;
+            };
+            let changeable = |container: &Value| match container {
+                Value::Object(members) => {
+                    let resources = members.get_key_value("resources").map(|(key, value)| (key.clone(), value.clone()));
+                    Value::Object(resources.into_iter().collect())
+                }
+                other => other.clone(),
+            };
+            spec.insert(slot.field().to_owned(), containers.iter().map(changeable).collect());
+        }
+        let mut document = Map::from_iter([("spec".to_owned(), Value::Object(spec))]);
+        if let Some(metadata) = pod.get("metadata") {
+            document.insert("metadata".to_owned(), metadata.clone());
+        }
+        Self { document: Value::Object(document), ops: Vec::new() }
     }
 
     /// Sets one key under an object that is at the pointer `base`; objects on the way are made where there are none.

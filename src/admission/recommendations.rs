@@ -1,7 +1,7 @@
 //! Recommendations in the form that `podfit recommend -o json` prints, made into what admission looks up.
 //! Must not know where the text comes from; reads it piece by piece, so that only what is kept takes memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::knowledge::{Knowledge, Recommendations, Recommended};
+use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
 use super::stamp::fnv1a;
 use crate::fit::ContainerResources;
 use crate::policy::text;
@@ -83,13 +83,13 @@ impl LoadedRecommendations {
 }
 
 /// The same sizes have the same id, on every replica and after every restart.
-fn id_of(containers: &BTreeMap<String, ContainerResources>) -> String {
+fn id_of(containers: &Sizes) -> String {
     let text: String = containers
         .iter()
         .flat_map(|(name, r)| {
             let value = |q: Option<Quantity>| q.map(|q| q.to_string()).unwrap_or_default();
             let values = [r.cpu_request, r.cpu_limit, r.memory_request, r.memory_limit].map(value);
-            [name.clone(), values.join(" ")]
+            [name.to_owned(), values.join(" ")]
         })
         .collect::<Vec<_>>()
         .join("\n");
@@ -116,7 +116,7 @@ struct Entry {
 }
 
 /// What is kept of the entries.
-struct Gathered(HashMap<Workload, BTreeMap<String, ContainerResources>>);
+struct Gathered(HashMap<Workload, Sizes>);
 
 impl<'de> Deserialize<'de> for Gathered {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
 }
 
 impl Entry {
-    fn keep(self, gathered: &mut HashMap<Workload, BTreeMap<String, ContainerResources>>) -> Result<(), String> {
+    fn keep(self, gathered: &mut HashMap<Workload, Sizes>) -> Result<(), String> {
         let quoted = |value: &str| text::clip(&text::clean(value), SHOWN_CHARS);
         for (field, value) in [("namespace", &self.namespace), ("container", &self.container)] {
             if value.is_empty() || value.len() > MAX_NAME_BYTES {
@@ -185,7 +185,7 @@ impl Entry {
             return Ok(());
         }
         let shown = quoted(&self.container);
-        if gathered.entry(workload).or_default().insert(self.container, self.recommended).is_some() {
+        if !gathered.entry(workload).or_default().insert(&self.container, self.recommended) {
             return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
         }
         Ok(())
@@ -200,6 +200,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is written in place")]
     fn entry(workload: &str, container: &str, recommended: Value) -> Value {
         json!({"namespace": "jobs", "workload": workload, "container": container, "recommended": recommended,
             "notes": ["anything"], "evidence": {"runs": 21}})
@@ -233,7 +234,7 @@ mod tests {
         .replace_in(&mut knowledge);
         let found = looked_up(&knowledge, "cronjob/nightly").unwrap();
         assert_eq!(
-            serde_json::to_value(&found.containers).unwrap(),
+            serde_json::to_value(found.containers.to_map()).unwrap(),
             json!({"main": {"cpuRequest": "500m", "memoryRequest": "1Gi", "memoryLimit": "1Gi"},
                 "sidecar": {"memoryRequest": "64Mi"}})
         );

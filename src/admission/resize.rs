@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::patch::{Editor, Op, PatchError};
 use super::stamp::{self, Change, Record};
 use super::{judge, stamp::Stamp};
-use crate::fit::{self, ContainerResources, Resource, Surroundings, What};
-use crate::policy::{PodSpec, text};
+use crate::fit::{self, ContainerResources, Pair, Resource, Surroundings, What};
+use crate::policy::{Bounds, PodSpec, text};
 use crate::quantity::Quantity;
 use crate::workload::Kind;
 
@@ -26,6 +26,8 @@ pub struct Sizing<'a> {
     pub stamp: Option<&'a Stamp>,
     /// What it must fit into.
     pub surroundings: &'a Surroundings,
+    /// What the administrator lets no size leave.
+    pub bounds: &'a Bounds,
 }
 
 /// What is done about a pod's size.
@@ -64,7 +66,7 @@ pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
 }
 
 fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mut Resizing) {
-    let fitted = fit::fit_pod(pod, request.kind, request.recommended, request.surroundings);
+    let fitted = fit::fit_pod(pod, request.kind, &held(request, pod), request.surroundings);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());
         resizing.warnings.push(judge::warning(&format!("not resized: {skip}")));
@@ -87,6 +89,26 @@ fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mu
             resizing.warnings.push(judge::warning(&line));
         }
     }
+}
+
+/// What is recommended, within the administrator's bounds.
+fn held(request: &Sizing<'_>, pod: &PodSpec<'_>) -> BTreeMap<String, ContainerResources> {
+    let mut wanted = request.recommended.clone();
+    if *request.bounds == Bounds::default() {
+        return wanted;
+    }
+    for container in pod.containers() {
+        let Some(wanted) = wanted.get_mut(container.name) else { continue };
+        let Ok(current) = ContainerResources::of_container(container.json) else { continue };
+        for (resource, range) in [(Resource::Cpu, &request.bounds.cpu), (Resource::Memory, &request.bounds.memory)] {
+            let (to, from) = (wanted.pair(resource), current.pair(resource));
+            // Either stands in for the other where one alone is set, so that they stay in order.
+            let hold = |to: Option<Quantity>, from| to.map(|to| range.hold(to, from));
+            let request = hold(to.request, from.effective_request());
+            wanted.set(resource, Pair { request, limit: hold(to.limit, from.limit.or(from.request)) });
+        }
+    }
+    wanted
 }
 
 /// `podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly`
@@ -119,7 +141,7 @@ fn patch(
     stamp: &Stamp,
     changes: &BTreeMap<String, Change>,
 ) -> Result<Vec<Op>, PatchError> {
-    let mut editor = Editor::new(pod);
+    let mut editor = Editor::of_pod(pod);
     for container in spec.containers() {
         let Some(change) = changes.get(container.name) else { continue };
         for resource in Resource::ALL {

@@ -17,7 +17,7 @@ use crate::admission::{Request, Sizing, Stamp, decide};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::history::{History, Store};
-use crate::policy::{Modes, Options};
+use crate::policy::{Bounds, Modes, Options};
 use crate::prometheus::{SeriesStore, TimeRange};
 use crate::report::{Report, units, wanted};
 use crate::simulate::Simulation;
@@ -120,6 +120,7 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
                 recommended: &recommended,
                 stamp: stamp.as_ref(),
                 surroundings: &surroundings,
+                bounds: &Bounds::default(),
             },
             modes: &Modes::default(),
             options: &Options::default(),

@@ -12,7 +12,7 @@ use crate::cluster::{LiveWorkload, Reader, Snapshot};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Fitted, Surroundings, fit_pod};
 use crate::history::History;
-use crate::policy::{Modes, Options, PodSpec};
+use crate::policy::{Bounds, Modes, Options, PodSpec};
 use crate::report::{FindingLine, Line, Report};
 use crate::sizing::{Answer, SizingPolicy, recommend};
 use crate::workload::containers::does_the_work;
@@ -185,6 +185,7 @@ fn decision(
             recommended: wanted,
             stamp: Some(&stamp),
             surroundings,
+            bounds: &Bounds::default(),
         },
         modes: &Modes::default(),
         options: &Options::default(),

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Bounds;
 use super::settings::{Settings, SettingsError, from_yaml};
 
 /// A policy; the default resizes, and leaves every rule in its own mode.
@@ -12,6 +13,9 @@ pub struct Policy {
     /// The switch that stops all resizing at once.
     #[serde(default)]
     pub resizing: Resizing,
+    /// What no size may leave.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// Modes of rules, and exemptions.
     #[serde(default)]
     pub rules: Settings,
@@ -35,6 +39,7 @@ impl Policy {
     /// What is wrong, where, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
         let policy: Self = from_yaml(text)?;
+        policy.bounds.validate()?;
         policy.rules.validate().map_err(|error| error.inside("rules"))?;
         Ok(policy)
     }
@@ -65,6 +70,9 @@ mod tests {
     #[case("rules: {latest-tag: warn}", "latest-tag")]
     #[case("resizing: perhaps", "perhaps")]
     #[case("resising: stopped", "resising")]
+    #[case("bounds: {memory: {floor: 2Gi, ceiling: 1Gi}}", "bounds.memory: the floor 2Gi is above the ceiling 1Gi")]
+    #[case("bounds: {memory: {floor: 128m}}", "bounds.memory.floor: it is less than a byte")]
+    #[case("bounds: {cpu: {floor: 0}}", "bounds.cpu.floor: it should be above zero")]
     #[case("- a", "")]
     #[case("a: [", "")]
     fn what_is_wrong_is_said(#[case] yaml: &str, #[case] said: &str) {

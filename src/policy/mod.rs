@@ -3,6 +3,7 @@
 //!
 //! A new rule is one new file and one line in [`RULES`].
 
+mod bounds;
 mod cel;
 mod credential_text;
 mod default_service_account;
@@ -23,6 +24,7 @@ pub mod text;
 mod unproven_non_root;
 pub mod visitor;
 
+pub use bounds::{Bounds, Range};
 pub use exemption::{Exemption, Subject};
 pub use file::{Policy, Resizing};
 pub use finding::{Finding, Severity};

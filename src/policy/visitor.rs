@@ -15,7 +15,8 @@ pub enum Slot {
 }
 
 impl Slot {
-    const ALL: [Self; 3] = [Self::Init, Self::Main, Self::Ephemeral];
+    /// All of them, in the order in which they are visited.
+    pub const ALL: [Self; 3] = [Self::Init, Self::Main, Self::Ephemeral];
 
     /// The field of the pod spec.
     pub const fn field(self) -> &'static str {

@@ -297,6 +297,7 @@ impl Inputs<'_> {
                 let rules = Arc::new(Rules::new(policy.rules));
                 board.update(|knowledge| {
                     knowledge.rules = rules;
+                    knowledge.bounds = policy.bounds;
                     knowledge.resizing_stopped = stopped;
                 });
             }),

@@ -71,12 +71,24 @@ impl Owner {
     }
 }
 
+/// The environment variables that engines are known by. No other is kept: a pod can have hundreds, secrets among them.
+pub const READ_ENV: [&str; 8] = [
+    "AIRFLOW_IS_K8S_EXECUTOR_POD",
+    "ARGO_TEMPLATE",
+    "PREFECT__DEPLOYMENT_NAME",
+    "PREFECT__FLOW_NAME",
+    "PREFECT__FLOW_RUN_ID",
+    "SPARK_APPLICATION_ID",
+    "SPARK_EXECUTOR_ID",
+    "SPARK_RESOURCE_PROFILE_ID",
+];
+
 /// What identity needs to know of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// Its name.
     pub name: String,
-    /// Literal environment values; empty where they are not visible (series).
+    /// Literal values of the environment variables in [`READ_ENV`]; empty where they are not visible (series).
     pub env: BTreeMap<String, String>,
     /// CPU request in millicores, where set and known.
     pub cpu_request_millis: Option<u64>,
@@ -120,6 +132,7 @@ impl PodFacts {
 
     /// A literal environment value, from the first container that has it; init containers are searched last.
     pub fn env(&self, name: &str) -> Option<&str> {
+        debug_assert!(READ_ENV.contains(&name), "{name} is not kept");
         self.containers
             .iter()
             .chain(&self.init_containers)

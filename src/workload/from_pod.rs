@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::facts::{ContainerFacts, Keys, Owner, PodFacts};
+use super::facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV};
 use crate::quantity::Quantity;
 
 /// The JSON is not a Pod.
@@ -81,7 +81,9 @@ fn container(container: &Value) -> ContainerFacts {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|e| Some((e.get("name")?.as_str()?.to_owned(), e.get("value")?.as_str()?.to_owned())))
+        .filter_map(|e| Some((e.get("name")?.as_str()?, e.get("value")?.as_str()?)))
+        .filter(|(name, _)| READ_ENV.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     ContainerFacts {
         name: container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),

@@ -73,10 +73,10 @@ fn worst() -> Value {
 }
 
 /// Whether a rule has a breach to report.
-fn breaks(rule: &str, pod: &Value, options: &Options) -> bool {
+fn breaks(rule: &str, pod: &Value, options: Options) -> bool {
     let mut modes = Modes::all(Mode::Off);
     modes.set(rule, Mode::Enforce).unwrap();
-    check(&PodSpec::of_pod(pod).unwrap(), &modes, options).iter().any(|f| f.severity == Severity::Breach)
+    check(&PodSpec::of_pod(pod).unwrap(), &modes, &options).iter().any(|f| f.severity == Severity::Breach)
 }
 
 /// A namespace in which a rule is in force.
@@ -109,7 +109,7 @@ fn the_api_server_says_what_the_rules_say() {
         let (namespace, _applied) = ruled(cluster, rule, &only(rule));
         let mut denied = 0;
         for (name, spec) in &rows {
-            let ours = breaks(rule, &admitted[name], &Options::default());
+            let ours = breaks(rule, &admitted[name], Options::default());
             match namespace.try_create("/api/v1", "pods", &pod(spec)) {
                 Ok(_) if ours => wrong.push(format!("{rule}: {name}: let through, the rule would not")),
                 Err((_, why)) if !why.contains("podfit: ") => wrong.push(format!("{rule}: {name}: {why}")),

@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use podfit::certs::authority::Authority;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Connection, Tls, post};
@@ -263,7 +262,7 @@ async fn recommendations_are_replaced_and_a_bad_file_is_not_taken() {
     folder.write("recommendations.json", &recommendations("750m").to_string());
     let is_new = async || {
         let answer = serve.ask(&folder.ca, &post("/mutate", &created("r"))).await;
-        patch_of(&answer)[0]["value"] == Value::from("750m")
+        patch_of(&answer)[0]["value"] == "750m"
     };
     serve.until("the new size", is_new).await;
     serve.counts("podfit_reload_failed{input=\"recommendations\"} 0").await;
