@@ -69,7 +69,7 @@ fn define(cluster: &Cluster, file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A namespace of StatefulSets without pods, each with a recommendation.
+/// A namespace of `StatefulSet`s without pods, each with a recommendation.
 fn fill(cluster: &Cluster, namespace: &str) -> Result<(), String> {
     ask(cluster, "POST", "/api/v1/namespaces", &json!({"metadata": {"name": namespace}}))?;
     for number in 0..WORKLOADS {
