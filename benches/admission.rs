@@ -5,6 +5,8 @@
 
 #![allow(clippy::expect_used, reason = "a bench may fail loudly")]
 
+mod reviews;
+
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;
@@ -80,10 +82,10 @@ struct Bench {
 impl Bench {
     fn new(size: usize, namespaces: usize) -> Self {
         let known = knowledge(namespaces);
-        let review = review(size, "4Gi");
+        let review = reviews::review(size, 0, 7, "4Gi");
         let first = answer(Entry::Mutate, &review, &known);
         assert_eq!(first.seen.outcome, Outcome::Resized, "the bench measures a pod that is resized");
-        let sized = self::review(size, "1536Mi");
+        let sized = reviews::review(size, 0, 7, "1536Mi");
         Self { known, review, sized }
     }
 
@@ -126,70 +128,4 @@ fn knowledge(namespaces: usize) -> Knowledge {
         known.namespace_mut(&name).recommendations = Arc::new(recommendations);
     }
     known
-}
-
-/// A review of an Airflow task's pod, as an API server sends it; a third of it is bookkeeping of field managers, the
-/// rest is filled up with environment variables.
-fn review(bytes: usize, memory: &str) -> Vec<u8> {
-    let mut env: Vec<Value> = vec![json!({"name": "AIRFLOW_IS_K8S_EXECUTOR_POD", "value": "True"})];
-    let mut fields = Vec::new();
-    loop {
-        let review = json!({
-            "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
-            "request": {
-                "uid": "3a9a2a2e-6f3a-4b0c-9a34-0c7a2f7e2c11",
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
-                "requestResource": {"group": "", "version": "v1", "resource": "pods"},
-                "name": "orders-task-7-x2m4k", "namespace": "team-0", "operation": "CREATE",
-                "userInfo": {"username": "system:serviceaccount:airflow:airflow-scheduler",
-                    "groups": ["system:serviceaccounts", "system:authenticated"]},
-                "object": {
-                    "kind": "Pod", "apiVersion": "v1",
-                    "metadata": {
-                        "name": "orders-task-7-x2m4k", "namespace": "team-0", "creationTimestamp": null,
-                        "labels": {"airflow-worker": "17", "airflow_version": "3.0.6", "component": "worker",
-                            "dag_id": "orders", "kubernetes_executor": "True", "run_id": "scheduled__2026-11-22",
-                            "task_id": "task_7", "tier": "airflow", "try_number": "1"},
-                        "annotations": {"dag_id": "orders", "run_id": "scheduled__2026-11-22T00:00:00+00:00",
-                            "task_id": "task_7", "try_number": "1"},
-                        "managedFields": fields,
-                    },
-                    "spec": {
-                        "serviceAccountName": "airflow-worker", "restartPolicy": "Never",
-                        "securityContext": {"runAsUser": 50000, "runAsNonRoot": true, "fsGroup": 0},
-                        "volumes": [{"name": "logs", "emptyDir": {}}, {"name": "config", "configMap": {"name": "airflow"}}],
-                        "containers": [{
-                            "name": "base", "image": "registry.example/airflow:3.0.6",
-                            "args": ["python", "-m", "airflow.sdk.execution_time.execute_workload"],
-                            "env": env,
-                            "resources": {"requests": {"cpu": "2", "memory": memory}, "limits": {"memory": memory}},
-                            "volumeMounts": [{"name": "logs", "mountPath": "/opt/airflow/logs"}],
-                            "terminationMessagePath": "/dev/termination-log", "imagePullPolicy": "IfNotPresent",
-                        }],
-                        "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists",
-                            "effect": "NoExecute", "tolerationSeconds": 300}],
-                        "schedulerName": "default-scheduler", "priority": 0, "enableServiceLinks": true,
-                    },
-                    "status": {},
-                },
-                "oldObject": null, "dryRun": false, "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
-            },
-        });
-        let body = serde_json::to_vec(&review).expect("JSON");
-        if body.len() >= bytes {
-            return body;
-        }
-        let number = env.len();
-        let value = if number.is_multiple_of(3) {
-            json!({"name": format!("AIRFLOW__SECRET_{number}"),
-                "valueFrom": {"secretKeyRef": {"name": "airflow-config", "key": format!("key-{number}")}}})
-        } else {
-            json!({"name": format!("AIRFLOW__CORE__SETTING_{number}"), "value": "a value of some thirty letters"})
-        };
-        env.push(value);
-        fields.push(json!({"manager": "OpenAPI-Generator", "operation": "Update",
-            format!("f:env-{number}"): {".": {}, "f:name": {}, "f:value": {}}}));
-    }
 }
