@@ -463,10 +463,9 @@ fn a_pod_that_is_told_apart_by_its_size_is_still_the_same_after_a_resize() {
         "spark-role": "executor", "spark-app-name": "daily", "spark-exec-resourceprofile-id": "5"}});
     executor["spec"]["containers"][0]["name"] = json!("spark-kubernetes-executor");
     let mut known = Knowledge::default();
-    let containers = serde_json::from_value(
-        json!({"spark-kubernetes-executor": {"cpuRequest": "3", "memoryRequest": "6Gi", "memoryLimit": "6Gi"}}),
-    )
-    .unwrap();
+    let size =
+        serde_json::from_value(json!({"cpuRequest": "3", "memoryRequest": "6Gi", "memoryLimit": "6Gi"})).unwrap();
+    let containers = [("spark-kubernetes-executor".to_owned(), size)].into_iter().collect();
     let workload = Workload::new("sales", Kind::SparkExecutor, ["daily", "profile-2000m-4096Mi"]);
     let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers });
     Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, recommended);

@@ -11,7 +11,7 @@ pub fn run(data: &[u8]) {
             loaded.replace_in(&mut known);
             let all = || known.namespaces.values().flat_map(|namespace| namespace.recommendations.values());
             assert_eq!(all().count(), count);
-            for size in all().flat_map(|recommended| recommended.containers.values()) {
+            for (_, size) in all().flat_map(|recommended| recommended.containers.iter()) {
                 let values = [size.cpu_request, size.cpu_limit, size.memory_request, size.memory_limit];
                 assert!(values.iter().any(Option::is_some) && values.into_iter().flatten().all(|q| q > Quantity::ZERO));
             }

@@ -2,7 +2,6 @@
 //! applies, touches sizes and podfit's own marks alone, and leaves nothing to do for a second turn.
 //! Knows nothing of where the bytes come from.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
@@ -188,7 +187,7 @@ fn knowledge(object: Option<&Value>, namespace: &str, seed: u8) -> Knowledge {
     let pod = object.and_then(|object| PodSpec::of_pod(object).ok());
     if let (Some(identity), Some(pod)) = (identity, pod) {
         let size = |at: usize| SIZES[(seed / 12 + at) % SIZES.len()];
-        let containers: BTreeMap<String, ContainerResources> =
+        let containers =
             pod.containers().enumerate().map(|(at, container)| (container.name.to_owned(), size(at))).collect();
         let recommended = Arc::new(Recommended { id: "r1".to_owned(), containers });
         Arc::make_mut(&mut here.recommendations).insert(identity.workload, recommended);
