@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::prometheus_server::skipped;
 
 /// What anything in a cluster may take; it takes this long only when it never comes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 const STEP: Duration = Duration::from_millis(25);
 /// Exit status of `up` where this machine cannot run a cluster.
 const CANNOT_RUN_HERE: i32 = 3;

@@ -34,8 +34,16 @@ impl Hit {
         self.params.get("query").is_some_and(|q| q == "time()") || self.path.ends_with("/buildinfo")
     }
 
-    /// The range of time that a query asks for.
+    /// The question how many samples there are, which chooses the length of the first slice.
+    pub fn is_count(&self) -> bool {
+        self.params.get("query").is_some_and(|q| q.contains("count_over_time("))
+    }
+
+    /// The range of time whose samples or objects a query asks for.
     pub fn range(&self) -> Option<TimeRange> {
+        if self.is_count() {
+            return None;
+        }
         let end_ms = (self.params.get("time")?.parse::<f64>().ok()? * 1000.0).round() as i64;
         let (_, rest) = self.params.get("query")?.rsplit_once('[')?;
         let length: i64 = rest.split_once("ms]")?.0.parse().ok()?;
