@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::manifest::escape;
 use crate::policy::Slot;
 
 /// What an operation does.
@@ -35,11 +36,6 @@ pub struct PatchError {
     pub path: String,
     /// What is in the way.
     pub why: &'static str,
-}
-
-/// A key as a part of a JSON pointer.
-pub fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn unescaped(token: &str) -> String {
@@ -138,7 +134,7 @@ impl Editor {
             let Value::Object(members) = place else {
                 return Err(PatchError { path, why: "it is no object" });
             };
-            path = format!("{path}/{}", escaped(key));
+            path = format!("{path}/{}", escape(key));
             let last = depth + 1 == keys.len();
             match members.get(*key) {
                 Some(there) if last => {

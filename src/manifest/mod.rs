@@ -13,7 +13,7 @@ mod spark;
 mod tests;
 
 pub use marked::{Document, Place, Unreadable, read};
-pub use shape::{PodOf, Shape};
+pub use shape::{PodOf, Shape, escape};
 
 use serde_json::Value;
 

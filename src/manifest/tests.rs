@@ -161,7 +161,7 @@ fn leads_back(object: &Value) {
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    walk(value, &format!("{at}/{}", shape::escape(key)), pod, object);
+                    walk(value, &format!("{at}/{}", escape(key)), pod, object);
                 }
             }
             Value::Array(items) => {

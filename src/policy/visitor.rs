@@ -116,23 +116,6 @@ impl<'a> PodSpec<'a> {
         Ok(Self { annotations: pod.pointer("/metadata/annotations"), ..spec })
     }
 
-    /// The pod spec inside an object of any built-in kind that has one; `None` for other kinds.
-    ///
-    /// # Errors
-    /// The kind has a pod spec, and it is missing or [`Malformed`].
-    pub fn of_object(object: &'a Value) -> Option<Result<Self, Malformed>> {
-        let path = match object.get("kind").and_then(Value::as_str)? {
-            "Pod" => return Some(Self::of_pod(object)),
-            "PodTemplate" => "/template/spec",
-            "CronJob" => "/spec/jobTemplate/spec/template/spec",
-            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
-                "/spec/template/spec"
-            }
-            _ => return None,
-        };
-        Some(Self::new(object.pointer(path).unwrap_or(&Value::Null), path))
-    }
-
     /// The spec as it came.
     pub const fn json(&self) -> &'a Value {
         self.json
