@@ -122,7 +122,7 @@ fn knowledge(namespaces: usize) -> Knowledge {
                 let task = format!("task_{number}");
                 let workload = Workload::new(name.clone(), Kind::AirflowTask, ["orders", task.as_str()]);
                 let containers = [("base".to_owned(), size)].into_iter().collect();
-                (workload, Arc::new(Recommended { id: format!("r{number}"), containers }))
+                (workload, Arc::new(Recommended { id: format!("r{number}"), containers, ..Recommended::default() }))
             })
             .collect();
         known.namespace_mut(&name).recommendations = Arc::new(recommendations);

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod collector;
 pub mod controller;
 pub mod fit;
+pub mod fnv;
 pub mod history;
 pub mod image;
 pub mod manifest;

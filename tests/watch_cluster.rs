@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use podfit::admission::{Board, Namespace as Known, Owned};
 use podfit::cluster::{Access, watch_client};
-use podfit::controller::watch::{self, Kind, Scope, WatchStatus};
+use podfit::controller::watch::{self, Kind, Scope, WatchStatus, Watched};
 use podfit::fit::{LimitRanges, Quota, Resource};
 use podfit::quantity::Quantity;
 use podfit::workload::Owner;
@@ -40,7 +40,7 @@ impl Watching {
         let stop = CancellationToken::new();
         assert!(!status.is_ready());
         let (to, of, end) = (Arc::clone(&board), Arc::clone(&status), stop.clone());
-        runtime.spawn(async move { watch::run(client, to, of, end, &scope).await });
+        runtime.spawn(async move { watch::run(client, to, of, end, &Watched { scope, ..Watched::default() }).await });
         let watching = Self { board, status, stop, runtime };
         until("readiness", || watching.status.is_ready().then_some(()));
         watching
@@ -166,7 +166,7 @@ fn who_may_not_list_nodes_is_told_so_and_knows_the_rest() {
     let (namespace, files) = (cluster.namespace("watch"), tempfile::tempdir().unwrap());
     // A Role gives nothing outside of its namespace, and nodes are outside of every namespace.
     let account = namespace.account("restricted", &watcher_rules(), &json!([]), files.path());
-    let watching = Watching::begin(&account, Scope { namespaces: vec![namespace.name.clone()] });
+    let watching = Watching::begin(&account, Scope { namespaces: vec![namespace.name.clone()], ..Scope::default() });
     assert_eq!(
         watching.status.troubles(),
         [

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::judge::{Verdict, few, judge, soften, warning};
-use super::knowledge::{Knowledge, Namespace};
+use super::knowledge::{Knowledge, Namespace, Recommended};
 use super::object::read_object;
 use super::resize::{Resizing, Sizing, resize};
+use super::retry;
 use super::review::{Answer, Operation, Review};
-use super::stamp::{self, Change, Record, Stamp};
+use super::stamp::{self, Stamp};
+use super::whose::whose;
 use crate::manifest;
-use crate::policy::{self, Finding, Malformed, Mode, PodSpec, Subject};
-use crate::quantity::Quantity;
-use crate::workload::{Identity, Owner, PodFacts, identify, pod_facts};
+use crate::policy::{self, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject};
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,10 +122,16 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     };
     let nothing = Namespace::default();
     let namespace = known.namespaces.get(review.namespace.as_ref()).unwrap_or(&nothing);
-    let Some(identity) = identity(&object, &review.namespace, namespace, known) else { return Answer::default() };
+    let Some(identity) = whose(&object, &review.namespace, &namespace.owners, &known.identity) else { return Answer::default() };
     let workload = identity.workload.to_string();
-    let recommended = namespace.recommendations.get(&identity.workload);
-    let sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
+    let recommended = namespace.recommendations.get(&identity.workload).map(|r| &**r);
+    let held_back = held_back(review, &workload, recommended, known);
+    let (mut sizes, mut killed_at) = (BTreeMap::new(), BTreeMap::new());
+    if held_back.is_none() {
+        sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
+        let kills = namespace.kills.get(&identity.workload);
+        killed_at = retry::raise(&mut sizes, kills, recommended, identity.attempt, &pod);
+    }
     let stamp =
         Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
     let Resizing { ops, warnings, changes, skipped } = resize(
@@ -133,12 +139,14 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
             pod: &object,
             kind: Some(identity.workload.kind),
             recommended: &sizes,
+            killed_at: &killed_at,
             stamp: Some(&stamp),
             surroundings: &namespace.surroundings,
             bounds: &known.bounds,
         },
         &pod,
     );
+    let skipped = held_back.filter(|_| recommended.is_some()).or(skipped);
     seen.outcome = match skipped {
         _ if !changes.is_empty() => Outcome::Resized,
         Some(reason) => Outcome::Skipped(reason),
@@ -156,47 +164,25 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     Answer { denial: None, ops, warnings: few(warnings), audit_annotations }
 }
 
+/// Why the administrator's rollout leaves a pod as it came, in one word; `None` where its sizes are applied.
+fn held_back(
+    review: &Review<'_>,
+    workload: &str,
+    recommended: Option<&Recommended>,
+    known: &Knowledge,
+) -> Option<&'static str> {
+    if recommended.is_some_and(|r| r.is_opted_out) {
+        return Some("workload-opted-out");
+    }
+    let stage = known.rollout.stage(&review.namespace);
+    if stage.mode == RolloutMode::Apply || stage.applies(&format!("{}/{workload}", review.namespace), &review.uid) {
+        return None;
+    }
+    Some(if stage.mode == RolloutMode::Canary { "not-in-canary" } else { "recommend-only" })
+}
+
 /// Longest audit annotation of a resize, in characters.
 const MAX_NOTE_CHARS: usize = 300;
-
-/// Whose pod it is. An owner is looked up by name and counts only where the pod names its uid too: whoever makes a pod
-/// can write any owner's name on it.
-fn identity(object: &Value, name: &str, namespace: &Namespace, known: &Knowledge) -> Option<Identity> {
-    let mut facts = pod_facts(object, name).ok()?;
-    // The review's namespace is the API server's word, the object's may be missing.
-    name.clone_into(&mut facts.namespace);
-    as_first_asked(&mut facts, object);
-    facts.owner_of_owner = facts.owner.as_ref().and_then(|owner| {
-        let owned = namespace.owners.get(owner)?;
-        (owner_uid(object, owner) == Some(owned.uid.as_str())).then(|| owned.by.clone())
-    });
-    identify(&facts, &known.identity).ok()
-}
-
-/// Some workloads are told apart by what their pods ask for, Spark's resource profiles for one: a pod that podfit has
-/// resized is known by what it asked for before, or a second turn would take it for another's. The record counts only
-/// where it says what the pod has.
-fn as_first_asked(facts: &mut PodFacts, object: &Value) {
-    let record = stamp::annotation(object, stamp::RESIZED).and_then(|text| serde_json::from_str::<Record>(text).ok());
-    let Some(record) = record else { return };
-    let millis = |quantity: Option<Quantity>| quantity.map(Quantity::millis_rounded_up);
-    let bytes = |quantity: Option<Quantity>| quantity.map(Quantity::bytes_rounded_up);
-    for container in &mut facts.containers {
-        let Some(Change { from, to }) = record.containers.get(&container.name) else { continue };
-        let now = (container.cpu_request_millis, container.memory_request_bytes);
-        if now == (millis(to.cpu_request), bytes(to.memory_request)) {
-            container.cpu_request_millis = millis(from.cpu_request);
-            container.memory_request_bytes = bytes(from.memory_request);
-        }
-    }
-}
-
-fn owner_uid<'a>(object: &'a Value, owner: &Owner) -> Option<&'a str> {
-    let has = |reference: &Value, key: &str, value: &str| reference.get(key).and_then(Value::as_str) == Some(value);
-    let references = object.pointer("/metadata/ownerReferences")?.as_array()?;
-    let reference = references.iter().find(|r| has(r, "kind", &owner.kind) && has(r, "name", &owner.name))?;
-    reference.get("uid")?.as_str()
-}
 
 fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<Answer, String> {
     let created = match review.operation {

@@ -95,7 +95,7 @@ fn known() -> Knowledge {
         Arc::new([(Owner::new("Job", "load-7k2"), Owned { uid: JOB_UID.to_owned(), by })].into_iter().collect());
     let size = serde_json::from_value(json!({"memoryRequest": "1Gi", "memoryLimit": "1Gi"})).unwrap();
     let containers = [("main".to_owned(), size)].into_iter().collect();
-    let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers });
+    let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers, ..Recommended::default() });
     Arc::make_mut(&mut namespace.recommendations).insert(Workload::new("sales", Kind::Cronjob, ["load"]), recommended);
     known
 }
@@ -467,7 +467,7 @@ fn a_pod_that_is_told_apart_by_its_size_is_still_the_same_after_a_resize() {
         serde_json::from_value(json!({"cpuRequest": "3", "memoryRequest": "6Gi", "memoryLimit": "6Gi"})).unwrap();
     let containers = [("spark-kubernetes-executor".to_owned(), size)].into_iter().collect();
     let workload = Workload::new("sales", Kind::SparkExecutor, ["daily", "profile-2000m-4096Mi"]);
-    let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers });
+    let recommended = Arc::new(Recommended { id: "r7".to_owned(), containers, ..Recommended::default() });
     Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, recommended);
 
     let (response, first) = replied(Entry::Mutate, create(&executor), &known);

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::owners::Owners;
+use super::retry::Kills;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Bounds, Modes, Settings};
+use crate::policy::{Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
+use crate::quantity::Quantity;
 use crate::workload::{IdentityRules, Workload};
 
 /// What a workload's containers should ask for.
@@ -19,6 +21,19 @@ pub struct Recommended {
     pub id: String,
     /// What the containers should ask for.
     pub containers: Sizes,
+    /// What further tries get after a kill for memory, by container, rising.
+    pub ladders: Vec<(Box<str>, Box<[Quantity]>)>,
+    /// Its author or administrator has switched sizing off for the workload.
+    pub is_opted_out: bool,
+    /// Time of the newest kill for memory that it has taken in, in milliseconds since the epoch; 0 = of none.
+    pub kills_until_ms: i64,
+}
+
+impl Recommended {
+    /// What further tries of a container get; empty where nothing is known.
+    pub fn ladder(&self, container: &str) -> &[Quantity] {
+        self.ladders.iter().find(|(name, _)| **name == *container).map_or(&[], |(_, ladder)| ladder)
+    }
 }
 
 /// Sizes by container name. A list, since most workloads have one container that counts: a map would take ten times
@@ -72,6 +87,15 @@ pub struct Namespace {
     pub owners: Arc<Owners>,
     /// What its workloads should ask for.
     pub recommendations: Arc<Recommendations>,
+    /// Kills for memory that its recommendations may not have taken in yet.
+    pub kills: Arc<Kills>,
+}
+
+impl Namespace {
+    /// Whether there is nothing to size its pods by.
+    pub fn has_no_recommendation(&self) -> bool {
+        self.recommendations.is_empty() && self.kills.is_empty()
+    }
 }
 
 /// The rules' settings, ready for use.
@@ -107,12 +131,16 @@ impl Rules {
 /// All that decisions are made from.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
+    /// The administrator's policy as a whole, where there is one; its parts, ready for use, are below.
+    pub policy: Option<Arc<Policy>>,
     /// The rules as the administrator has set them.
     pub rules: Arc<Rules>,
     /// What no size may leave.
     pub bounds: Bounds,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
+    /// How far recommendations go.
+    pub rollout: Arc<Rollout>,
     /// No pod is resized while this is set; rules hold all the same.
     pub resizing_stopped: bool,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
@@ -122,6 +150,22 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
+    /// Puts a policy in force.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.resizing_stopped = policy.resizing == Resizing::Stopped;
+        self.rollout = Arc::new(policy.rollout.clone());
+        self.bounds = policy.bounds;
+        self.rules = Arc::new(Rules::new(policy.rules.clone()));
+        self.policy = Some(Arc::new(policy));
+    }
+
+    /// No administrator has said anything: rules hold in their default modes, sizes are shown only.
+    pub fn without_policy(&mut self) {
+        self.set_policy(Policy::default());
+        self.rollout = Arc::new(Rollout { mode: RolloutMode::Recommend, ..Rollout::default() });
+        self.policy = None;
+    }
+
     /// A namespace to change, made where there is none.
     pub fn namespace_mut(&mut self, name: &str) -> &mut Namespace {
         // Looked up first: an owned key is only needed once.

@@ -10,8 +10,10 @@ pub mod owners;
 pub mod patch;
 pub mod recommendations;
 pub mod resize;
+pub mod retry;
 pub mod review;
 pub mod stamp;
+pub mod whose;
 
 pub use answer::{Entry, Outcome, Reply, Seen, answer, pass};
 pub use decide::{Decision, Request, decide};
@@ -19,8 +21,9 @@ pub use judge::{Verdict, few, judge, soften};
 pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
-pub use recommendations::{LoadedRecommendations, UnusableRecommendations};
+pub use recommendations::{LoadedRecommendations, UnusableRecommendations, id_of};
 pub use resize::{Resizing, Sizing, resize};
+pub use retry::{Kill, Kills};
 pub use stamp::{Change, Record, Stamp, label_value};
 
 #[cfg(test)]

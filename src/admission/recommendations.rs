@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
-use super::stamp::fnv1a;
 use crate::fit::ContainerResources;
+use crate::fnv::fnv1a;
 use crate::policy::text;
 use crate::quantity::Quantity;
 use crate::workload::Workload;
@@ -50,7 +50,7 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let recommended = Recommended { id: id_of(&containers), containers };
+            let recommended = Recommended { id: id_of(&containers), containers, ..Recommended::default() };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -83,7 +83,7 @@ impl LoadedRecommendations {
 }
 
 /// The same sizes have the same id, on every replica and after every restart.
-fn id_of(containers: &Sizes) -> String {
+pub fn id_of(containers: &Sizes) -> String {
     let text: String = containers
         .iter()
         .flat_map(|(name, r)| {

@@ -22,6 +22,8 @@ pub struct Sizing<'a> {
     pub kind: Option<Kind>,
     /// By container name, what it should ask for; empty when nothing is known.
     pub recommended: &'a BTreeMap<String, ContainerResources>,
+    /// By container name, limits at which an earlier try was killed, where the size answers that.
+    pub killed_at: &'a BTreeMap<String, Quantity>,
     /// Whose recommendation that is; `None` for a pod of no known workload, which is not changed at all.
     pub stamp: Option<&'a Stamp>,
     /// What it must fit into.
@@ -80,7 +82,7 @@ fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mu
         }
         if fitted.resources != from {
             let change = Change { from, to: fitted.resources };
-            resizing.warnings.push(told(&name, &change, &stamp.workload));
+            resizing.warnings.push(told(&name, &change, &stamp.workload, request.killed_at.get(&name).copied()));
             resizing.changes.insert(name.clone(), change);
         }
         // What the pod as a whole may not have is news to its author; bending to an engine is not.
@@ -112,7 +114,7 @@ fn held(request: &Sizing<'_>, pod: &PodSpec<'_>) -> BTreeMap<String, ContainerRe
 }
 
 /// `podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly`
-fn told(name: &str, change: &Change, workload: &str) -> String {
+fn told(name: &str, change: &Change, workload: &str, killed_at: Option<Quantity>) -> String {
     let shown = |value: Option<Quantity>| value.map_or("unset".to_owned(), |value| value.to_string());
     let mut parts = Vec::new();
     for resource in [Resource::Memory, Resource::Cpu] {
@@ -130,7 +132,8 @@ fn told(name: &str, change: &Change, workload: &str) -> String {
             }
         }
     }
-    let head = format!("podfit: {}: {}; past runs of ", text::name(name), parts.join(", "));
+    let why = killed_at.map_or_else(|| "past runs of ".to_owned(), |limit| format!("OOM-killed at {limit}: "));
+    let head = format!("podfit: {}: {}; {why}", text::name(name), parts.join(", "));
     text::line(&head, workload, "", text::LINE_CHARS)
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fit::ContainerResources;
+use crate::fnv::fnv1a;
 
 /// Annotation that records a resize, JSON of [`Record`].
 pub const RESIZED: &str = "podfit.dev/resized";
@@ -103,11 +104,6 @@ pub fn label_value(text: &str) -> String {
         text.chars().map(|c| if inner(c) { c } else { '.' }).take(LABEL_BYTES - 1 - hash.len()).collect();
     let plain = plain.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     if plain.is_empty() { hash } else { format!("{plain}-{hash}") }
-}
-
-/// The FNV-1a hash, 64 bits: the same on every machine and in every release.
-pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -118,6 +118,7 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
                 pod: &pod,
                 kind: identity.as_ref().map(|i| i.workload.kind),
                 recommended: &recommended,
+                killed_at: &BTreeMap::new(),
                 stamp: stamp.as_ref(),
                 surroundings: &surroundings,
                 bounds: &Bounds::default(),

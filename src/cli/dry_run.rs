@@ -183,6 +183,7 @@ fn decision(
             pod: &live.newest,
             kind: Some(workload.kind),
             recommended: wanted,
+            killed_at: &BTreeMap::new(),
             stamp: Some(&stamp),
             surroundings,
             bounds: &Bounds::default(),

@@ -10,6 +10,12 @@ const SECRET: [&str; 5] = ["--prometheus-header", "--prometheus-param", "--prome
 
 /// Prints an error with what caused it.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
+    tell(&one_line(error));
+    ExitCode::from(2)
+}
+
+/// An error with what caused it, in one line.
+pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -20,8 +26,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
             line.push_str(&text);
         }
     }
-    tell(&line);
-    ExitCode::from(2)
+    line
 }
 
 /// Prints a line on standard error.

@@ -84,6 +84,31 @@ pub async fn gather_from(
     finish(store, &namespaces, summary, source.warnings(), args.policy())
 }
 
+/// Reads what is new into a store, without a word on a terminal: for a service.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn learn_into(
+    args: &SourceArgs,
+    store: &Store,
+    namespaces: Vec<String>,
+    known: KnownPods,
+) -> anyhow::Result<()> {
+    if args.is_only_a_store() {
+        return Ok(());
+    }
+    let (source, window) = args.open().await?;
+    let mut who = Who::new(known, args.rules());
+    let request = Request { scope: args.scope(namespaces), window };
+    let summary = collect(&source, store, &request, &mut who, |_| {}).await;
+    let summary = summary.with_context(|| "the history could not be read to its end")?;
+    for gap in summary.gaps {
+        tracing::warn!("{gap}");
+    }
+    tracing::info!(runs = summary.runs, workloads = summary.workloads, samples = summary.samples, "history read");
+    Ok(())
+}
+
 fn finish(
     store: &Store,
     namespaces: &[String],

@@ -4,6 +4,7 @@ mod backtest;
 mod built_in_ca_args;
 mod certs;
 mod cluster_args;
+mod crds;
 mod demo;
 mod dry_run;
 mod explain;
@@ -73,6 +74,8 @@ enum Command {
     Certs(certs::Args),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
+    /// Print the definitions of podfit's own kinds, to be applied to a cluster
+    Crds,
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete for
@@ -119,6 +122,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Identify(args) => identify::run(&args),
         Command::Certs(args) => certs::run(args).await,
         Command::Serve(args) => serve::run(*args).await,
+        Command::Crds => crds::run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "podfit", &mut script);

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use tokio_util::sync::CancellationToken;
+use futures::FutureExt;
 
 use super::Outcome;
 use super::built_in_ca_args::BuiltInCaArgs;
 use super::cluster_args::{ClusterArgs, namespace};
-use crate::admission::Board;
+use super::gather::learn_into;
+use super::source_args::{SourceArgs, span};
 use crate::cluster::watch_client;
 use crate::controller::built_in_ca::BuiltInCa;
-use crate::controller::watch::{self, Scope, WatchStatus};
-use crate::server::{Certificate, Condition, Limits, Plan};
-use crate::workload::IdentityRules;
-
-/// How often it is asked whether everything in the cluster is known, until it is.
-const READY_POLL: Duration = Duration::from_millis(20);
+use crate::controller::in_cluster::{InCluster, Learning};
+use crate::controller::lease::LeaseName;
+use crate::controller::recommend::{Figures, Learn};
+use crate::controller::watch::Scope;
+use crate::server::{Certificate, Limits, Plan};
 
 /// Arguments of `podfit serve`.
 #[derive(clap::Args)]
@@ -44,22 +44,31 @@ pub struct Args {
     /// Serve only clients with a certificate that a CA of this PEM file has signed
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
-    /// Policy (YAML): modes of rules, exemptions; `resizing: stopped` stops all resizing
+    /// Policy (YAML) from a file instead of the cluster's RightsizingPolicy
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     policy: Option<PathBuf>,
-    /// Recommendations (JSON) as `podfit recommend -o json` prints them; without, no pod is resized
+    /// Recommendations (JSON) from a file, as `podfit recommend -o json` prints them, instead of the cluster's
+    /// Recommendation objects; then none are made here, and without --policy all of them are applied
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     recommendations: Option<PathBuf>,
-    /// Pod labels whose values name a workload, before any engine's rules, as for `podfit recommend`
-    #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "What is known")]
-    group_by_labels: Vec<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// How often to learn from new history, where a Prometheus is named, such as 1h, 30m
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = pause, help_heading = "Recommendations")]
+    recommend_every: Duration,
+    /// Lease of the replica that makes recommendations (else podfit in the namespace of this pod or kubeconfig)
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Recommendations")]
+    lease: Option<LeaseName>,
+    /// Name of this replica in the lease (else one that is made up)
+    #[arg(long, env = "POD_NAME", value_name = "NAME", help_heading = "Recommendations")]
+    replica: Option<String>,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Watch these namespaces only, with rights in them alone; else all
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, help_heading = "Cluster")]
     watch_namespaces: Vec<String>,
     /// Serve without a cluster to watch: LimitRanges, quotas and the owners of Jobs are not known then
-    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "built_in_ca"])]
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "built_in_ca", "lease"])]
     #[arg(help_heading = "Cluster")]
     no_cluster: bool,
     /// How often the files above are looked at for new content; the built-in CA's Secret every twelfth time
@@ -95,6 +104,25 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         (_, _, Some(certificate), Some(key)) => Certificate::Files { certificate, key },
         _ => bail!("there is no certificate; give --tls-cert-file and --tls-key-file, or --built-in-ca with a cluster"),
     };
+    let figures = Arc::new(Figures::default());
+    let identity = args.source.rules();
+    let in_cluster = match client {
+        None => None,
+        Some(client) => Some(InCluster {
+            lease: args.lease.unwrap_or_else(|| LeaseName::beside(client.default_namespace())),
+            client,
+            replica: args.replica.unwrap_or_else(made_up_name),
+            scope: Scope {
+                policy: args.policy.is_none() && args.recommendations.is_none(),
+                recommendations: args.recommendations.is_none(),
+                pods: true,
+                namespaces: args.watch_namespaces.clone(),
+            },
+            identity: Arc::new(identity.clone()),
+            learning: learning(&args.source, args.watch_namespaces, args.recommend_every)?,
+            figures: Arc::clone(&figures),
+        }),
+    };
     let plan = Plan {
         listen: args.listen,
         metrics_listen: args.metrics_listen,
@@ -102,7 +130,8 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         client_ca: args.client_ca_file,
         policy: args.policy,
         recommendations: args.recommendations,
-        identity: IdentityRules { label_keys: args.group_by_labels },
+        identity,
+        figures,
         reload_every: args.reload_seconds.max(Duration::from_millis(10)),
         drain: args.drain_seconds,
         grace: args.grace_seconds,
@@ -112,9 +141,44 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();
     super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
-    let scope = Scope { namespaces: args.watch_namespaces };
-    bound.run(|board, loaded, stop| watch_cluster(client, board, loaded, stop, scope)).await?;
+    bound
+        .run(|board, loaded, stop| async move {
+            match in_cluster {
+                Some(in_cluster) => in_cluster.run(board, || loaded.met(), stop).await,
+                None => {
+                    loaded.met();
+                    stop.cancelled().await;
+                }
+            }
+        })
+        .await?;
     Ok(Outcome::Fine)
+}
+
+/// How recommendations are learned: from the store, and from a server where one is named.
+fn learning(source: &SourceArgs, namespaces: Vec<String>, every: Duration) -> anyhow::Result<Learning> {
+    let store = Arc::new(source.store()?);
+    let learn = source.check().is_ok().then(|| {
+        let (source, store) = (source.clone(), Arc::clone(&store));
+        let learn: Learn = Arc::new(move |known| {
+            let (args, store, namespaces) = (source.clone(), Arc::clone(&store), namespaces.clone());
+            // On a thread of its own: reviews must not wait for it.
+            let learning = tokio::task::spawn_blocking(move || {
+                let runtime = tokio::runtime::Handle::current();
+                let learned = runtime.block_on(learn_into(&args, &store, namespaces, known));
+                learned.map_err(|error| super::fail::one_line(&error))
+            });
+            async move { learning.await.unwrap_or_else(|_| Err("a part of podfit failed".to_owned())) }.boxed()
+        });
+        learn
+    });
+    Ok(Learning { store, learn, every, sizing: source.policy() })
+}
+
+/// A name that no other replica has.
+fn made_up_name() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("podfit-{}-{:x}", std::process::id(), since.as_nanos())
 }
 
 /// A panic's message may quote what was being read: here only its place is told.
@@ -125,31 +189,10 @@ fn keep_panics_short() {
     }));
 }
 
-/// Keeps on the board what the cluster says: limit ranges, quotas and nodes, owners of owners. Without a cluster,
-/// namespaces have no bounds and a pod's own controller is all that is known of its owners.
-async fn watch_cluster(
-    client: Option<kube::Client>,
-    board: Arc<Board>,
-    loaded: Condition,
-    stop: CancellationToken,
-    scope: Scope,
-) {
-    let Some(client) = client else {
-        loaded.met();
-        return stop.cancelled().await;
-    };
-    let status = Arc::new(WatchStatus::default());
-    let ready = async {
-        while !status.is_ready() {
-            tokio::time::sleep(READY_POLL).await;
-        }
-        loaded.met();
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = watch::run(client, board, Arc::clone(&status), stop, &scope) => {}
-        () = ready => {}
-    }
+/// A time such as 1h, 30m, or 90s.
+fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').and_then(|number| number.parse::<u64>().ok()).filter(|s| (1..=3_600).contains(s));
+    seconds.map_or_else(|| span(text), |seconds| Ok(Duration::from_secs(seconds)))
 }
 
 /// Seconds, from 0 to an hour; parts of one too.

@@ -295,7 +295,7 @@ impl SeriesSource for Source {
 }
 
 /// A span of time as Prometheus writes it: `14d`, `36h`, `90m`, `3w`.
-fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     let usage = || "a number and a unit: m, h, d or w, such as 14d".to_owned();
     let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
     let (number, unit) = text.split_at(last);

@@ -26,6 +26,12 @@ impl KnownPods {
         }
     }
 
+    /// Adds a pod that is identified already. Its own name is all that is learned: past pods of other names are not
+    /// matched by it.
+    pub fn add_identified(&mut self, namespace: &str, pod: &str, uid: Option<String>, identity: Identity) {
+        self.by_name.insert((namespace.to_owned(), pod.to_owned()), (uid, identity));
+    }
+
     /// Adds the pods of another namespace.
     pub fn extend(&mut self, other: Self) {
         self.by_name.extend(other.by_name);

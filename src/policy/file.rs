@@ -4,15 +4,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
+use super::rollout::Rollout;
 use super::settings::{Settings, SettingsError, from_yaml};
 
 /// A policy; the default resizes, and leaves every rule in its own mode.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
     /// The switch that stops all resizing at once.
     #[serde(default)]
     pub resizing: Resizing,
+    /// How far recommendations go.
+    #[serde(default)]
+    pub rollout: Rollout,
     /// What no size may leave.
     #[serde(default)]
     pub bounds: Bounds,
@@ -39,9 +43,18 @@ impl Policy {
     /// What is wrong, where, and what to write instead.
     pub fn from_yaml(text: &str) -> Result<Self, SettingsError> {
         let policy: Self = from_yaml(text)?;
-        policy.bounds.validate()?;
-        policy.rules.validate().map_err(|error| error.inside("rules"))?;
+        policy.validate()?;
         Ok(policy)
+    }
+
+    /// Checks what the form alone does not say.
+    ///
+    /// # Errors
+    /// The first value at fault.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.rollout.validate()?;
+        self.bounds.validate()?;
+        self.rules.validate().map_err(|error| error.inside("rules"))
     }
 }
 

@@ -16,6 +16,7 @@ mod host_path_data;
 mod latest_tag;
 mod missing_resources;
 mod mode;
+mod rollout;
 mod root_group;
 mod run_as_root;
 mod security_context;
@@ -29,6 +30,7 @@ pub use exemption::{Exemption, Subject};
 pub use file::{Policy, Resizing};
 pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
+pub use rollout::{CanaryBy, NamespaceRollout, Rollout, RolloutMode, Stage};
 pub use settings::{NamespaceModes, Settings, SettingsError};
 pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot, Volume};
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Fault, Located, Review};
+use crate::fnv::fnv1a;
 use crate::policy::{Mode, RULES};
 
 /// The whole log, one run.
@@ -93,9 +94,4 @@ fn uri(file: &str) -> String {
         })
         .collect();
     if escaped.starts_with('/') { format!("file://{escaped}") } else { escaped }
-}
-
-/// The FNV-1a hash, 64 bits: the same on every machine and in every release.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::shed::Shed;
 use crate::admission::{Entry, Outcome, Seen};
+use crate::controller::recommend::Figures;
 use crate::policy::{Mode, RULES};
 
 type Label = (&'static str, &'static str);
@@ -125,6 +126,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// All at zero, with what the recommend loop counts.
+    pub fn with(figures: &Figures) -> Self {
+        let mut metrics = Self::new();
+        figures.register(&mut metrics.registry);
+        metrics
+    }
+
     /// All at zero; what is counted by fixed labels is there from the start, so that a first event shows as an increase.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("podfit");

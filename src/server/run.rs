@@ -22,11 +22,12 @@ use super::metrics::Metrics;
 use super::reload::{Followed, Input};
 use super::review::Reviewer;
 use super::tls::{TlsError, server_config};
-use crate::admission::{Board, Knowledge, LoadedRecommendations, Rules};
+use crate::admission::{Board, Knowledge, LoadedRecommendations};
 use crate::certs::files::FilePair;
 use crate::certs::pair::CertifiedPair;
 use crate::certs::resolver::ServedPair;
 use crate::controller::built_in_ca::BuiltInCa;
+use crate::controller::recommend::Figures;
 use crate::policy::{Policy, Resizing};
 use crate::workload::IdentityRules;
 
@@ -47,6 +48,8 @@ pub struct Plan {
     pub recommendations: Option<PathBuf>,
     /// The user's own say in identity.
     pub identity: IdentityRules,
+    /// What the recommend loop counts, for the metrics' port.
+    pub figures: Arc<Figures>,
     /// How often files are looked at again.
     pub reload_every: Duration,
     /// How long requests are still taken after the end was announced: until every API server has heard.
@@ -156,7 +159,7 @@ impl Bound {
     {
         let Self { plan, webhook, health } = self;
         let mut signals = Signals::new().map_err(ServeError::Signals)?;
-        let (metrics, readiness) = (Arc::new(Metrics::new()), Arc::new(Readiness::default()));
+        let (metrics, readiness) = (Arc::new(Metrics::with(&plan.figures)), Arc::new(Readiness::default()));
         let knowledge = Knowledge { identity: Arc::new(plan.identity.clone()), ..Knowledge::default() };
         let board = Arc::new(Board::new(knowledge));
         let begun = readiness.wait_for("certificate, policy and recommendations");
@@ -317,14 +320,8 @@ impl Inputs<'_> {
                 Policy::from_yaml(&text).map_err(|error| error.to_string())
             },
             apply: Arc::new(move |policy: Policy| {
-                let stopped = policy.resizing == Resizing::Stopped;
-                metrics.resizing_stopped.set(stopped.into());
-                let rules = Arc::new(Rules::new(policy.rules));
-                board.update(|knowledge| {
-                    knowledge.rules = rules;
-                    knowledge.bounds = policy.bounds;
-                    knowledge.resizing_stopped = stopped;
-                });
+                metrics.resizing_stopped.set((policy.resizing == Resizing::Stopped).into());
+                board.update(|knowledge| knowledge.set_policy(policy));
             }),
             metrics: Arc::clone(self.metrics),
         };

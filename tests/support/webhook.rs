@@ -63,7 +63,11 @@ impl Serve {
         let pair = [("--tls-cert-file", "tls.crt"), ("--tls-key-file", "tls.key")];
         let has_files = !arguments.iter().any(|a| a == "--built-in-ca");
         let inputs = [("--policy", "policy.yaml"), ("--recommendations", "recommendations.json")];
-        for (flag, file) in pair.into_iter().filter(|_| has_files).chain(inputs) {
+        // With a lease it takes both from the cluster.
+        let from_files = !arguments.iter().any(|a| a == "--lease");
+        for (flag, file) in
+            pair.into_iter().filter(|_| has_files).chain(inputs.into_iter().filter(|_| from_files))
+        {
             command.arg(flag).arg(dir.join(file));
         }
         match kubeconfig {
@@ -119,12 +123,19 @@ impl Drop for Serve {
 impl Webhook {
     /// Starts `podfit serve`, registers it and waits until the API server asks it.
     pub fn start(cluster: &'static Cluster, prefix: &str, setup: &Setup) -> Self {
-        let namespace = cluster.namespace(prefix);
+        Self::start_in(cluster.namespace(prefix), setup)
+    }
+
+    /// The same in a namespace that is there; `{namespace}` in arguments stands for its name.
+    pub fn start_in(namespace: Namespace, setup: &Setup) -> Self {
+        let cluster = namespace.cluster;
         let dir = tempfile::tempdir().unwrap();
         certificates(dir.path(), false);
         std::fs::write(dir.path().join("policy.yaml"), &setup.policy).unwrap();
         write_recommendations(dir.path(), &namespace.name, &setup.recommended);
-        let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &setup.arguments);
+        let arguments: Vec<String> =
+            setup.arguments.iter().map(|argument| argument.replace("{namespace}", &namespace.name)).collect();
+        let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &arguments);
         let (address, metrics_address) = (serve.address.clone(), serve.metrics_address.clone());
         let webhook = Self { namespace, serve, address, metrics_address, dir, failure_policy: setup.failure_policy };
         until("podfit serve is ready", || webhook.metrics_get("/readyz"));
@@ -221,6 +232,13 @@ impl Webhook {
     /// podfit's own metrics.
     pub fn metrics(&self) -> String {
         self.metrics_get("/metrics").unwrap_or_default()
+    }
+
+    /// The value of a metric without labels; 0 where it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let metrics = self.metrics();
+        let line = metrics.lines().find(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|l| l.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0.0)
     }
 
     /// What the API server counts of our two entries: the sum of a metric over everything with this name.

@@ -1,23 +1,16 @@
 //! Reads and writes the Secret and the webhook configurations, and says what to do where that is refused.
 //! Must not repeat what was sent or answered: both hold keys, and API servers quote what they cannot read.
 
-use std::time::Duration;
-
-use http::Request;
 use serde_json::Value;
 
 use super::configuration::{self, KINDS};
 use super::settings::Settings;
 use super::step::Stored;
 use crate::certs::bundle::Bundle;
-use crate::policy::text;
+use crate::controller::api::{self, Answer};
 
-/// Until an answer is there. The API server itself gives up after 60 s.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a change is tried again because somebody else was quicker; replicas are few.
 const ATTEMPTS: usize = 6;
-/// Longest reason that is repeated, in characters.
-const MAX_REASON_CHARS: usize = 200;
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -74,20 +67,15 @@ struct Target<'a> {
     what: String,
 }
 
-enum Answer {
-    Text(String),
-    Status(u16),
-}
-
 /// The API server, as far as the built-in CA needs it.
 #[derive(Clone)]
 pub(super) struct Api {
-    client: kube::Client,
+    api: api::Api,
 }
 
 impl Api {
     pub(super) fn new(client: kube::Client) -> Self {
-        Self { client }
+        Self { api: api::Api::new(client) }
     }
 
     /// The Secret as it is now.
@@ -180,16 +168,8 @@ impl Api {
             "POST" => "create",
             _ => "patch",
         };
-        let failed = |why: String| ApiTrouble::Failed { verb, what: target.what.clone(), why };
-        let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
-        let request = Request::builder().method(method).uri(path).header("content-type", kind);
-        let request = request.body(body).map_err(|error| failed(error.to_string()))?;
-        match tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await {
-            Err(_) => Err(failed(format!("no answer in {} s", TIMEOUT.as_secs()))),
-            Ok(Ok(text)) => Ok(Answer::Text(text)),
-            Ok(Err(kube::Error::Api(status))) => Ok(Answer::Status(status.code)),
-            Ok(Err(error)) => Err(failed(text::clip(&text::clean(&innermost(&error)), MAX_REASON_CHARS))),
-        }
+        let sent = self.api.send(method, path, kind, body).await;
+        sent.map_err(|why| ApiTrouble::Failed { verb, what: target.what.clone(), why })
     }
 }
 
@@ -209,13 +189,4 @@ fn refused(verb: &'static str, target: &Target<'_>, status: u16) -> ApiTrouble {
         return ApiTrouble::Forbidden { verb, what, verbs: target.verbs, resource };
     }
     ApiTrouble::Failed { verb, what, why: format!("the API server answered {status}") }
-}
-
-/// What the network said, without the layers that passed it on.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::kills::{SeenKill, killed};
+use super::own::Own;
 use super::source::{Kind, Source};
-use crate::admission::{Knowledge, Owned, Owners};
+use crate::admission::whose::whose;
+use crate::admission::{Knowledge, Namespace, Owned, Owners};
+use crate::collector::KnownPods;
 use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
 use crate::policy::text;
-use crate::workload::{Owner, controller_of};
+use crate::workload::{IdentityRules, Owner, controller_of};
 
 /// What a watch says.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,12 +64,27 @@ pub struct Index {
     changed_nodes: bool,
     changed_everywhere: bool,
     elsewhere: Arc<Surroundings>,
+    own: Own,
+    identity: Arc<IdentityRules>,
+    kills: Vec<SeenKill>,
+    pods: KnownPods,
 }
 
 impl Index {
-    /// Knows nothing yet, which is to be published too: nothing is resized where bounds are not known.
-    pub fn new() -> Self {
-        Self { changed_everywhere: true, ..Self::default() }
+    /// Knows nothing yet, which is to be published too: nothing is resized where bounds are not known. Pods are
+    /// identified by `identity`.
+    pub fn new(identity: Arc<IdentityRules>) -> Self {
+        Self { changed_everywhere: true, identity, ..Self::default() }
+    }
+
+    /// The kills for memory that were seen since this was last called.
+    pub fn take_kills(&mut self) -> Vec<SeenKill> {
+        std::mem::take(&mut self.kills)
+    }
+
+    /// The pods that were seen since this was last called, and whose they are.
+    pub fn take_pods(&mut self) -> KnownPods {
+        std::mem::take(&mut self.pods)
     }
 
     /// Takes in what a watch says.
@@ -79,6 +98,8 @@ impl Index {
                 self.seen.insert(source.clone(), HashSet::new());
             }
             Event::Applied(object) => return self.put(source, &object),
+            // A pod's last words come with its end, where it is deleted at once.
+            Event::Deleted(object) if source.kind == Kind::Pod => return self.put(source, &object),
             Event::Deleted(object) => {
                 if let Some((namespace, name)) = key(source.kind, &object) {
                     self.remove(source.kind, &namespace, &name);
@@ -94,9 +115,15 @@ impl Index {
                 if self.listed.insert(source.clone()) | self.refused.remove(source) {
                     self.changes(source);
                 }
+                if source.kind == Kind::RightsizingPolicy {
+                    self.own.policy_listed();
+                }
             }
             Event::Refused => {
                 self.seen.remove(source);
+                if source.kind == Kind::RightsizingPolicy {
+                    self.own.policy_listed();
+                }
                 // What was listed before stays: it is the best that is known.
                 if self.refused.insert(source.clone()) && !self.listed.contains(source) {
                     self.changes(source);
@@ -108,7 +135,7 @@ impl Index {
 
     /// Whether anything is to be published.
     pub fn is_changed(&self) -> bool {
-        self.changed_everywhere || self.changed_nodes || !self.changed.is_empty()
+        self.changed_everywhere || self.changed_nodes || !self.changed.is_empty() || self.own.is_changed()
     }
 
     /// Whether a source has been listed.
@@ -136,11 +163,12 @@ impl Index {
             changed.extend(self.listed.iter().chain(&self.refused).filter_map(|source| source.namespace.clone()));
         }
         knowledge.elsewhere = Arc::clone(&self.elsewhere);
+        self.own.publish(knowledge);
         for name in changed {
             let own = self.has_own_bounds(&name).then(|| self.surroundings(&name));
             let owners = self.owners.get(&name).filter(|owners| !owners.is_empty());
             let known = knowledge.namespaces.get(&name);
-            if own.is_none() && owners.is_none() && known.is_none_or(|known| known.recommendations.is_empty()) {
+            if own.is_none() && owners.is_none() && known.is_none_or(Namespace::has_no_recommendation) {
                 // Nothing is known of it, as of a namespace that is gone.
                 knowledge.namespaces.remove(&name);
                 continue;
@@ -197,6 +225,12 @@ impl Index {
             Kind::ResourceQuota => self.put_quota(&namespace, &name, object),
             Kind::Node => self.put_node(&name, object),
             Kind::Job | Kind::ReplicaSet => self.put_owner(kind, &namespace, &name, object),
+            Kind::RightsizingPolicy => self.own.put_policy(&name, object),
+            Kind::Recommendation => self.own.put_recommendation(&namespace, &name, object),
+            Kind::Pod => {
+                self.put_pod(&namespace, &name, object);
+                None
+            }
         };
         if let Some((why, consequence)) = problem {
             return Err(self.unreadable(kind, (namespace, name), &why, consequence));
@@ -256,6 +290,28 @@ impl Index {
         problem
     }
 
+    /// Remembers whose it is, and what its status says of kills. A pod of no known workload is nobody's run.
+    fn put_pod(&mut self, namespace: &str, name: &str, object: &Value) {
+        let nobody = Owners::default();
+        let owners = self.owners.get(namespace).unwrap_or(&nobody);
+        let Some(identity) = whose(object, namespace, owners, &self.identity) else { return };
+        for killed in killed(object) {
+            let seen = SeenKill {
+                workload: identity.workload.clone(),
+                container: killed.container,
+                pod: name.to_owned(),
+                limit: killed.limit,
+                lowered_from: killed.lowered_from,
+                at_ms: killed.at_ms,
+            };
+            if self.own.put_kill(&seen) {
+                self.kills.push(seen);
+            }
+        }
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        self.pods.add_identified(namespace, name, uid, identity);
+    }
+
     fn remove(&mut self, kind: Kind, namespace: &str, name: &str) {
         self.unreadable.remove(&(kind, (namespace.to_owned(), name.to_owned())));
         let changed = match kind {
@@ -273,6 +329,17 @@ impl Index {
                 }
                 removed
             }
+            Kind::RightsizingPolicy => {
+                self.own.remove_policy(name);
+                false
+            }
+            Kind::Recommendation => {
+                self.own.remove_recommendation(namespace, name);
+                // Whether the namespace is still worth an entry is seen to with its bounds.
+                !self.own.has(namespace)
+            }
+            // What was seen of a pod outlives it.
+            Kind::Pod => false,
         };
         if changed {
             self.changed.insert(namespace.to_owned());
@@ -295,6 +362,9 @@ impl Index {
                 };
                 self.owners.iter().flat_map(of_kind).collect()
             }
+            Kind::RightsizingPolicy => self.own.policy_names().into_iter().map(|name| (String::new(), name)).collect(),
+            Kind::Recommendation => self.own.recommendation_keys(),
+            Kind::Pod => Vec::new(),
         };
         keys.retain(|(namespace, _)| source.namespace.as_ref().is_none_or(|own| own == namespace));
         keys
@@ -322,7 +392,7 @@ impl Index {
 
 fn key(kind: Kind, object: &Value) -> Option<Key> {
     let text = |key: &str| object.get("metadata")?.get(key)?.as_str().filter(|text| !text.is_empty());
-    let namespace = if kind == Kind::Node { "" } else { text("namespace")? };
+    let namespace = if kind.is_of_the_cluster() { "" } else { text("namespace")? };
     Some((namespace.to_owned(), text("name")?.to_owned()))
 }
 

@@ -10,25 +10,32 @@
 
 mod contact;
 mod index;
+mod kills;
+mod own;
 mod source;
 mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use index::{Event, Index, Unreadable};
+pub use kills::SeenKill;
 pub use source::{Kind, Scope, Source};
 pub use status::{KindFigures, WatchStatus};
 
+use super::api::innermost;
 use crate::admission::Board;
+use crate::collector::KnownPods;
 use crate::policy::text;
+use crate::workload::IdentityRules;
 use source::Raw;
 
 /// Shortest time between two publications. The first change after a pause is published at once.
@@ -37,6 +44,45 @@ const BATCH: Duration = Duration::from_millis(50);
 const MAX_REASON_CHARS: usize = 200;
 
 type Answer = Result<watcher::Event<Raw>, watcher::Error>;
+
+/// What is watched, how pods are identified, and where what is seen of them goes.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Which objects, where.
+    pub scope: Scope,
+    /// The user's own say in identity.
+    pub identity: Arc<IdentityRules>,
+    /// Where what is seen of pods goes.
+    pub pods: PodsSeen,
+}
+
+/// What is seen of pods, for whoever learns from it.
+#[derive(Clone, Debug, Default)]
+pub struct PodsSeen {
+    /// Told of every kill for memory.
+    pub kills: Option<mpsc::UnboundedSender<SeenKill>>,
+    /// Pods seen and not yet taken from here; `None` where nobody takes them.
+    pub known: Option<Arc<Mutex<KnownPods>>>,
+}
+
+impl PodsSeen {
+    fn tell(&self, index: &mut Index) {
+        for kill in index.take_kills() {
+            tracing::info!(
+                namespace = kill.workload.namespace, workload = %kill.workload, container = kill.container,
+                limit = %kill.limit, "a run was killed for memory: the next try gets more"
+            );
+            if let Some(kills) = &self.kills {
+                // Whoever listened has ended: so will this.
+                let _ = kills.send(kill);
+            }
+        }
+        let pods = index.take_pods();
+        if let Some(known) = &self.known {
+            known.lock().unwrap_or_else(PoisonError::into_inner).extend(pods);
+        }
+    }
+}
 
 /// Watches until stopped. Never fails: what is wrong is said once, and in `status`.
 ///
@@ -47,14 +93,19 @@ pub async fn run(
     board: Arc<Board>,
     status: Arc<WatchStatus>,
     stop: CancellationToken,
-    scope: &Scope,
+    watched: &Watched,
 ) {
-    let sources = scope.sources();
+    let sources = watched.scope.sources();
+    // A pod is known by the owners of its owner, so those come first.
+    let (mut pods, others): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| source.kind == Kind::Pod);
     let mut answers: SelectAll<BoxStream<'static, (Source, Answer)>> =
-        sources.iter().map(|source| open(&client, source, &status).boxed()).collect();
-    let mut index = Index::new();
+        others.iter().map(|source| open(&client, source, &status).boxed()).collect();
+    let mut index = Index::new(Arc::clone(&watched.identity));
     let mut due = Instant::now();
     loop {
+        if others.iter().all(|source| index.is_answered(source)) {
+            answers.extend(pods.drain(..).map(|source| open(&client, source, &status).boxed()));
+        }
         let publication = async {
             if index.is_changed() {
                 sleep_until(due).await;
@@ -71,7 +122,12 @@ pub async fn run(
                 due = Instant::now() + BATCH;
             }
             answer = answers.next() => match answer {
-                Some((source, answer)) => take_in(&mut index, &source, answer, &status),
+                Some((source, answer)) => {
+                    take_in(&mut index, &source, answer, &status);
+                    if source.kind == Kind::Pod {
+                        watched.pods.tell(&mut index);
+                    }
+                }
                 // Watches do not end; if they did, there would be nothing left to wait for.
                 None => stop.cancelled().await,
             }
@@ -150,17 +206,13 @@ fn trouble(source: &Source, error: &watcher::Error, listed: bool) -> (bool, Stri
         let grant = format!("grant its service account the verbs list and watch on {} ({group})", source.kind.plural());
         return (true, format!("podfit may not {verb} {source} (403): {grant}; until then {follows}"));
     }
+    if code == 404 && source.kind.is_own() {
+        let what = source.kind.plural();
+        let how = "`podfit crds | kubectl apply -f -` does that";
+        return (true, format!("the cluster does not know {what}: apply their definition ({how}); until then {follows}"));
+    }
     let why = text::clip(&text::clean(&innermost(error)), MAX_REASON_CHARS);
     (false, format!("cannot {verb} {source}: {why}; until it works again {follows}"))
-}
-
-/// What the network or the API server said, without the layers that passed it on.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 #[cfg(test)]

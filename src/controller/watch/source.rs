@@ -10,6 +10,8 @@ use kube::core::{ApiResource, DynamicResourceScope, GroupVersionKind};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::controller::crds;
+
 /// A kind of object that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -23,11 +25,29 @@ pub enum Kind {
     Job,
     /// Which Deployment a `ReplicaSet` belongs to.
     ReplicaSet,
+    /// What may be done, and where.
+    RightsizingPolicy,
+    /// What workloads should ask for.
+    Recommendation,
+    /// Which pods there are, and which were killed for memory.
+    Pod,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::LimitRange, Self::ResourceQuota, Self::Node, Self::Job, Self::ReplicaSet];
+    pub const ALL: [Self; 8] = [
+        Self::LimitRange,
+        Self::ResourceQuota,
+        Self::Node,
+        Self::Job,
+        Self::ReplicaSet,
+        Self::RightsizingPolicy,
+        Self::Recommendation,
+        Self::Pod,
+    ];
+    /// What a pod must fit into, and who made it.
+    pub(super) const SURROUNDINGS: [Self; 5] =
+        [Self::LimitRange, Self::ResourceQuota, Self::Node, Self::Job, Self::ReplicaSet];
 
     /// As in `kind:` of a manifest.
     pub const fn name(self) -> &'static str {
@@ -37,6 +57,9 @@ impl Kind {
             Self::Node => "Node",
             Self::Job => "Job",
             Self::ReplicaSet => "ReplicaSet",
+            Self::RightsizingPolicy => "RightsizingPolicy",
+            Self::Recommendation => "Recommendation",
+            Self::Pod => "Pod",
         }
     }
 
@@ -48,16 +71,34 @@ impl Kind {
             Self::Node => "nodes",
             Self::Job => "jobs",
             Self::ReplicaSet => "replicasets",
+            Self::RightsizingPolicy => crds::POLICIES,
+            Self::Recommendation => crds::RECOMMENDATIONS,
+            Self::Pod => "pods",
         }
     }
 
     /// API group; empty for the core group.
     pub const fn group(self) -> &'static str {
         match self {
-            Self::LimitRange | Self::ResourceQuota | Self::Node => "",
+            Self::LimitRange | Self::ResourceQuota | Self::Node | Self::Pod => "",
             Self::Job => "batch",
             Self::ReplicaSet => "apps",
+            Self::RightsizingPolicy | Self::Recommendation => crds::GROUP,
         }
+    }
+
+    const fn version(self) -> &'static str {
+        if self.is_own() { crds::VERSION } else { "v1" }
+    }
+
+    /// Whether podfit itself defines it: its definition may not be in the cluster.
+    pub(super) const fn is_own(self) -> bool {
+        matches!(self, Self::RightsizingPolicy | Self::Recommendation)
+    }
+
+    /// Whether its objects belong to no namespace.
+    pub(super) const fn is_of_the_cluster(self) -> bool {
+        matches!(self, Self::Node | Self::RightsizingPolicy)
     }
 
     /// What follows from not knowing its objects.
@@ -68,6 +109,9 @@ impl Kind {
             Self::Node => "sizes are not checked against the largest node",
             Self::Job => "the names of Jobs stand in for their CronJobs",
             Self::ReplicaSet => "the names of ReplicaSets stand in for their Deployments",
+            Self::RightsizingPolicy => "no pod is resized, and the rules hold in their default modes",
+            Self::Recommendation => "no pod is resized",
+            Self::Pod => "a run that is killed for memory is not seen before the next collection",
         }
     }
 
@@ -77,7 +121,7 @@ impl Kind {
     }
 
     pub(super) fn api_resource(self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group(), "v1", self.name()), self.plural())
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group(), self.version(), self.name()), self.plural())
     }
 }
 
@@ -104,14 +148,26 @@ impl fmt::Display for Source {
 pub struct Scope {
     /// Names of the namespaces; empty = all. With names, rights in these namespaces are enough, but for nodes.
     pub namespaces: Vec<String>,
+    /// The policy comes from the cluster, not from a file.
+    pub policy: bool,
+    /// Recommendations come from the cluster, not from a file.
+    pub recommendations: bool,
+    /// Pods are watched for kills.
+    pub pods: bool,
 }
 
 impl Scope {
     /// The watches that this takes.
     pub fn sources(&self) -> Vec<Source> {
         let mut sources = Vec::new();
-        for kind in Kind::ALL {
-            if kind == Kind::Node || self.namespaces.is_empty() {
+        let further = [
+            (self.policy, Kind::RightsizingPolicy),
+            (self.recommendations, Kind::Recommendation),
+            (self.pods, Kind::Pod),
+        ];
+        let further = further.into_iter().filter_map(|(asked, kind)| asked.then_some(kind));
+        for kind in Kind::SURROUNDINGS.into_iter().chain(further) {
+            if kind.is_of_the_cluster() || self.namespaces.is_empty() {
                 sources.push(Source { kind, namespace: None });
             } else {
                 sources.extend(self.namespaces.iter().map(|name| Source { kind, namespace: Some(name.clone()) }));
@@ -180,10 +236,13 @@ mod tests {
     #[test]
     fn named_namespaces_are_watched_one_by_one_and_nodes_in_the_cluster() {
         let all: Vec<_> = Scope::default().sources().iter().map(ToString::to_string).collect();
-        assert_eq!(all, Kind::ALL.map(|kind| format!("{} in the cluster", kind.plural())));
+        assert_eq!(all, Kind::SURROUNDINGS.map(|kind| format!("{} in the cluster", kind.plural())));
+        let whole = Scope { policy: true, recommendations: true, pods: true, ..Scope::default() };
+        assert_eq!(whole.sources().len(), Kind::ALL.len());
         let names = ["jobs".to_owned(), "etl".to_owned(), "jobs".to_owned()];
-        let named: Vec<_> = Scope { namespaces: names.into() }.sources().iter().map(ToString::to_string).collect();
-        assert_eq!(named.len(), 4 * 2 + 1, "{named:?}");
+        let named = Scope { namespaces: names.into(), policy: true, recommendations: true, pods: true };
+        let named: Vec<_> = named.sources().iter().map(ToString::to_string).collect();
+        assert_eq!(named.len(), 6 * 2 + 2, "{named:?}");
         assert!(named.contains(&"nodes in the cluster".to_owned()));
         assert!(named.contains(&"replicasets in namespace etl".to_owned()));
     }

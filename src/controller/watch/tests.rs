@@ -25,8 +25,8 @@ fn everywhere(kind: Kind) -> Source {
 impl Watched {
     /// Everything has been listed, and there is nothing.
     fn empty() -> Self {
-        let mut watched = Self { index: Index::new(), known: Knowledge::default() };
-        for kind in Kind::ALL {
+        let mut watched = Self { index: Index::new(Arc::default()), known: Knowledge::default() };
+        for kind in Kind::SURROUNDINGS {
             watched.list(kind, []);
         }
         watched
@@ -139,7 +139,7 @@ fn a_list_that_breaks_off_takes_nothing_away() {
 
 #[test]
 fn nothing_is_fitted_before_limit_ranges_are_known_and_nothing_raised_before_quotas_are() {
-    let mut watched = Watched { index: Index::new(), known: Knowledge::default() };
+    let mut watched = Watched { index: Index::new(Arc::default()), known: Knowledge::default() };
     watched.publish();
     let bounds = |watched: &Watched| {
         let elsewhere = &watched.known.elsewhere;
@@ -174,7 +174,7 @@ fn a_namespace_that_others_have_put_there_gets_what_holds_everywhere() {
 
 #[test]
 fn a_namespace_watched_by_name_is_known_by_itself() {
-    let mut watched = Watched { index: Index::new(), known: Knowledge::default() };
+    let mut watched = Watched { index: Index::new(Arc::default()), known: Knowledge::default() };
     let source = |kind| Source { kind, namespace: Some("etl".to_owned()) };
     for kind in [Kind::LimitRange, Kind::ResourceQuota] {
         watched.index.apply(&source(kind), Event::Restarted).unwrap();

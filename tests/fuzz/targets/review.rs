@@ -189,7 +189,7 @@ fn knowledge(object: Option<&Value>, namespace: &str, seed: u8) -> Knowledge {
         let size = |at: usize| SIZES[(seed / 12 + at) % SIZES.len()];
         let containers =
             pod.containers().enumerate().map(|(at, container)| (container.name.to_owned(), size(at))).collect();
-        let recommended = Arc::new(Recommended { id: "r1".to_owned(), containers });
+        let recommended = Arc::new(Recommended { id: "r1".to_owned(), containers, ..Recommended::default() });
         Arc::make_mut(&mut here.recommendations).insert(identity.workload, recommended);
     }
     known

@@ -1,0 +1,101 @@
+//! The definitions say what the types hold, and no more.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::controller::recommend::object::Status;
+use crate::policy::Policy;
+
+fn schema(index: usize) -> Value {
+    definitions()[index].pointer("/spec/versions/0/schema/openAPIV3Schema/properties").unwrap().clone()
+}
+
+/// Every key of a value has a place in the schema.
+fn fits(value: &Value, schema: &Value, place: &str) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let of = schema["properties"].get(key).or_else(|| schema.get("additionalProperties"));
+                fits(value, of.unwrap_or_else(|| panic!("{place}.{key} is not in the schema")), &format!("{place}.{key}"));
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fits(item, &schema["items"], &format!("{place}[]"))),
+        Value::String(text) => {
+            if let Some(allowed) = schema.get("enum") {
+                assert!(allowed.as_array().unwrap().contains(value), "{place}: {text} is not allowed");
+            }
+            assert!(schema.get("type") == Some(&json!("string")) || schema.get("anyOf").is_some(), "{place}");
+        }
+        Value::Number(_) => assert!(["integer", "number"].contains(&schema["type"].as_str().unwrap_or("integer")), "{place}"),
+        Value::Bool(_) => assert_eq!(schema["type"], "boolean", "{place}"),
+        Value::Null => panic!("{place} is null"),
+    }
+}
+
+/// Every property of a schema is in a value in which nothing is left out.
+fn is_covered(schema: &Value, value: &Value, place: &str) {
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        for (key, of) in properties {
+            let value = value.get(key).unwrap_or_else(|| panic!("{place}.{key} is in the schema only"));
+            is_covered(of, value, &format!("{place}.{key}"));
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        is_covered(items, &value[0], &format!("{place}[]"));
+    }
+}
+
+#[test]
+fn the_policy_of_the_cluster_is_that_of_the_file() {
+    let text = r"
+resizing: stopped
+rollout:
+  mode: canary
+  canaryPercent: 5
+  canaryBy: run
+  largestShrink: 0.5
+  freezeDays: 3
+  namespaces: [{names: [etl, dev-*], mode: apply, canaryPercent: 20, canaryBy: workload}]
+bounds: {memory: {floor: 64Mi, ceiling: 64Gi}, cpu: {floor: 10m, ceiling: 8}}
+rules:
+  modes: {latest-tag: warn}
+  namespaces: [{names: [sandbox], modes: {run-as-root: off}}]
+  exemptions:
+  - {reason: why, rules: [run-as-root], namespaces: [a], users: [u], images: [i.example/x], serviceAccounts: [s]}
+  acceptUserNamespaces: true
+";
+    let policy = serde_json::to_value(Policy::from_yaml(text).unwrap()).unwrap();
+    let spec = &schema(0)["spec"];
+    fits(&policy, spec, "spec");
+    is_covered(spec, &policy, "spec");
+}
+
+#[test]
+fn the_status_of_a_recommendation_is_what_is_written() {
+    let time = "2026-11-22T10:00:00Z";
+    let sizes = json!({"cpuRequest": "1", "cpuLimit": "2", "memoryRequest": "1Gi", "memoryLimit": "1Gi"});
+    let whole = json!({
+        "containers": [{
+            "name": "main", "current": sizes, "recommended": sizes, "memoryLadder": ["2Gi"], "notes": ["n"],
+            "evidence": {
+                "runs": 21, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
+                "memoryRule": "m", "cpuRule": "c", "failingShareAtMost": 0.1,
+            },
+            "kill": {"limit": "1Gi", "at": time, "pod": "p", "loweredFrom": "2Gi"},
+            "frozen": {"memory": "2Gi", "until": time},
+        }],
+        "summary": {"runs": "21", "memory": "1Gi", "cpu": "1", "savedPerWeek": "1", "applied": "apply"},
+        "killsUntil": time, "lastRun": time,
+        "conditions": [{
+            "type": "Ready", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": time,
+        }],
+    });
+    let status: Status = serde_json::from_value(whole.clone()).unwrap();
+    let written = serde_json::to_value(status).unwrap();
+    assert_eq!(written, whole, "nothing is lost");
+    let schema = &schema(1)["status"];
+    fits(&written, schema, "status");
+    let mut with_generation = written;
+    with_generation["conditions"][0]["observedGeneration"] = json!(1);
+    is_covered(schema, &with_generation, "status");
+}

@@ -1,0 +1,102 @@
+//! All that the service does with its cluster, put together: watches that keep the board, the election, the recommend
+//! loop. Must not decide anything itself.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch as channel};
+use tokio_util::sync::CancellationToken;
+
+use super::api::Api;
+use super::lease::{self, LeaseName};
+use super::policy_status;
+use super::recommend::{Figures, Learn, Recommendations, Recommender};
+use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
+use crate::admission::Board;
+use crate::collector::KnownPods;
+use crate::history::Store;
+use crate::sizing::SizingPolicy;
+use crate::workload::IdentityRules;
+
+/// How often it is asked whether everything in the cluster is known, until it is.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// How recommendations are learned.
+#[derive(Clone)]
+pub struct Learning {
+    /// What was learned.
+    pub store: Arc<Store>,
+    /// Learns what is new into the store; `None` without a source of history.
+    pub learn: Option<Learn>,
+    /// How often.
+    pub every: Duration,
+    /// What bounds sizes.
+    pub sizing: SizingPolicy,
+}
+
+/// The service's part in its cluster.
+pub struct InCluster {
+    /// The API server; without a read time-out and without retries of its own.
+    pub client: kube::Client,
+    /// The Lease of the replica that makes recommendations.
+    pub lease: LeaseName,
+    /// Name of this replica.
+    pub replica: String,
+    /// What is watched.
+    pub scope: Scope,
+    /// The user's own say in identity.
+    pub identity: Arc<IdentityRules>,
+    /// How recommendations are learned.
+    pub learning: Learning,
+    /// Where it is counted.
+    pub figures: Arc<Figures>,
+}
+
+impl InCluster {
+    /// Keeps the board up to date until stopped; `loaded` is called once everything was read. With recommendations in
+    /// the cluster, takes part in making them.
+    pub async fn run(self, board: Arc<Board>, loaded: impl FnOnce() + Send, stop: CancellationToken) {
+        let status = Arc::new(WatchStatus::default());
+        let makes = self.scope.recommendations;
+        let (kills, seen_kills) = mpsc::unbounded_channel();
+        let known = Arc::new(Mutex::new(KnownPods::default()));
+        let pods = if makes {
+            PodsSeen { kills: Some(kills), known: Some(Arc::clone(&known)) }
+        } else {
+            PodsSeen::default()
+        };
+        let watched = Watched { scope: self.scope.clone(), identity: Arc::clone(&self.identity), pods };
+        let api = Api::new(self.client.clone());
+        let ready = async {
+            while !status.is_ready() {
+                tokio::time::sleep(READY_POLL).await;
+            }
+            loaded();
+            if !makes {
+                return stop.cancelled().await;
+            }
+            let (leads, leading) = channel::channel(false);
+            let recommender = Recommender {
+                recommendations: Recommendations::new(api.clone()),
+                board: Arc::clone(&board),
+                store: Arc::clone(&self.learning.store),
+                learn: self.learning.learn.clone(),
+                every: self.learning.every,
+                sizing: self.learning.sizing,
+                namespaces: self.scope.namespaces.clone(),
+                known,
+                me: self.replica.clone(),
+                figures: Arc::clone(&self.figures),
+            };
+            tokio::join!(
+                lease::run(api.clone(), self.lease.clone(), self.replica.clone(), leads, stop.clone()),
+                recommender.run(leading.clone(), seen_kills, stop.clone()),
+                policy_status::run(api.clone(), leading, stop.clone()),
+            );
+        };
+        tokio::join!(
+            watch::run(self.client.clone(), Arc::clone(&board), Arc::clone(&status), stop.clone(), &watched),
+            ready
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Leader election on a Lease of `coordination.k8s.io`: of several replicas one writes. Must not write anything but the
+//! Lease. A replica that cannot reach the API server stops leading before another can begin.
+
+mod election;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{Answer, Api};
+use super::built_in_ca::SecretName;
+use election::{LEASE, Observer, RETRY, Record, Step};
+
+/// A Lease's namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl LeaseName {
+    /// The Lease of this name that podfit takes part in where none is named.
+    pub fn beside(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: "podfit".to_owned() }
+    }
+}
+
+impl FromStr for LeaseName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let SecretName { namespace, name } = text
+            .parse()
+            .map_err(|why: String| if text.contains('/') { why } else { "give NAMESPACE/LEASE, such as podfit/podfit".to_owned() })?;
+        Ok(Self { namespace, name })
+    }
+}
+
+impl fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Takes part in the election until stopped, and says in `leads` whether this replica leads. Gives the lease up at the
+/// end, so that another need not wait.
+pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<bool>, stop: CancellationToken) {
+    let begun = Instant::now();
+    let mut observer = Observer::default();
+    let mut told = None;
+    loop {
+        let turn = tokio::time::timeout(RETRY * 2, take_turn(&api, &name, &me, &mut observer, begun)).await;
+        let trouble = match turn {
+            Ok(Ok(())) => None,
+            Ok(Err(trouble)) => Some(trouble),
+            Err(_) => Some(format!("no answer about lease {name} in {} s", (RETRY * 2).as_secs())),
+        };
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
+            tracing::warn!("{trouble}; without it no replica makes recommendations");
+        }
+        told = trouble;
+        let now = observer.leads(begun.elapsed());
+        let changed = leads.send_if_modified(|leading| std::mem::replace(leading, now) != now);
+        if changed {
+            tracing::info!(lease = %name, "this replica {}", if now { "leads" } else { "does not lead any more" });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(jittered(&me, begun.elapsed())) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    let led = leads.send_replace(false);
+    if led {
+        let _ = tokio::time::timeout(RETRY, give_up(&api, &name, &me)).await;
+    }
+}
+
+/// Replicas that start together should not look together for ever.
+fn jittered(me: &str, now: Duration) -> Duration {
+    let text = format!("{me} {}", now.as_nanos());
+    RETRY.mul_f64(0.75 + (crate::fnv::fnv1a(text.as_bytes()) % 1_000) as f64 / 2_000.0)
+}
+
+async fn take_turn(api: &Api, name: &LeaseName, me: &str, observer: &mut Observer, begun: Instant) -> Result<(), String> {
+    let stored = get(api, name).await?;
+    let now = begun.elapsed();
+    let taking = match observer.look(stored.as_ref(), me, now) {
+        Step::Wait => {
+            observer.lost();
+            return Ok(());
+        }
+        Step::Create => None,
+        Step::Write { taking } => Some(taking),
+    };
+    let transitions = stored.as_ref().map_or(0, |s| s.transitions) + i64::from(taking == Some(true));
+    let body = body(name, me, transitions, stored.as_ref().map(|s| s.version.as_str()));
+    let (method, path) = if taking.is_some() { ("PUT", path(name)) } else { ("POST", leases(name)) };
+    match api.send(method, &path, "application/json", Some(&body)).await? {
+        Answer::Text(_) => observer.wrote(now),
+        // Somebody else was quicker.
+        Answer::Status(409) => observer.lost(),
+        Answer::Status(status) => return Err(refused(if taking.is_some() { "update" } else { "create" }, name, status)),
+    }
+    Ok(())
+}
+
+async fn give_up(api: &Api, name: &LeaseName, me: &str) -> Result<(), String> {
+    let Some(stored) = get(api, name).await?.filter(|stored| stored.holder == me) else { return Ok(()) };
+    let body = body(name, "", stored.transitions, Some(&stored.version));
+    api.send("PUT", &path(name), "application/json", Some(&body)).await.map(|_| ())
+}
+
+async fn get(api: &Api, name: &LeaseName) -> Result<Option<Record>, String> {
+    let object = match api.send("GET", &path(name), "application/json", None).await? {
+        Answer::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("lease {name} is no JSON"))?,
+        Answer::Status(404) => return Ok(None),
+        Answer::Status(status) => return Err(refused("get", name, status)),
+    };
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Some(Record {
+        holder: text("/spec/holderIdentity"),
+        renewed: text("/spec/renewTime"),
+        transitions: object.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0),
+        version: text("/metadata/resourceVersion"),
+    }))
+}
+
+fn body(name: &LeaseName, holder: &str, transitions: i64, version: Option<&str>) -> Value {
+    // Six digits of a second, as the field's type has it.
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let mut body = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": name.name, "namespace": name.namespace, "labels": {"app.kubernetes.io/name": "podfit"}},
+        "spec": {
+            "holderIdentity": holder, "leaseDurationSeconds": LEASE.as_secs(), "leaseTransitions": transitions,
+            "renewTime": now,
+        },
+    });
+    if let Some(version) = version {
+        body["metadata"]["resourceVersion"] = json!(version);
+    }
+    body
+}
+
+fn refused(verb: &str, name: &LeaseName, status: u16) -> String {
+    match status {
+        403 => format!(
+            "podfit may not {verb} lease {name} (403): grant its service account the verbs get, create and update on \
+             leases (coordination.k8s.io)"
+        ),
+        404 => format!("cannot {verb} lease {name}: there is no namespace {}; name another by --lease", name.namespace),
+        status => format!("cannot {verb} lease {name}: the API server answered {status}"),
+    }
+}
+
+fn leases(name: &LeaseName) -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", name.namespace)
+}
+
+fn path(name: &LeaseName) -> String {
+    format!("{}/{}", leases(name), name.name)
+}

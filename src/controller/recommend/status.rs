@@ -1,0 +1,331 @@
+//! From what was learned of a workload, what was said of it before, and kills seen live, to what is said of it now.
+//! Must not know a cluster; the time is handed in. Grows at once, shrinks as the policy lets it, forgets no kill that no
+//! later run has answered.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::object::{Condition, ContainerStatus, Evidence, Frozen, KillStatus, Status, Summary};
+use crate::admission::Kill;
+use crate::admission::retry::next_memory;
+use crate::fit::{ContainerResources, Pair, Resource};
+use crate::history::{History, Outcome};
+use crate::policy::{Policy, Resizing, RolloutMode};
+use crate::quantity::Quantity;
+use crate::report::{Line, units};
+use crate::workload::Workload;
+
+/// What was learned of one container.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned<'a> {
+    /// Its report line.
+    pub line: &'a Line,
+    /// Its newest runs that were not killed.
+    pub survivors: &'a [Survivor],
+}
+
+/// A run that ended and was not killed for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    started_ms: i64,
+    limit_bytes: Option<u64>,
+}
+
+/// Most survivors that are looked at: a kill is answered by the next runs, or not yet.
+const MAX_SURVIVORS: usize = 50;
+
+/// The newest runs of a history that ended and were not killed for memory.
+pub fn survivors(history: &History) -> Vec<Survivor> {
+    let mut found: Vec<Survivor> = history
+        .runs()
+        .filter(|run| matches!(run.outcome, Outcome::Completed | Outcome::Failed))
+        .map(|run| Survivor { started_ms: run.started_ms, limit_bytes: run.resources.memory_limit_bytes })
+        .collect();
+    found.sort_unstable_by_key(|survivor| std::cmp::Reverse(survivor.started_ms));
+    found.truncate(MAX_SURVIVORS);
+    found
+}
+
+/// What a status is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whose it is.
+    pub workload: &'a Workload,
+    /// What was said before.
+    pub previous: &'a Status,
+    /// What was learned now; empty where there was nothing to learn from.
+    pub learned: &'a [Learned<'a>],
+    /// Kills seen live, by container.
+    pub kills: &'a BTreeMap<String, KillStatus>,
+    /// What the administrator lets be done; `None` without a policy, which is: show only.
+    pub policy: Option<&'a Policy>,
+    /// Sizing is switched off for the workload.
+    pub is_opted_out: bool,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What is said of a workload now.
+pub fn next(facts: &Facts<'_>) -> Status {
+    let mut names: Vec<&str> = facts.learned.iter().map(|l| l.line.container.as_str()).collect();
+    names.extend(facts.previous.containers.iter().map(|c| c.name.as_str()));
+    names.extend(facts.kills.keys().map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    let containers: Vec<ContainerStatus> = names.iter().map(|name| container(facts, name)).collect();
+    let last_run = facts.learned.iter().filter_map(|l| l.line.evidence.last_ms).max().and_then(at);
+    let kills_until = facts.kills.values().map(|kill| kill.at).max().max(facts.previous.kills_until);
+    let applied = applied(facts, &containers);
+    Status {
+        summary: summary(facts, &containers, &applied),
+        conditions: conditions(facts, &containers, &applied),
+        kills_until,
+        last_run: last_run.max(facts.previous.last_run),
+        containers,
+    }
+}
+
+fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
+    let before = facts.previous.containers.iter().find(|c| c.name == name);
+    let learned = facts.learned.iter().find(|l| l.line.container == name);
+    let mut now = match learned {
+        Some(learned) => from_line(learned.line),
+        None => ContainerStatus { name: name.to_owned(), ..before.cloned().unwrap_or_default() },
+    };
+    if let (Some(learned), Some(policy)) = (learned, facts.policy) {
+        step(&mut now, before, learned.line, policy);
+    }
+    let known = before.and_then(|b| b.kill.as_ref());
+    let newest = match (facts.kills.get(name), known) {
+        (Some(live), Some(known)) => Some(worse(live, known)),
+        (live, known) => live.or(known).cloned(),
+    };
+    now.kill = newest.filter(|kill| !learned.is_some_and(|l| is_answered(l.survivors, kill)));
+    now.frozen = frozen(facts, before, facts.kills.get(name));
+    let mut least = now.frozen.as_ref().map(|frozen| frozen.memory);
+    if let Some(kill) = &now.kill {
+        least = least.max(Some(next_memory(&as_kill(kill), &now.memory_ladder)));
+    }
+    if let Some(least) = least {
+        hold(&mut now, least);
+    }
+    now
+}
+
+/// At least this much memory. Where nothing is recommended, what it asks for now stands for that.
+fn hold(container: &mut ContainerStatus, least: Quantity) {
+    let size = container.recommended.memory_limit.or(container.recommended.memory_request);
+    let given = size.or(container.current.memory_limit);
+    if given.is_none_or(|given| given < least) {
+        container.recommended.set(Resource::Memory, Pair { request: Some(least), limit: Some(least) });
+    }
+}
+
+/// Lowers by no more than the policy lets in one step; the next step waits for further runs.
+fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line, policy: &Policy) {
+    let runs_before = before.and_then(|b| b.evidence.as_ref()).map(|e| e.runs);
+    let has_new_runs = runs_before.is_none_or(|runs| line.evidence.runs > runs);
+    for resource in Resource::ALL {
+        let of = |size: &ContainerResources| size.pair(resource);
+        let wanted = of(&now.recommended);
+        let prior = before.map(|b| of(&b.recommended)).filter(|pair| pair.request.is_some());
+        let prior = prior.unwrap_or_else(|| of(&now.current));
+        let stepped = |wanted: Option<Quantity>, prior: Option<Quantity>| {
+            let wanted = wanted?;
+            let Some(prior) = prior.filter(|prior| *prior > wanted) else { return Some(wanted) };
+            if policy.rollout.largest_shrink.is_none() {
+                return Some(wanted);
+            }
+            if !has_new_runs {
+                return Some(prior);
+            }
+            Some(match resource {
+                Resource::Memory => {
+                    let bytes = policy.rollout.step(Some(prior.bytes_rounded_up()), wanted.bytes_rounded_up());
+                    Quantity::from_bytes_mib_rounded_up(bytes)
+                }
+                Resource::Cpu => {
+                    let millis = policy.rollout.step(Some(prior.millis_rounded_up()), wanted.millis_rounded_up());
+                    Quantity::from_millis(millis)
+                }
+            })
+        };
+        let limit = stepped(wanted.limit, prior.limit);
+        now.recommended.set(resource, Pair { request: stepped(wanted.request, prior.request), limit });
+    }
+}
+
+/// Whether a later run has lived with more than what killed: then the history speaks for itself.
+fn is_answered(survivors: &[Survivor], kill: &KillStatus) -> bool {
+    survivors.iter().any(|run| {
+        run.started_ms >= kill.at.as_millisecond()
+            && run.limit_bytes.is_none_or(|limit| limit > kill.limit.bytes_rounded_up())
+    })
+}
+
+/// Of two kills, the one at the higher limit, at the later of both times.
+fn worse(a: &KillStatus, b: &KillStatus) -> KillStatus {
+    let higher = if a.limit >= b.limit { a } else { b };
+    KillStatus { at: a.at.max(b.at), lowered_from: a.lowered_from.max(b.lowered_from), ..higher.clone() }
+}
+
+fn as_kill(kill: &KillStatus) -> Kill {
+    Kill { limit: kill.limit, lowered_from: kill.lowered_from, at_ms: kill.at.as_millisecond() }
+}
+
+/// A freeze that goes on, or begins with a kill at a size that podfit had lowered.
+fn frozen(facts: &Facts<'_>, before: Option<&ContainerStatus>, live: Option<&KillStatus>) -> Option<Frozen> {
+    let going_on = before.and_then(|b| b.frozen.clone()).filter(|frozen| frozen.until > facts.now);
+    let begun = live.and_then(|kill| {
+        let days = facts.policy.map_or_else(|| Policy::default().rollout.freeze_days, |p| p.rollout.freeze_days);
+        let until = kill.at.checked_add(SignedDuration::from_hours(i64::from(days) * 24)).ok()?;
+        Some(Frozen { memory: kill.lowered_from?, until }).filter(|frozen| frozen.until > facts.now)
+    });
+    match (going_on, begun) {
+        (Some(a), Some(b)) => Some(Frozen { memory: a.memory.max(b.memory), until: a.until.max(b.until) }),
+        (a, b) => a.or(b),
+    }
+}
+
+fn from_line(line: &Line) -> ContainerStatus {
+    let e = &line.evidence;
+    ContainerStatus {
+        name: line.container.clone(),
+        current: line.current,
+        recommended: line.recommended,
+        memory_ladder: Vec::new(),
+        notes: line.notes.clone(),
+        evidence: Some(Evidence {
+            runs: e.runs,
+            from: e.first_ms.and_then(at),
+            to: e.last_ms.and_then(at),
+            peak_max: e.peak_max_bytes.map(Quantity::from_bytes_mib_rounded_up),
+            peak_median: e.peak_median_bytes.map(Quantity::from_bytes_mib_rounded_up),
+            oom_kills: e.oom_kills,
+            memory_rule: line.memory_rule.clone(),
+            cpu_rule: line.cpu_rule.clone(),
+            failing_share_at_most: (e.replay.decisions > 0).then(|| e.replay.exceeded_share_upper()),
+        }),
+        kill: None,
+        frozen: None,
+    }
+}
+
+fn at(ms: i64) -> Option<Timestamp> {
+    // Whole seconds: what a person reads, and what the API server keeps of other times.
+    Timestamp::from_second(ms.div_euclid(1000)).ok()
+}
+
+/// Whether pods get it: the word for the column, and the sentence.
+struct Applied {
+    word: &'static str,
+    is_applied: bool,
+    why: String,
+}
+
+fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
+    let no = |word, why: &str| Applied { word, is_applied: false, why: why.to_owned() };
+    if containers.iter().all(|c| c.recommended == ContainerResources::default()) {
+        return no("unknown", "there is no number yet");
+    }
+    if facts.is_opted_out {
+        return no("off", "the annotation podfit.dev/resize on this object switches sizing off");
+    }
+    let Some(policy) = facts.policy else {
+        return no("recommend", "there is no RightsizingPolicy named default: sizes are shown only");
+    };
+    if policy.resizing == Resizing::Stopped {
+        return no("stopped", "the policy has stopped all resizing");
+    }
+    let stage = policy.rollout.stage(&facts.workload.namespace);
+    match stage.mode {
+        RolloutMode::Recommend => no("recommend", "the policy's rollout shows sizes only"),
+        RolloutMode::Canary if stage.by == crate::policy::CanaryBy::Run => {
+            Applied { word: "canary", is_applied: true, why: format!("{} % of its runs get it", stage.percent) }
+        }
+        RolloutMode::Canary => {
+            let workload = format!("{}/{}", facts.workload.namespace, facts.workload);
+            if stage.applies(&workload, "") {
+                let why = format!("it is among the {} % of workloads that get their sizes", stage.percent);
+                return Applied { word: "canary", is_applied: true, why };
+            }
+            no("recommend", "it is not among the workloads of the canary")
+        }
+        RolloutMode::Apply if containers.iter().any(|c| c.frozen.is_some()) => {
+            let why = "a smaller size got a run killed: the one before is kept for now".to_owned();
+            Applied { word: "frozen", is_applied: true, why }
+        }
+        RolloutMode::Apply => {
+            Applied { word: "apply", is_applied: true, why: "new pods get it when they are created".to_owned() }
+        }
+    }
+}
+
+/// The container that a person looks at first: the one that asks for the most memory.
+fn main_of(containers: &[ContainerStatus]) -> Option<&ContainerStatus> {
+    containers.iter().max_by(|a, b| {
+        let size = |c: &ContainerStatus| c.current.memory_limit.or(c.recommended.memory_limit).unwrap_or(Quantity::ZERO);
+        // Of equals the first by name.
+        size(a).cmp(&size(b)).then_with(|| b.name.cmp(&a.name))
+    })
+}
+
+fn summary(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied) -> Summary {
+    let Some(main) = main_of(containers) else { return Summary::default() };
+    let change = |now: String, then: String| match (now.as_str(), then.as_str()) {
+        (now, "—") => now.to_owned(),
+        (now, then) if now == then => now.to_owned(),
+        _ => format!("{now} → {then}"),
+    };
+    let memory = |size: &ContainerResources| units::memory_or_dash(size.memory_limit.or(size.memory_request));
+    let cpu = |size: &ContainerResources| units::cpu_or_dash(size.cpu_request);
+    let saved: Option<f64> = facts
+        .learned
+        .iter()
+        .filter_map(|l| l.line.effect.memory_gib_hours_per_week)
+        .fold(None, |sum, hours| Some(sum.unwrap_or(0.0) + hours));
+    Summary {
+        runs: main.evidence.as_ref().map_or_else(|| "0".to_owned(), |e| e.runs.to_string()),
+        memory: change(memory(&main.current), memory(&main.recommended)),
+        cpu: change(cpu(&main.current), cpu(&main.recommended)),
+        saved_per_week: match saved {
+            Some(hours) if facts.learned.len() == containers.len() => format!("{:+.1}", -hours).replace('-', "−"),
+            _ => facts.previous.summary.saved_per_week.clone(),
+        },
+        applied: applied.word.to_owned(),
+    }
+}
+
+fn conditions(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied) -> Vec<Condition> {
+    let known = containers.iter().any(|c| c.recommended != ContainerResources::default());
+    let why_unknown = containers.iter().flat_map(|c| &c.notes).next().cloned();
+    let ready = match known {
+        true => ("True", "Sized", "there is evidence for a size".to_owned()),
+        false => ("False", "NoEvidence", why_unknown.unwrap_or_else(|| "no run was seen".to_owned())),
+    };
+    let reason = if applied.is_applied { "Applied" } else { "NotApplied" };
+    let of_applied = (if applied.is_applied { "True" } else { "False" }, reason, applied.why.clone());
+    let frozen = containers.iter().find_map(|c| c.frozen.as_ref().map(|f| (&c.name, f)));
+    let frozen = match frozen {
+        Some((name, frozen)) => (
+            "True",
+            "ShrinkTakenBack",
+            format!("{name} was killed for memory at a size that podfit had lowered: {} until {}", frozen.memory, frozen.until),
+        ),
+        None => ("False", "NotFrozen", "no shrink of podfit's has led to a kill of late".to_owned()),
+    };
+    [("Ready", ready), ("Applied", of_applied), ("Frozen", frozen)]
+        .into_iter()
+        .map(|(kind, (status, reason, message))| {
+            let before = facts.previous.conditions.iter().find(|c| c.kind == kind && c.status == status);
+            Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                last_transition_time: before.map_or(facts.now, |c| c.last_transition_time),
+            }
+        })
+        .collect()
+}

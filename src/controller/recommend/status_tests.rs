@@ -1,0 +1,273 @@
+//! What is said of a workload, without a cluster: from what is learned, what was said, and what was killed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::object::{KillStatus, Status};
+use super::status::{Facts, Learned, Survivor, next, survivors};
+use crate::fit::{Fitted, Surroundings};
+use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::policy::Policy;
+use crate::quantity::Quantity;
+use crate::report::Line;
+use crate::sizing::SizingPolicy;
+use crate::workload::{Workload, WorkloadKey};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
+    let started_ms = 1_795_000_000_000 + number * 86_400_000;
+    Run {
+        pod: format!("nightly-{number}"),
+        uid: None,
+        started_ms,
+        ended_ms: started_ms + 1_800_000,
+        memory: Some(MemoryUse { peak_bytes: peak, source: PeakSource::Cgroup, samples: 60 }),
+        cpu: Some(CpuUse { mean_cores: 0.2, peak_cores: None, throttled_share: None }),
+        resources: Resources {
+            memory_request_bytes: Some(limit),
+            memory_limit_bytes: Some(limit),
+            cpu_request_millis: Some(500),
+            ..Resources::default()
+        },
+        outcome,
+        attempt: None,
+        input_bytes: None,
+    }
+}
+
+/// Twelve runs that asked for 8Gi and used some 1000 MiB.
+fn history() -> History {
+    let mut history = History::default();
+    for number in 0..12 {
+        history.add(run(number, 1000 * MIB, 8 * GIB, Outcome::Completed));
+    }
+    history
+}
+
+struct World {
+    history: History,
+    previous: Status,
+    kills: BTreeMap<String, KillStatus>,
+    policy: Option<Policy>,
+    is_opted_out: bool,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(history: History) -> Self {
+        Self {
+            history,
+            previous: Status::default(),
+            kills: BTreeMap::new(),
+            policy: Some(Policy::default()),
+            is_opted_out: false,
+            now: "2026-12-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    /// What is said now; it is what was said before from then on, and its kills are taken in.
+    fn cycle(&mut self) -> Status {
+        self.next(true)
+    }
+
+    /// The same where nothing was learned.
+    fn restate(&mut self) -> Status {
+        self.next(false)
+    }
+
+    fn next(&mut self, learns: bool) -> Status {
+        let workload = Workload::parse("etl", "cronjob/nightly").unwrap();
+        let key = WorkloadKey { workload: workload.clone(), container: "main".to_owned() };
+        let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
+        let line = Line::new(&key, &self.history, None, &policy, &nowhere, |_| None::<Fitted>);
+        let alive: Vec<Survivor> = survivors(&self.history);
+        let learned = [Learned { line: &line, survivors: &alive }];
+        self.previous = next(&Facts {
+            workload: &workload,
+            previous: &self.previous,
+            learned: if learns { &learned } else { &[] },
+            kills: &self.kills,
+            policy: self.policy.as_ref(),
+            is_opted_out: self.is_opted_out,
+            now: self.now,
+        });
+        self.kills.clear();
+        self.previous.clone()
+    }
+
+    fn kill(&mut self, limit: &str, at: &str, lowered_from: Option<&str>) {
+        let kill = KillStatus {
+            limit: limit.parse().unwrap(),
+            at: at.parse().unwrap(),
+            pod: "nightly-x".to_owned(),
+            lowered_from: lowered_from.map(|before| before.parse().unwrap()),
+        };
+        self.kills.insert("main".to_owned(), kill);
+    }
+
+    fn policy(&mut self, yaml: &str) {
+        self.policy = Some(Policy::from_yaml(yaml).unwrap());
+    }
+}
+
+fn memory(status: &Status) -> Quantity {
+    status.containers[0].recommended.memory_limit.unwrap()
+}
+
+fn gib(amount: u64) -> Quantity {
+    Quantity::from_bytes(amount * GIB)
+}
+
+fn condition<'a>(status: &'a Status, kind: &str) -> (&'a str, &'a str) {
+    let found = status.conditions.iter().find(|c| c.kind == kind).unwrap();
+    (&found.status, &found.reason)
+}
+
+#[test]
+fn what_is_learned_is_said_and_said_again_the_same() {
+    let mut world = World::new(history());
+    let first = world.cycle();
+    assert!(memory(&first) < gib(2), "{}", memory(&first));
+    assert_eq!((first.summary.runs.as_str(), first.summary.applied.as_str()), ("12", "apply"));
+    assert!(first.summary.memory.starts_with("8Gi → "), "{}", first.summary.memory);
+    assert_eq!(condition(&first, "Ready"), ("True", "Sized"));
+    world.now = "2026-12-02T00:00:00Z".parse().unwrap();
+    assert_eq!(world.cycle(), first, "an hour later nothing is written");
+    assert_eq!(world.restate(), first);
+}
+
+#[test]
+fn too_few_runs_are_unknown_with_the_reason() {
+    let mut history = History::default();
+    history.add(run(0, GIB, 8 * GIB, Outcome::Completed));
+    let said = World::new(history).cycle();
+    assert_eq!(said.summary.applied, "unknown");
+    assert_eq!(condition(&said, "Ready"), ("False", "NoEvidence"));
+    assert!(said.conditions[0].message.contains("3 are needed"), "{:?}", said.conditions);
+}
+
+#[test]
+fn a_kill_is_remembered_until_a_later_run_lives_with_more() {
+    let mut world = World::new(history());
+    world.cycle();
+    world.kill("2Gi", "2026-11-30T02:10:00Z", None);
+    let killed = world.restate();
+    assert_eq!(memory(&killed), gib(4));
+    assert_eq!(killed.kills_until, Some("2026-11-30T02:10:00Z".parse().unwrap()));
+    assert_eq!(memory(&world.cycle()), gib(4), "history from before it changes nothing");
+    // The next try lived with 4Gi and used 2.5.
+    let mut lived = run(0, 2560 * MIB, 4 * GIB, Outcome::Completed);
+    lived.started_ms = "2026-11-30T02:15:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+    lived.ended_ms = lived.started_ms + 1_000_000;
+    world.history.add(lived);
+    let after = world.cycle();
+    assert_eq!(after.containers[0].kill, None);
+    assert!(memory(&after).bytes_rounded_up() >= 2560 * MIB, "{}", memory(&after));
+}
+
+#[test]
+fn a_shrink_that_killed_is_taken_back_and_not_tried_again_for_a_week() {
+    let mut world = World::new(history());
+    world.cycle();
+    world.kill("1200Mi", "2026-11-30T02:10:00Z", Some("8Gi"));
+    let frozen = world.restate();
+    assert_eq!(memory(&frozen), gib(8));
+    assert_eq!(condition(&frozen, "Frozen"), ("True", "ShrinkTakenBack"));
+    assert_eq!(frozen.summary.applied, "frozen");
+    // A later run lived: the kill is answered, the freeze is not over.
+    let mut lived = run(0, 1300 * MIB, 8 * GIB, Outcome::Completed);
+    lived.started_ms = "2026-11-30T02:15:00Z".parse::<Timestamp>().unwrap().as_millisecond();
+    lived.ended_ms = lived.started_ms + 1_000_000;
+    world.history.add(lived);
+    assert_eq!(memory(&world.cycle()), gib(8));
+    world.now = "2026-12-07T02:11:00Z".parse().unwrap();
+    let thawed = world.cycle();
+    assert!(memory(&thawed) < gib(3), "{}", memory(&thawed));
+    assert_eq!(condition(&thawed, "Frozen"), ("False", "NotFrozen"));
+}
+
+#[test]
+fn of_kills_at_once_the_answer_is_to_the_largest() {
+    let mut world = World::new(history());
+    world.cycle();
+    world.kill("4Gi", "2026-11-30T02:10:00Z", None);
+    world.restate();
+    world.kill("2Gi", "2026-11-30T02:20:00Z", None);
+    let said = world.restate();
+    assert_eq!(memory(&said), gib(8));
+    assert_eq!(said.kills_until, Some("2026-11-30T02:20:00Z".parse().unwrap()));
+}
+
+#[test]
+fn a_kill_of_an_unknown_workload_makes_a_recommendation() {
+    let mut world = World::new(History::default());
+    world.kill("1Gi", "2026-11-30T02:10:00Z", None);
+    let said = world.restate();
+    assert_eq!(memory(&said), gib(2));
+    assert_eq!(said.containers[0].name, "main");
+}
+
+#[test]
+fn shrinks_go_by_steps_and_wait_for_new_runs() {
+    let mut world = World::new(history());
+    world.policy("rollout: {largestShrink: 0.5}");
+    assert_eq!(memory(&world.cycle()), gib(4));
+    assert_eq!(memory(&world.cycle()), gib(4), "no run has been seen at 4Gi");
+    world.history.add(run(13, 1000 * MIB, 4 * GIB, Outcome::Completed));
+    assert_eq!(memory(&world.cycle()), gib(2));
+    world.history.add(run(14, 1000 * MIB, 2 * GIB, Outcome::Completed));
+    let third = memory(&world.cycle());
+    assert!(third < gib(2) && third.bytes_rounded_up() > 900 * MIB, "{third}");
+}
+
+#[rstest]
+#[case::no_policy(None, false, "recommend", "False")]
+#[case::stopped(Some("resizing: stopped"), false, "stopped", "False")]
+#[case::shown(Some("rollout: {mode: recommend}"), false, "recommend", "False")]
+#[case::all_of_a_canary(Some("rollout: {mode: canary, canaryPercent: 100}"), false, "canary", "True")]
+#[case::none_of_a_canary(Some("rollout: {mode: canary, canaryPercent: 0}"), false, "recommend", "False")]
+#[case::by_run(Some("rollout: {mode: canary, canaryBy: run}"), false, "canary", "True")]
+#[case::opted_out(Some("{}"), true, "off", "False")]
+#[case::elsewhere(Some("rollout: {namespaces: [{names: [other], mode: recommend}]}"), false, "apply", "True")]
+fn the_column_says_whether_pods_get_it(
+    #[case] policy: Option<&str>,
+    #[case] is_opted_out: bool,
+    #[case] word: &str,
+    #[case] applied: &str,
+) {
+    let mut world = World::new(history());
+    world.policy = policy.map(|yaml| Policy::from_yaml(yaml).unwrap());
+    world.is_opted_out = is_opted_out;
+    let said = world.cycle();
+    assert_eq!(said.summary.applied, word);
+    assert_eq!(condition(&said, "Applied").0, applied);
+}
+
+proptest! {
+    /// Whatever happens in whatever order, nobody gets what killed them, or less.
+    #[test]
+    fn nothing_is_given_that_is_known_to_kill(
+        kills in proptest::collection::vec((1_u64..40, proptest::option::of(1_u64..80), any::<bool>()), 1..6),
+        shrink in proptest::option::of(0.1_f64..0.9),
+    ) {
+        let mut world = World::new(history());
+        if let Some(share) = shrink {
+            world.policy(&format!("rollout: {{largestShrink: {share}}}"));
+        }
+        world.cycle();
+        let mut largest = 0;
+        for (turn, (limit, before, learns)) in kills.into_iter().enumerate() {
+            let at = format!("2026-11-30T02:{:02}:00Z", 10 + turn);
+            let before = before.filter(|before| *before > limit).map(|before| format!("{before}Gi"));
+            world.kill(&format!("{limit}Gi"), &at, before.as_deref());
+            largest = largest.max(limit);
+            let said = if learns { world.cycle() } else { world.restate() };
+            prop_assert!(memory(&said) > gib(largest), "{} after a kill at {}Gi", memory(&said), largest);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Reads and writes `Recommendation` objects: server-side apply, and only over what was read, so that a kill taken in
+//! meanwhile is never overwritten. Must not decide what is said in them.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::object::{Recommendation, Status, identity, name_of, with_status};
+use crate::controller::api::{Answer, Api};
+use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
+use crate::policy::text;
+use crate::workload::Workload;
+
+/// Who podfit is among the writers of an object's fields.
+const FIELD_MANAGER: &str = "podfit";
+const APPLY: &str = "application/apply-patch+yaml";
+/// Objects asked for at a time.
+const PAGE: usize = 500;
+/// Longest note of an Event (`events.k8s.io/v1`), in bytes.
+const NOTE_BYTES: usize = 1_024;
+
+/// An object with the version that it was read in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// What it says.
+    pub recommendation: Recommendation,
+    version: String,
+    uid: String,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored.
+    Stored,
+    /// Somebody else was quicker: read again.
+    Overtaken,
+}
+
+/// The recommendations of a cluster.
+#[derive(Clone, Debug)]
+pub struct Recommendations {
+    api: Api,
+}
+
+impl Recommendations {
+    /// Through this API server.
+    pub fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    /// The object of a workload; `None` where there is none.
+    ///
+    /// # Errors
+    /// What the API server did not do, and what to do about it.
+    pub async fn get(&self, workload: &Workload) -> Result<Option<Stored>, String> {
+        let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
+        match self.api.send("GET", &path, "application/json", None).await.map_err(|why| failed("get", &why))? {
+            Answer::Text(text) => Ok(stored(&json_of(&text)?)),
+            Answer::Status(404) => Ok(None),
+            Answer::Status(status) => Err(refused("get", status)),
+        }
+    }
+
+    /// All of a namespace. Objects that cannot be read are passed over: they are written anew or left alone.
+    ///
+    /// # Errors
+    /// What the API server did not do, and what to do about it.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<Stored>, String> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            let path = format!("{}?limit={PAGE}{token}", collection(namespace));
+            let answer = self.api.send("GET", &path, "application/json", None).await;
+            let page = match answer.map_err(|why| failed("list", &why))? {
+                Answer::Text(text) => json_of(&text)?,
+                // The list has changed too much to go on: from the beginning.
+                Answer::Status(410) if !token.is_empty() => {
+                    (all, token) = (Vec::new(), String::new());
+                    continue;
+                }
+                Answer::Status(status) => return Err(refused("list", status)),
+            };
+            all.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(stored));
+            match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty()) {
+                Some(next) => token = format!("&continue={}", escaped(next)),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Writes a workload's status over what was read, creating the object where there was none.
+    ///
+    /// # Errors
+    /// What the API server did not do, and what to do about it.
+    pub async fn write(
+        &self,
+        workload: &Workload,
+        before: Option<&Stored>,
+        status: &Status,
+    ) -> Result<(Written, Option<Stored>), String> {
+        let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
+        let query = format!("?fieldManager={FIELD_MANAGER}&force=true");
+        let created;
+        let before = match before {
+            Some(before) => before,
+            None => match self.apply(&format!("{path}{query}"), &identity(workload)).await? {
+                Some(object) => {
+                    created = stored(&object).ok_or("a Recommendation came back as something else")?;
+                    // Somebody else's words: read them first.
+                    if created.recommendation.status != Status::default() {
+                        return Ok((Written::Overtaken, None));
+                    }
+                    &created
+                }
+                None => return Ok((Written::Overtaken, None)),
+            },
+        };
+        let mut body = with_status(workload, status);
+        body["metadata"]["resourceVersion"] = json!(before.version);
+        let answer = self.apply(&format!("{path}/status{query}"), &body).await?;
+        Ok(answer.map_or((Written::Overtaken, None), |object| (Written::Stored, stored(&object))))
+    }
+
+    /// Deletes an object, if it is still as it was read.
+    ///
+    /// # Errors
+    /// What the API server did not do, and what to do about it.
+    pub async fn delete(&self, before: &Stored) -> Result<(), String> {
+        let workload = &before.recommendation.workload;
+        let path = format!("{}/{}", collection(&workload.namespace), before.recommendation.name);
+        let body = json!({"preconditions": {"uid": before.uid, "resourceVersion": before.version}});
+        match self.api.send("DELETE", &path, "application/json", Some(&body)).await.map_err(|why| failed("delete", &why))? {
+            Answer::Text(_) | Answer::Status(404 | 409) => Ok(()),
+            Answer::Status(status) => Err(refused("delete", status)),
+        }
+    }
+
+    /// Tells whoever looks at the object, as an Event.
+    ///
+    /// # Errors
+    /// What the API server did not do, and what to do about it.
+    pub async fn tell(&self, about: &Stored, reason: &str, note: &str, who: &str, now: Timestamp) -> Result<(), String> {
+        let namespace = &about.recommendation.workload.namespace;
+        let time = now.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"generateName": format!("{}-", about.recommendation.name), "namespace": namespace},
+            "eventTime": time, "action": "Resize", "reason": reason, "type": "Warning",
+            "note": text::clip(&text::clean(note), NOTE_BYTES / 4),
+            "reportingController": "podfit.dev/controller", "reportingInstance": text::clip(who, 128),
+            "regarding": {
+                "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Recommendation",
+                "name": about.recommendation.name, "namespace": namespace, "uid": about.uid,
+            },
+        });
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        match self.api.send("POST", &path, "application/json", Some(&event)).await? {
+            Answer::Text(_) => Ok(()),
+            Answer::Status(403) => Err("podfit may not create events (403): grant its service account the verb create \
+                                        on events (events.k8s.io)"
+                .to_owned()),
+            Answer::Status(status) => Err(format!("cannot create an Event: the API server answered {status}")),
+        }
+    }
+
+    /// `None` where the object has changed since it was read, or is gone.
+    async fn apply(&self, path: &str, body: &Value) -> Result<Option<Value>, String> {
+        match self.api.send("PATCH", path, APPLY, Some(body)).await.map_err(|why| failed("patch", &why))? {
+            Answer::Text(text) => json_of(&text).map(Some),
+            Answer::Status(404 | 409) => Ok(None),
+            Answer::Status(status) => Err(refused("patch", status)),
+        }
+    }
+}
+
+fn stored(object: &Value) -> Option<Stored> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, uid) = (text("/metadata/resourceVersion"), text("/metadata/uid"));
+    Some(Stored { recommendation: Recommendation::read(object).ok()?, version, uid })
+}
+
+fn json_of(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|_| "the API server's answer is no JSON".to_owned())
+}
+
+/// A `continue` token in a query.
+fn escaped(token: &str) -> String {
+    token
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-_.".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+fn collection(namespace: &str) -> String {
+    format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{RECOMMENDATIONS}")
+}
+
+fn failed(verb: &str, why: &str) -> String {
+    format!("cannot {verb} {RECOMMENDATIONS}: {why}")
+}
+
+fn refused(verb: &str, status: u16) -> String {
+    match status {
+        403 => format!(
+            "podfit may not {verb} {RECOMMENDATIONS} (403): grant its service account the verbs get, list, create, \
+             patch and delete on {RECOMMENDATIONS} ({GROUP}), and patch on {RECOMMENDATIONS}/status"
+        ),
+        422 => format!(
+            "cannot {verb} {RECOMMENDATIONS}: the API server's definition of them is not this release's; apply it \
+             (`podfit crds | kubectl apply -f -`)"
+        ),
+        status => failed(verb, &format!("the API server answered {status}")),
+    }
+}

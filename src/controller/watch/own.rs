@@ -1,0 +1,212 @@
+//! What the watches have seen of podfit's own objects and of pods: the policy, recommendations, kills for memory.
+//! Must not know a server or a clock: events in, knowledge out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::kills::SeenKill;
+use crate::admission::{Kill, Knowledge, Recommended, Sizes, id_of};
+use crate::controller::crds::IN_FORCE;
+use crate::controller::recommend::object::Recommendation;
+use crate::policy::Policy;
+use crate::workload::Workload;
+
+/// Most kills that are kept while no recommendation takes them in; the oldest go first.
+const MAX_KILLS: usize = 10_000;
+
+/// Policy, recommendations and kills, as seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    policy: PolicySeen,
+    recommendations: HashMap<String, BTreeMap<String, (Workload, Arc<Recommended>)>>,
+    kills: HashMap<Workload, BTreeMap<String, Kill>>,
+    changed: HashSet<String>,
+    changed_policy: bool,
+}
+
+#[derive(Debug, Default)]
+enum PolicySeen {
+    /// Nobody watches it: it comes from a file.
+    #[default]
+    Elsewhere,
+    /// There is none.
+    Missing,
+    /// The one in force.
+    Known(Box<Policy>),
+}
+
+impl Own {
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed_policy || !self.changed.is_empty()
+    }
+
+    /// Namespaces in which something is known.
+    pub(super) fn has(&self, namespace: &str) -> bool {
+        self.recommendations.contains_key(namespace)
+    }
+
+    /// The policy is watched, and what there is of it has been listed.
+    pub(super) fn policy_listed(&mut self) {
+        if matches!(self.policy, PolicySeen::Elsewhere) {
+            self.policy = PolicySeen::Missing;
+            self.changed_policy = true;
+        }
+    }
+
+    /// Takes in a policy; one that cannot be used leaves the one before in force, and says why not.
+    pub(super) fn put_policy(&mut self, name: &str, object: &Value) -> Option<(String, &'static str)> {
+        if name != IN_FORCE {
+            return Some((format!("only the one named {IN_FORCE} is read"), "it is passed over"));
+        }
+        let spec = object.get("spec").cloned().unwrap_or_default();
+        let policy = Policy::deserialize(spec).map_err(|error| error.to_string());
+        match policy.and_then(|policy| policy.validate().map(|()| policy).map_err(|error| error.to_string())) {
+            Ok(policy) => {
+                let same = matches!(&self.policy, PolicySeen::Known(known) if **known == policy);
+                if !same {
+                    self.policy = PolicySeen::Known(Box::new(policy));
+                    self.changed_policy = true;
+                }
+                None
+            }
+            Err(why) => Some((why, "the policy before it stays in force")),
+        }
+    }
+
+    pub(super) fn remove_policy(&mut self, name: &str) {
+        if name == IN_FORCE {
+            self.policy = PolicySeen::Missing;
+            self.changed_policy = true;
+        }
+    }
+
+    pub(super) fn policy_names(&self) -> Vec<String> {
+        if matches!(self.policy, PolicySeen::Known(_)) { vec![IN_FORCE.to_owned()] } else { Vec::new() }
+    }
+
+    pub(super) fn put_recommendation(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> Option<(String, &'static str)> {
+        let read = match Recommendation::read(object) {
+            Ok(read) => read,
+            Err(why) => {
+                self.remove_recommendation(namespace, name);
+                return Some((why.to_string(), "it is passed over"));
+            }
+        };
+        let recommended = packed(&read);
+        // What it has taken in needs no answer of its own any more.
+        if let Some(kills) = self.kills.get_mut(&read.workload) {
+            kills.retain(|_, kill| kill.at_ms > recommended.kills_until_ms);
+            if kills.is_empty() {
+                self.kills.remove(&read.workload);
+            }
+            self.changed.insert(namespace.to_owned());
+        }
+        let known = self.recommendations.entry(namespace.to_owned()).or_default();
+        if known.get(name).is_none_or(|(workload, before)| (workload, &**before) != (&read.workload, &recommended)) {
+            known.insert(name.to_owned(), (read.workload, Arc::new(recommended)));
+            self.changed.insert(namespace.to_owned());
+        }
+        None
+    }
+
+    pub(super) fn remove_recommendation(&mut self, namespace: &str, name: &str) {
+        let Some(known) = self.recommendations.get_mut(namespace) else { return };
+        if known.remove(name).is_some() {
+            self.changed.insert(namespace.to_owned());
+        }
+        if known.is_empty() {
+            self.recommendations.remove(namespace);
+        }
+    }
+
+    pub(super) fn recommendation_keys(&self) -> Vec<(String, String)> {
+        let of = |(space, known): (&String, &BTreeMap<String, _>)| {
+            known.keys().map(|name| (space.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        self.recommendations.iter().flat_map(of).collect()
+    }
+
+    /// Takes in a kill; true where it is news.
+    pub(super) fn put_kill(&mut self, seen: &SeenKill) -> bool {
+        let of = |(workload, r): &(Workload, Arc<Recommended>)| (*workload == seen.workload).then_some(r.kills_until_ms);
+        let recommended = self.recommendations.get(&seen.workload.namespace);
+        if recommended.and_then(|known| known.values().find_map(of)).is_some_and(|until| until >= seen.at_ms) {
+            return false;
+        }
+        let kill = Kill { limit: seen.limit, lowered_from: seen.lowered_from, at_ms: seen.at_ms };
+        let known = self.kills.entry(seen.workload.clone()).or_default();
+        let merged = match known.get(&seen.container) {
+            // Several tries at once: the answer must be more than what killed the largest of them.
+            Some(before) => Kill {
+                limit: before.limit.max(kill.limit),
+                lowered_from: before.lowered_from.max(kill.lowered_from),
+                at_ms: before.at_ms.max(kill.at_ms),
+            },
+            None => kill,
+        };
+        if known.insert(seen.container.clone(), merged) == Some(merged) {
+            return false;
+        }
+        self.changed.insert(seen.workload.namespace.clone());
+        self.forget_oldest();
+        true
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.kills.len() <= MAX_KILLS {
+            return;
+        }
+        let newest = |kills: &BTreeMap<String, Kill>| kills.values().map(|kill| kill.at_ms).max();
+        let oldest = self.kills.iter().min_by_key(|(workload, kills)| (newest(kills), *workload)).map(|(w, _)| w.clone());
+        if let Some(workload) = oldest {
+            self.kills.remove(&workload);
+            self.changed.insert(workload.namespace);
+        }
+    }
+
+    /// Brings the knowledge up to date.
+    pub(super) fn publish(&mut self, knowledge: &mut Knowledge) {
+        if std::mem::take(&mut self.changed_policy) {
+            match &self.policy {
+                PolicySeen::Elsewhere => {}
+                PolicySeen::Missing => knowledge.without_policy(),
+                PolicySeen::Known(policy) => knowledge.set_policy((**policy).clone()),
+            }
+        }
+        let changed: BTreeSet<String> = std::mem::take(&mut self.changed).into_iter().collect();
+        for name in changed {
+            let recommendations = self.recommendations.get(&name);
+            let kills: HashMap<_, _> =
+                self.kills.iter().filter(|(w, _)| w.namespace == name).map(|(w, k)| (w.clone(), k.clone())).collect();
+            let namespace = knowledge.namespace_mut(&name);
+            if recommendations.is_some() || !namespace.recommendations.is_empty() {
+                let map = recommendations.into_iter().flat_map(BTreeMap::values).cloned().collect();
+                namespace.recommendations = Arc::new(map);
+            }
+            namespace.kills = Arc::new(kills);
+        }
+    }
+}
+
+/// What admission looks up.
+fn packed(read: &Recommendation) -> Recommended {
+    let sized = |c: &&crate::controller::recommend::object::ContainerStatus| c.recommended != Default::default();
+    let containers: Sizes =
+        read.status.containers.iter().filter(sized).map(|c| (c.name.clone(), c.recommended)).collect();
+    let ladders = read.status.containers.iter().filter(|c| !c.memory_ladder.is_empty());
+    Recommended {
+        id: id_of(&containers),
+        ladders: ladders.map(|c| (c.name.as_str().into(), c.memory_ladder.as_slice().into())).collect(),
+        containers,
+        is_opted_out: read.is_opted_out,
+        kills_until_ms: read.status.kills_until.map_or(0, jiff::Timestamp::as_millisecond),
+    }
+}

@@ -1,0 +1,71 @@
+//! The definitions of podfit's own kinds: `deploy/` has what the command prints, and a real API server takes it, checks
+//! by it, and says what is wrong.
+
+use std::path::Path;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::scene::{PODFIT, define};
+use super::support::cli;
+use super::support::cluster::cluster;
+
+#[test]
+fn what_is_printed_is_what_deploy_has() {
+    let printed = cli::run(cli::command().arg("crds"));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let files = ["rightsizingpolicies", "recommendations"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds").join(format!("{name}.yaml"));
+        format!("---\n{}", std::fs::read_to_string(path).unwrap())
+    });
+    assert_eq!(printed.stdout, files.concat(), "write deploy/crds by `podfit crds`");
+}
+
+fn refusal(plural: &str, object: &Value) -> Result<(), String> {
+    let cluster = cluster("definitions").unwrap();
+    let path = format!("{PODFIT}/{plural}?dryRun=All&fieldValidation=Strict");
+    cluster.request("POST", &path, Some(object)).map(|_| ()).map_err(|(_, message)| message)
+}
+
+#[rstest]
+#[case(json!({}), None)]
+#[case(json!({"resizing": "stopped", "rollout": {"mode": "canary", "canaryPercent": 5, "largestShrink": 0.5}}), None)]
+#[case(json!({"bounds": {"memory": {"floor": "64Mi", "ceiling": "64Gi"}, "cpu": {"floor": "10m", "ceiling": 8}}}), None)]
+#[case(json!({"rules": {"modes": {"latest-tag": "warn"}}}), None)]
+#[case(json!({"resising": "stopped"}), Some("resising"))]
+#[case(json!({"resizing": "paused"}), Some("Unsupported value"))]
+#[case(json!({"rollout": {"canaryPercent": 101}}), Some("less than or equal to 100"))]
+#[case(json!({"rollout": {"namespaces": [{"names": []}]}}), Some("names"))]
+#[case(json!({"bounds": {"memory": {"floor": "2Gi", "ceiling": "1Gi"}}}), Some("the floor is above the ceiling"))]
+#[case(json!({"bounds": {"memory": {"floor": "much"}}}), Some("floor"))]
+#[case(json!({"rules": {"modes": {"latest": "warn"}}}), Some("the rules are latest-tag"))]
+#[case(json!({"rules": {"modes": {"latest-tag": "maybe"}}}), Some("Unsupported value"))]
+#[case(json!({"rules": {"exemptions": [{"reason": "r", "rules": ["run-as-root"], "namespaces": ["a"]}]}}), Some("it names nobody"))]
+fn a_policy_is_checked_when_it_is_written(#[case] spec: Value, #[case] said: Option<&str>) {
+    let Some(cluster) = cluster("a_policy_is_checked_when_it_is_written") else { return };
+    define(cluster);
+    let object = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "RightsizingPolicy",
+        "metadata": {"generateName": "checked-"}, "spec": spec});
+    match (refusal("rightsizingpolicies", &object), said) {
+        (Ok(()), None) => {}
+        (Err(message), Some(said)) => assert!(message.contains(said), "{message}"),
+        (answer, said) => panic!("{answer:?} instead of {said:?}"),
+    }
+}
+
+#[test]
+fn the_workload_of_a_recommendation_cannot_be_changed() {
+    let Some(cluster) = cluster("the_workload_of_a_recommendation_cannot_be_changed") else { return };
+    define(cluster);
+    let namespace = cluster.namespace("defined");
+    let object = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "Recommendation", "metadata": {"name": "a"},
+        "spec": {"workload": "job/a"}});
+    namespace.create(PODFIT, "recommendations", &object);
+    let path = format!("{PODFIT}/namespaces/{}/recommendations/a", namespace.name);
+    let refused = cluster.request("PATCH", &path, Some(&json!({"spec": {"workload": "job/b"}}))).unwrap_err();
+    assert!(refused.1.contains("cannot be changed"), "{refused:?}");
+    let nonsense = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "Recommendation", "metadata": {"name": "b"},
+        "spec": {"workload": "nonsense"}});
+    let path = format!("{PODFIT}/namespaces/{}/recommendations", namespace.name);
+    assert!(cluster.request("POST", &path, Some(&nonsense)).is_err());
+}

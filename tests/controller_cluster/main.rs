@@ -1,0 +1,14 @@
+//! podfit in a real cluster: what it learns becomes objects, objects become sizes of new pods, kills become larger
+//! next tries, and the policy decides how far that goes. A real API server, controller-manager and Prometheus; kwok
+//! stands in for the kubelet and writes the phases and the OOM kills.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod definitions;
+mod kills;
+mod replicas;
+mod rollout;
+mod scene;
