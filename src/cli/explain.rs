@@ -139,6 +139,7 @@ fn memory(line: &Line) -> String {
         let _ = write!(text, " = {rule}");
     }
     text.push_str(".\n");
+    text.push_str(&ladder(line));
     if e.replay.decisions > 0 {
         let _ = writeln!(
             text,
@@ -165,6 +166,20 @@ fn memory(line: &Line) -> String {
         let _ = writeln!(text, "        {:.1} GiB·h a week {word} reserved than now.", saved.abs());
     }
     text
+}
+
+/// What comes after a kill.
+fn ladder(line: &Line) -> String {
+    let steps: Vec<String> = line.memory_ladder.iter().map(|q| units::memory(q.bytes_rounded_up())).collect();
+    let Some((first, later)) = steps.split_first() else {
+        return "        If a run is killed there, there is nothing more to give it.\n".to_owned();
+    };
+    let why = match line.runs_above {
+        0 => "double each time, no peak lies above".to_owned(),
+        n => format!("the least waste over the {n} peaks above"),
+    };
+    let later: String = later.iter().map(|step| format!(", then {step}")).collect();
+    format!("        If a run is killed there, its next tries get {first}{later}:\n        {why}.\n")
 }
 
 fn cpu(line: &Line) -> String {

@@ -9,6 +9,7 @@ use crate::fit::{ContainerResources, Fitted, Place, Resource, Surroundings, What
 use crate::history::{History, Resources};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
+use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
 use crate::sizing::{Answer, Effect, Evidence, Sizing, SizingPolicy, recommend};
 use crate::workload::WorkloadKey;
 
@@ -121,6 +122,9 @@ pub struct Line {
     pub covered_bytes: Option<u64>,
     /// Runs whose peak lies above that: left to a retry, because covering them would cost more.
     pub runs_above: usize,
+    /// Memory of attempts 2, 3, … when the ones before were killed at their limit, ascending, each above the recommended
+    /// one; empty without a recommendation, and where there is nothing more to give.
+    pub memory_ladder: Vec<Quantity>,
     /// The rule that gave the CPU request.
     pub cpu_rule: Option<String>,
     /// What the numbers rest on.
@@ -177,6 +181,7 @@ impl Line {
             memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
             runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
+            memory_ladder: memory_ladder(&sizing, &recommended, surroundings),
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,
@@ -296,6 +301,28 @@ pub fn wanted(sizing: &Sizing) -> ContainerResources {
         memory_request: memory,
         memory_limit: memory,
     }
+}
+
+/// The steps of sizing's ladder that are above what is recommended after fitting, as far as a `LimitRange` and the
+/// largest node allow them.
+fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, surroundings: &Surroundings) -> Vec<Quantity> {
+    let Some(size) = sizing.memory.known() else { return Vec::new() };
+    let Some(mut before) = recommended.memory_limit.or(recommended.memory_request).map(Quantity::bytes_rounded_up)
+    else {
+        return Vec::new();
+    };
+    let node = surroundings.largest_node(Resource::Memory);
+    let range = surroundings.limit_ranges.container(Resource::Memory).max;
+    let most = node.into_iter().chain(range).map(Quantity::bytes_rounded_up).min();
+    let mut steps = Vec::new();
+    while let step = next_after(&size.ladder, before, most)
+        && step > before
+        && steps.len() < MOST_ATTEMPTS - 1
+    {
+        steps.push(Quantity::from_bytes(step));
+        before = step;
+    }
+    steps
 }
 
 /// The same without units, for sizing.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, reached_limit};
+use super::ladder::{Need, ladder, next_after};
 use super::replay::ASKED_AT;
 use super::tail::TailEstimator;
 use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
@@ -37,6 +38,17 @@ pub struct MemorySize {
     pub runs_above: usize,
     /// Set when the rule alone would have gone lower, and why it was not followed.
     pub held: Option<String>,
+    /// What attempts 2, 3, … get when the ones before were killed for memory: bytes, whole MiB, ascending, each above
+    /// `bytes`. Empty where there is nothing more to give.
+    pub ladder: Vec<u64>,
+}
+
+impl MemorySize {
+    /// What a run gets after it was killed at some limit, in bytes: [`next_after`] of this size and its ladder.
+    pub fn after_kill_at(&self, limit_bytes: u64, ceiling_bytes: Option<u64>) -> u64 {
+        let steps: Vec<u64> = std::iter::once(self.bytes).chain(self.ladder.iter().copied()).collect();
+        next_after(&steps, limit_bytes, ceiling_bytes)
+    }
 }
 
 pub(super) fn size(
@@ -115,7 +127,17 @@ pub(super) fn size(
         held = Some("no node has more to give".to_owned());
     }
     let (covered, runs_above) = estimator.allocation().map_or((highest, 0), |a| (a.level, a.above));
-    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held })
+    let ladder = ladder(&needs(&finished), bytes, policy.memory_ceiling_bytes);
+    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held, ladder })
+}
+
+/// What the runs needed, as the ladder takes it.
+fn needs(finished: &[&Run]) -> Vec<Need> {
+    let need = |run: &&Run| {
+        let bytes = run.memory?.peak_bytes as f64 * unsampled_margin(run);
+        Some(Need { bytes, seconds: run.seconds(), killed: run.outcome == Outcome::OomKilled })
+    };
+    finished.iter().filter_map(need).collect()
 }
 
 /// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead

@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod effect;
 pub mod estimator;
 pub mod evidence;
+pub mod ladder;
 pub mod memory;
 pub mod replay;
 pub mod score;

@@ -110,6 +110,24 @@ fn a_rare_outlier_is_left_to_a_retry_where_that_is_allowed() {
 }
 
 #[test]
+fn the_ladder_begins_above_the_size_and_knows_the_outliers_left_to_it() {
+    let sizing = sized((0..400).map(|d| run(d, if d % 150 == 17 { 15_000 } else { 1000 }, 0.5)).collect());
+    let size = sizing.memory.known().unwrap();
+    assert_eq!(size.ladder, [15_300, 30_000, 60_000].map(|m| m * MIB));
+    // A pod that still had less than the size gets the size first.
+    assert_eq!(size.after_kill_at(500 * MIB, None), size.bytes);
+    assert_eq!(size.after_kill_at(size.bytes, None), 15_300 * MIB);
+    assert_eq!(size.after_kill_at(size.bytes, Some(8_000 * MIB)), 8_000 * MIB);
+    let policy = SizingPolicy { memory_ceiling_bytes: Some(20_000 * MIB), ..SizingPolicy::default() };
+    let mut history = History::new();
+    history.add_all((0..9).map(|d| run(d, 1000, 0.5)));
+    let capped = recommend(&history, None, &policy).memory.known().unwrap().clone();
+    assert_eq!(capped.ladder, [2, 4, 8].map(|n| n * capped.bytes));
+    let full = SizingPolicy { memory_ceiling_bytes: Some(capped.bytes), ..policy };
+    assert!(recommend(&history, None, &full).memory.known().unwrap().ladder.is_empty());
+}
+
+#[test]
 fn nothing_shrinks_on_a_few_scraped_samples() {
     let thin = |day| Run {
         memory: Some(MemoryUse { peak_bytes: 500 * MIB, source: PeakSource::Sampled, samples: 2 }),
