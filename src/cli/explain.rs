@@ -13,7 +13,7 @@ use crate::history::{History, Outcome as RunOutcome};
 use crate::quantity::Quantity;
 use crate::report::histogram::{self, Mark};
 use crate::report::{Line, units};
-use crate::sizing::SizingPolicy;
+use crate::sizing::{SizingPolicy, cpu};
 use crate::workload::WorkloadKey;
 
 /// Arguments of `podfit explain`.
@@ -59,7 +59,7 @@ pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> S
     out.push_str(&seen(&line));
     out.push_str(&picture(&line, history));
     out.push_str(&memory(&line));
-    out.push_str(&cpu(&line));
+    out.push_str(&cpu_text(&line));
     for note in &line.notes {
         let _ = writeln!(out, "Note    {note}.");
     }
@@ -139,14 +139,19 @@ fn memory(line: &Line) -> String {
         let _ = write!(text, " = {rule}");
     }
     text.push_str(".\n");
+    text.push_str(&ladder(line));
+    text.push_str(&by_input(line));
     if e.replay.decisions > 0 {
+        let (lower, upper) = e.replay.exceeded_share_interval();
         let _ = writeln!(
             text,
-            "        Replayed on these runs, each from those before it: {} of {} would have needed more\n        \
-             ({} at most, with 95 % confidence).",
+            "        Replayed on these runs, each from those before it: {} of {} would have needed more.\n        \
+             So expect a second try in {} of runs ({} to {}, with 95 % confidence).",
             e.replay.exceeded,
             e.replay.decisions,
-            units::percent(e.replay.exceeded_share_upper())
+            units::percent(e.replay.exceeded_share().unwrap_or(0.0)),
+            units::percent(lower),
+            units::percent(upper)
         );
     }
     let _ = writeln!(
@@ -162,12 +167,40 @@ fn memory(line: &Line) -> String {
     );
     if let Some(saved) = line.effect.memory_gib_hours_per_week.filter(|h| h.abs() >= 0.05) {
         let word = if saved > 0.0 { "less" } else { "more" };
-        let _ = writeln!(text, "        {:.1} GiB·h a week {word} reserved than now.", saved.abs());
+        let failed = match line.effect.failed_gib_hours_per_week {
+            held if held >= 0.05 => format!(", {held:.1} GiB·h of further tries counted"),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "        {:.1} GiB·h a week {word} reserved than now{failed}.", saved.abs());
     }
     text
 }
 
-fn cpu(line: &Line) -> String {
+/// What runs of known input get.
+fn by_input(line: &Line) -> String {
+    let mut text = String::new();
+    for (at, size) in line.memory_by_input.iter().enumerate() {
+        let begin = if at == 0 { "        Where the input is known: " } else { "                                  " };
+        let _ = writeln!(text, "{begin}up to {} {}", units::memory(size.up_to_input_bytes), units::memory(size.bytes));
+    }
+    text
+}
+
+/// What comes after a kill.
+fn ladder(line: &Line) -> String {
+    let steps: Vec<String> = line.memory_ladder.iter().map(|q| units::memory(q.bytes_rounded_up())).collect();
+    let Some((first, later)) = steps.split_first() else {
+        return "        If a run is killed there, there is nothing more to give it.\n".to_owned();
+    };
+    let why = match line.runs_above {
+        0 => "double each time, no peak lies above".to_owned(),
+        n => format!("the least waste over the {n} peaks above"),
+    };
+    let later: String = later.iter().map(|step| format!(", then {step}")).collect();
+    format!("        If a run is killed there, its next tries get {first}{later}:\n        {why}.\n")
+}
+
+fn cpu_text(line: &Line) -> String {
     let e = &line.evidence;
     let Some(request) = line.recommended.cpu_request else { return "CPU     unknown.\n".to_owned() };
     let mut text = format!("CPU     request {request}");
@@ -180,6 +213,17 @@ fn cpu(line: &Line) -> String {
     if e.throttled_runs > 0 {
         let _ = write!(text, "; throttled in {} runs", e.throttled_runs);
     }
-    text.push_str(". A CPU limit is kept as it is.\n");
+    text.push_str(".\n        What it is for: ");
+    text.push_str(match line.cpu_rule.as_deref() {
+        Some(cpu::BURSTS) => {
+            "on a full node the cores reserved and the memory held while runs\n        wait for CPU cost least together, \
+             and 19 of 20 runs get their mean use"
+        }
+        _ => "on a full node 19 of 20 runs get their mean use; what bursts would\n        wait costs less than more cores",
+    });
+    text.push_str(".\n");
+    if line.recommended.cpu_limit == line.current.cpu_limit {
+        text.push_str("        A CPU limit is kept as it is.\n");
+    }
     text
 }

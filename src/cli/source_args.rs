@@ -13,7 +13,7 @@ use crate::prometheus::{
     Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
     SeriesStore, TimeRange, unreadable,
 };
-use crate::sizing::SizingPolicy;
+use crate::sizing::{CpuLimit, SizingPolicy};
 use crate::workload::IdentityRules;
 
 /// Where the history is.
@@ -48,6 +48,10 @@ pub struct SourceArgs {
     /// to be sure of it; 0 = never recommend less than the highest peak seen (default 0.03)
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Sizing")]
     failing_share: Option<f64>,
+    /// What becomes of CPU limits that are there: keep, none (a note names them), or so many times the request, such as
+    /// 2 (default keep)
+    #[arg(long, value_name = "POLICY", value_parser = cpu_limit, help_heading = "Sizing")]
+    cpu_limit: Option<CpuLimit>,
 
     /// User for basic authentication; the password comes from --prometheus-password-file
     #[arg(long, value_name = "NAME", requires = "prometheus_password_file", help_heading = "Prometheus access")]
@@ -130,7 +134,11 @@ impl SourceArgs {
     /// What bounds the sizes.
     pub fn policy(&self) -> SizingPolicy {
         let default = SizingPolicy::default();
-        SizingPolicy { failing_share: self.failing_share.unwrap_or(default.failing_share), ..default }
+        SizingPolicy {
+            failing_share: self.failing_share.unwrap_or(default.failing_share),
+            cpu_limit: self.cpu_limit.unwrap_or_default(),
+            ..default
+        }
     }
 
     /// The user's own identity rules.
@@ -315,6 +323,15 @@ pub fn span(text: &str) -> Result<Duration, String> {
 
 fn moment(text: &str) -> Result<jiff::Timestamp, String> {
     text.parse().map_err(|_| "a time in RFC 3339, such as 2026-11-22T12:00:00Z".to_owned())
+}
+
+fn cpu_limit(text: &str) -> Result<CpuLimit, String> {
+    match (text, text.parse::<f64>()) {
+        ("keep", _) => Ok(CpuLimit::Keep),
+        ("none", _) => Ok(CpuLimit::None),
+        (_, Ok(ratio)) if (1.0..=100.0).contains(&ratio) => Ok(CpuLimit::Ratio(ratio)),
+        _ => Err("keep, none, or a number from 1 to 100".to_owned()),
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

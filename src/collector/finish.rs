@@ -5,7 +5,11 @@ use super::life::{Life, LifeKey};
 use super::objects::PodObject;
 use super::segment::{CpuStretch, SILENCE_MS};
 use crate::history::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::quantity::Quantity;
+use crate::workload::kube_state_metrics_name;
 
+/// Annotation of a pod with the size of its input, where that is known before it runs.
+pub const INPUT_BYTES: &str = "podfit.dev/input-bytes";
 /// A high-water mark this near to the limit may be page cache that the kernel had no reason to drop.
 const SATURATED_SHARE: f64 = 0.98;
 /// From this many scraped samples on their maximum is a better measure of need than a high-water mark far above it,
@@ -75,8 +79,15 @@ pub fn run_of(
         resources,
         outcome,
         attempt,
-        input_bytes: None,
+        input_bytes: object.and_then(input_bytes),
     })
+}
+
+/// The size of the pod's input, where whoever made the pod said it: a number of bytes, or a quantity such as `12Gi`.
+fn input_bytes(object: &PodObject) -> Option<f64> {
+    let text = object.annotations.get(&kube_state_metrics_name(INPUT_BYTES))?;
+    let size = Quantity::parse(text).ok().filter(|size| !size.is_negative())?;
+    Some(size.bytes_rounded_up() as f64)
 }
 
 /// The start: as cAdvisor has it, else as the counter's own first value and slope tell it, never before the pod's.
@@ -245,6 +256,22 @@ mod tests {
         assert_eq!(run.ended_ms, 285_000);
         assert!((run.cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
         assert_eq!(made(&long, Some(&object(Some("Completed"), Some(290_000)))).ended_ms, 290_000);
+    }
+
+    #[test]
+    fn the_size_of_the_input_comes_from_an_annotation() {
+        for (text, expected) in [
+            ("5000000000", Some(5e9)),
+            ("12Gi", Some(12.0 * 1_073_741_824.0)),
+            ("-1", None),
+            ("large", None),
+            ("", None),
+        ] {
+            let mut object = object(None, None);
+            object.annotations.insert("podfit_dev_input_bytes".to_owned(), text.to_owned());
+            assert_eq!(made(&life(5, 1), Some(&object)).input_bytes, expected, "{text:?}");
+        }
+        assert_eq!(made(&life(5, 1), Some(&object(None, None))).input_bytes, None);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::fit::{ContainerResources, Fitted, Place, Resource, Surroundings, What
 use crate::history::{History, Resources};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
-use crate::sizing::{Answer, Effect, Evidence, Sizing, SizingPolicy, recommend};
+use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
+use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy, recommend};
 use crate::workload::WorkloadKey;
 
 /// What is to be done about one resource.
@@ -121,6 +122,12 @@ pub struct Line {
     pub covered_bytes: Option<u64>,
     /// Runs whose peak lies above that: left to a retry, because covering them would cost more.
     pub runs_above: usize,
+    /// Memory of attempts 2, 3, … when the ones before were killed at their limit, ascending, each above the recommended
+    /// one; empty without a recommendation, and where there is nothing more to give.
+    pub memory_ladder: Vec<Quantity>,
+    /// Memory that is enough where the size of the input is known before the run, ascending, not yet made right for its
+    /// surroundings; empty where inputs are not known or make no difference.
+    pub memory_by_input: Vec<InputSize>,
     /// The rule that gave the CPU request.
     pub cpu_rule: Option<String>,
     /// What the numbers rest on.
@@ -162,8 +169,15 @@ impl Line {
         let bytes = |q: Option<Quantity>| q.map(Quantity::bytes_rounded_up);
         let millis = |q: Option<Quantity>| q.map(Quantity::millis_rounded_up);
         let asked_memory = current.memory_limit.or(current.memory_request);
-        let effect =
-            Effect::of(history, &sizing.current, bytes(recommended.memory_request), millis(recommended.cpu_request));
+        let memory_ladder = memory_ladder(&sizing, &recommended, surroundings);
+        let steps: Vec<u64> = memory_ladder.iter().map(|q| q.bytes_rounded_up()).collect();
+        let effect = Effect::of(
+            history,
+            &sizing.current,
+            bytes(recommended.memory_request),
+            &steps,
+            millis(recommended.cpu_request),
+        );
         Self {
             namespace: key.workload.namespace.clone(),
             workload: key.workload.to_string(),
@@ -173,10 +187,12 @@ impl Line {
                 memory: Change::of(bytes(asked_memory), bytes(recommended.memory_limit.or(recommended.memory_request))),
                 cpu: Change::of(millis(current.cpu_request), millis(recommended.cpu_request)),
             },
-            notes: notes(&sizing, &wanted, &fitted),
+            notes: notes(&sizing, &wanted, &fitted, policy),
             memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
             runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
+            memory_ladder,
+            memory_by_input: sizing.memory.known().map(|m| m.by_input.clone()).unwrap_or_default(),
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,
@@ -292,10 +308,32 @@ pub fn wanted(sizing: &Sizing) -> ContainerResources {
     let memory = sizing.memory.known().map(|m| Quantity::from_bytes_mib_rounded_up(m.bytes));
     ContainerResources {
         cpu_request: sizing.cpu.known().map(|c| Quantity::from_millis(c.request_millis)),
-        cpu_limit: None,
+        cpu_limit: sizing.cpu.known().and_then(|c| c.limit_millis).map(Quantity::from_millis),
         memory_request: memory,
         memory_limit: memory,
     }
+}
+
+/// The steps of sizing's ladder that are above what is recommended after fitting, as far as a `LimitRange` and the
+/// largest node allow them.
+fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, surroundings: &Surroundings) -> Vec<Quantity> {
+    let Some(size) = sizing.memory.known() else { return Vec::new() };
+    let Some(mut before) = recommended.memory_limit.or(recommended.memory_request).map(Quantity::bytes_rounded_up)
+    else {
+        return Vec::new();
+    };
+    let node = surroundings.largest_node(Resource::Memory);
+    let range = surroundings.limit_ranges.container(Resource::Memory).max;
+    let most = node.into_iter().chain(range).map(Quantity::bytes_rounded_up).min();
+    let mut steps = Vec::new();
+    while let step = next_after(&size.ladder, before, most)
+        && step > before
+        && steps.len() < MOST_ATTEMPTS - 1
+    {
+        steps.push(Quantity::from_bytes(step));
+        before = step;
+    }
+    steps
 }
 
 /// The same without units, for sizing.
@@ -317,7 +355,7 @@ fn quantities_of(resources: &Resources) -> ContainerResources {
     }
 }
 
-fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted) -> Vec<String> {
+fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: &SizingPolicy) -> Vec<String> {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     if let Answer::Unknown(why) = &sizing.memory {
         by_text.entry(format!("unknown: {why}")).or_default().push("memory");
@@ -343,6 +381,10 @@ fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted) -> Vec<S
             e.suspected_kills,
             if e.suspected_kills == 1 { "" } else { "s" }
         ));
+    }
+    if let (CpuLimit::None, Some(limit)) = (policy.cpu_limit, sizing.current.cpu_limit_millis) {
+        let limit = Quantity::from_millis(limit);
+        notes.push(format!("a cpu limit of {limit} is set and none is wanted: take it out where the pod is made"));
     }
     if let Some(skip) = &fitted.skipped {
         notes.push(format!("left as it is: {skip}"));

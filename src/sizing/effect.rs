@@ -13,6 +13,8 @@ const GIB: f64 = 1_073_741_824.0;
 pub struct Effect {
     /// Memory request times run time no longer reserved, GiB-hours a week. `None` where no request is set or known.
     pub memory_gib_hours_per_week: Option<f64>,
+    /// Of that, what runs hold beyond their first try, GiB-hours a week: it is subtracted there already.
+    pub failed_gib_hours_per_week: f64,
     /// CPU request times run time no longer reserved, core-hours a week. `None` where no request is set or known.
     pub cpu_core_hours_per_week: Option<f64>,
     /// Runs in the window that were OOM-killed below the new size.
@@ -20,8 +22,16 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Of giving the seen runs this much memory (bytes) and CPU (millicores) instead of what they asked for now.
-    pub fn of(history: &History, current: &Resources, memory_bytes: Option<u64>, cpu_millis: Option<u64>) -> Self {
+    /// Of giving the seen runs this much memory (bytes) and CPU (millicores) instead of what they asked for now. Runs that
+    /// need more than that memory fail once or more often, each time for their whole run time, and get the steps of
+    /// `ladder` (bytes) one after the other: what they hold then counts too.
+    pub fn of(
+        history: &History,
+        current: &Resources,
+        memory_bytes: Option<u64>,
+        ladder: &[u64],
+        cpu_millis: Option<u64>,
+    ) -> Self {
         let runs: Vec<&Run> = history.runs().collect();
         let seconds: f64 = runs.iter().map(|r| r.seconds()).sum();
         let (Some(first), Some(last)) =
@@ -32,10 +42,14 @@ impl Effect {
         // A window shorter than a week says little about a week: it is not extrapolated.
         let window = ((last - first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
         let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
+        let retried: f64 =
+            memory_bytes.map_or(0.0, |size| runs.iter().map(|r| beyond_first_try(r, size, ladder)).sum());
+        let retried_per_week = retried / 3600.0 * WEEK_SECONDS / window / GIB;
         Self {
             memory_gib_hours_per_week: memory_bytes
                 .zip(current.memory_request_bytes)
-                .map(|(size, asked)| (asked as f64 - size as f64) / GIB * hours_per_week),
+                .map(|(size, asked)| (asked as f64 - size as f64) / GIB * hours_per_week - retried_per_week),
+            failed_gib_hours_per_week: retried_per_week,
             cpu_core_hours_per_week: cpu_millis
                 .zip(current.cpu_request_millis)
                 .map(|(size, asked)| (asked as f64 - size as f64) / 1000.0 * hours_per_week),
@@ -47,4 +61,19 @@ impl Effect {
             }),
         }
     }
+}
+
+/// Byte-seconds that a run holds in all tries but the first, and in that for more than its own run time.
+fn beyond_first_try(run: &Run, size: u64, ladder: &[u64]) -> f64 {
+    let Some(peak) = run.memory.map(|m| m.peak_bytes).filter(|peak| *peak > size && is_finished(run)) else {
+        return 0.0;
+    };
+    let mut held = 0.0;
+    for step in ladder {
+        held += *step as f64;
+        if *step >= peak {
+            return held * run.seconds();
+        }
+    }
+    (held + peak as f64) * run.seconds()
 }

@@ -98,6 +98,9 @@ fn middle<T: Copy>(sorted: &[T]) -> Option<T> {
     sorted.get(sorted.len().saturating_sub(1) / 2).copied()
 }
 
+/// Share of cases that the interval may miss.
+const OUTSIDE: f64 = 0.05;
+
 /// What the memory rule would have given each run from the runs before it, and how often that was too little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Replay {
@@ -114,14 +117,20 @@ impl Replay {
         self.exceeded += u64::from(peak_bytes > given_bytes || (killed && peak_bytes >= given_bytes));
     }
 
-    /// Upper end of the 95 % interval of the share of runs that exceed, 0 to 1 (Clopper–Pearson, one-sided). 1 when
-    /// nothing could be replayed.
-    pub fn exceeded_share_upper(&self) -> f64 {
-        if self.decisions == 0 || self.exceeded >= self.decisions {
-            return 1.0;
-        }
-        Beta::new(self.exceeded as f64 + 1.0, (self.decisions - self.exceeded) as f64)
-            .map_or(1.0, |beta| beta.inverse_cdf(0.95))
+    /// Share of the decided runs that exceed, 0 to 1; `None` when nothing could be replayed.
+    pub fn exceeded_share(&self) -> Option<f64> {
+        (self.decisions > 0).then(|| self.exceeded as f64 / self.decisions as f64)
+    }
+
+    /// Two-sided 95 % interval of that share, 0 to 1 (Clopper and Pearson, "The use of confidence or fiducial limits",
+    /// 1934): exact for few runs and rare failures, where the normal approximation says 0. 0 to 1 when nothing could be
+    /// replayed.
+    pub fn exceeded_share_interval(&self) -> (f64, f64) {
+        let (exceeded, decisions) = (self.exceeded.min(self.decisions) as f64, self.decisions as f64);
+        let quantile = |a: f64, b: f64, share: f64| Beta::new(a, b).ok().map(|beta| beta.inverse_cdf(share));
+        let lower = quantile(exceeded, decisions - exceeded + 1.0, OUTSIDE / 2.0).unwrap_or(0.0);
+        let upper = quantile(exceeded + 1.0, decisions - exceeded, 1.0 - OUTSIDE / 2.0).unwrap_or(1.0);
+        (lower, upper)
     }
 }
 
@@ -130,10 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interval_of_no_failures_is_the_rule_of_three() {
-        let replay = Replay { decisions: 100, exceeded: 0 };
-        assert!((replay.exceeded_share_upper() - 0.0295).abs() < 0.0005);
-        assert_eq!(Replay::default().exceeded_share_upper(), 1.0);
-        assert_eq!(Replay { decisions: 4, exceeded: 4 }.exceeded_share_upper(), 1.0);
+    fn intervals_of_shares() {
+        let of = |decisions, exceeded| Replay { decisions, exceeded }.exceeded_share_interval();
+        let near = |(a, b): (f64, f64), (c, d): (f64, f64)| (a - c).abs() < 5e-4 && (b - d).abs() < 5e-4;
+        // By hand: 1 − 0.025^(1/n); the others from R's binom.test.
+        assert!(near(of(100, 0), (0.0, 1.0 - 0.025_f64.powf(0.01))), "{:?}", of(100, 0));
+        assert!(near(of(20, 1), (0.00127, 0.24873)), "{:?}", of(20, 1));
+        assert!(near(of(1000, 10), (0.00480, 0.01831)), "{:?}", of(1000, 10));
+        assert!(near(of(4, 4), (0.025_f64.powf(0.25), 1.0)), "{:?}", of(4, 4));
+        assert_eq!(of(0, 0), (0.0, 1.0));
+        assert_eq!(Replay::default().exceeded_share(), None);
     }
 }

@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
+use super::by_input::ByInput;
 use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, reached_limit};
+use super::ladder::{Need, ladder, next_after};
 use super::replay::ASKED_AT;
-use super::tail::TailEstimator;
 use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
 use crate::history::{History, Outcome, PeakSource, Resources, Run};
 
@@ -37,6 +38,35 @@ pub struct MemorySize {
     pub runs_above: usize,
     /// Set when the rule alone would have gone lower, and why it was not followed.
     pub held: Option<String>,
+    /// What attempts 2, 3, … get when the ones before were killed for memory: bytes, whole MiB, ascending, each above
+    /// `bytes`. Empty where there is nothing more to give.
+    pub ladder: Vec<u64>,
+    /// What is enough where the size of the input is known before the run, ascending; `bytes` above the last. Empty
+    /// where inputs are not known or make no difference.
+    pub by_input: Vec<InputSize>,
+}
+
+/// Memory of a run whose input is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputSize {
+    /// Largest input that it is for, in bytes.
+    pub up_to_input_bytes: u64,
+    /// Request and limit, in bytes, whole MiB.
+    pub bytes: u64,
+}
+
+impl MemorySize {
+    /// What a run with so large an input gets, in bytes.
+    pub fn for_input(&self, input_bytes: u64) -> u64 {
+        self.by_input.iter().find(|size| input_bytes <= size.up_to_input_bytes).map_or(self.bytes, |size| size.bytes)
+    }
+
+    /// What a run gets after it was killed at some limit, in bytes: [`next_after`] of this size and its ladder.
+    pub fn after_kill_at(&self, limit_bytes: u64, ceiling_bytes: Option<u64>) -> u64 {
+        let steps: Vec<u64> = std::iter::once(self.bytes).chain(self.ladder.iter().copied()).collect();
+        next_after(&steps, limit_bytes, ceiling_bytes)
+    }
 }
 
 pub(super) fn size(
@@ -47,17 +77,20 @@ pub(super) fn size(
     evidence: &mut Evidence,
 ) -> Answer<MemorySize> {
     let finished: Vec<&Run> = runs.iter().copied().filter(|r| is_finished(r) && r.memory.is_some()).collect();
-    let mut estimator = TailEstimator::new(policy.failing_share);
+    let mut estimator = ByInput::new(policy.failing_share);
     let mut replay = Replay::default();
     let mut known = history.older().runs;
     if known > 0 {
         estimator.observe_older(history.older());
     }
-    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between.
+    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between; but a
+    // run with a known input has its own answer.
     let mut held_answer = None;
     for run in &finished {
         let Some(mut seen) = Observed::of(run) else { continue };
-        if ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && known >= MIN_RUNS as u64) {
+        let enough = known >= MIN_RUNS as u64;
+        let own = enough && run.input_bytes.is_some();
+        if own || ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && enough) {
             held_answer = estimator.recommend(&next_of(run)).map(rounded);
         }
         if let Some(given) = held_answer {
@@ -85,7 +118,9 @@ pub(super) fn size(
         ..Next::default()
     };
     let mut bytes = estimator.recommend(&next).unwrap_or(highest);
-    let mut rule = estimator.formula();
+    let chosen = estimator.chosen(&next);
+    let mut rule = chosen.map_or(estimator.formula(), |chosen| chosen.formula);
+    let by_rule = rounded(bytes);
     let mut held = None;
     if let Some(limit) = killed_at
         && OOM_FACTOR * limit as f64 > bytes
@@ -114,8 +149,36 @@ pub(super) fn size(
         bytes = ceiling.max(highest as u64);
         held = Some("no node has more to give".to_owned());
     }
-    let (covered, runs_above) = estimator.allocation().map_or((highest, 0), |a| (a.level, a.above));
-    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held })
+    let (covered, runs_above) = chosen.map_or((highest, 0), |c| (c.allocation.level, c.allocation.above));
+    let ladder = ladder(&needs(&finished), bytes, policy.memory_ceiling_bytes);
+    // After a kill without answer, and on thin evidence, no input makes less memory safe.
+    let by_input = if held.is_none() && bytes <= by_rule.max(policy.memory_floor_bytes) {
+        inputs(&estimator, &next, bytes, policy)
+    } else {
+        Vec::new()
+    };
+    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held, ladder, by_input })
+}
+
+/// The table of the estimator within the bounds; nothing gets more than without its input.
+fn inputs(estimator: &ByInput, next: &Next, bytes: u64, policy: &SizingPolicy) -> Vec<InputSize> {
+    let least = next.running_peak_bytes.map_or(0, rounded).max(policy.memory_floor_bytes);
+    let mut sizes: Vec<InputSize> = Vec::new();
+    for (input, size) in estimator.table() {
+        let size = rounded(size).max(least).min(bytes);
+        sizes.retain(|before| before.bytes < size);
+        sizes.push(InputSize { up_to_input_bytes: input as u64, bytes: size });
+    }
+    sizes
+}
+
+/// What the runs needed, as the ladder takes it.
+fn needs(finished: &[&Run]) -> Vec<Need> {
+    let need = |run: &&Run| {
+        let bytes = run.memory?.peak_bytes as f64 * unsampled_margin(run);
+        Some(Need { bytes, seconds: run.seconds(), killed: run.outcome == Outcome::OomKilled })
+    };
+    finished.iter().filter_map(need).collect()
 }
 
 /// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead

@@ -3,10 +3,12 @@
 
 pub mod backtest;
 pub mod baselines;
+pub mod by_input;
 pub mod cpu;
 pub mod effect;
 pub mod estimator;
 pub mod evidence;
+pub mod ladder;
 pub mod memory;
 pub mod replay;
 pub mod score;
@@ -21,11 +23,11 @@ use serde::Serialize;
 
 use crate::history::{History, Outcome, Resources, Run};
 
-pub use cpu::CpuSize;
+pub use cpu::{CpuLimit, CpuSize};
 pub use effect::Effect;
 pub use estimator::{Estimator, Next, Observed, recommended};
 pub use evidence::{Evidence, Replay};
-pub use memory::MemorySize;
+pub use memory::{InputSize, MemorySize};
 
 /// Fewer finished runs than this are no evidence (`n < 3` in Ponder, arXiv 2408.00047, keeps the request too).
 pub const MIN_RUNS: usize = 3;
@@ -46,6 +48,8 @@ pub struct SizingPolicy {
     pub failing_share: f64,
     /// Smallest CPU request to recommend, in millicores.
     pub cpu_floor_millis: u64,
+    /// What becomes of CPU limits.
+    pub cpu_limit: CpuLimit,
 }
 
 impl Default for SizingPolicy {
@@ -56,6 +60,7 @@ impl Default for SizingPolicy {
             memory_ceiling_bytes: None,
             failing_share: tail::FAILING_SHARE,
             cpu_floor_millis: 10,
+            cpu_limit: CpuLimit::Keep,
         }
     }
 }
@@ -85,7 +90,7 @@ impl<T> Answer<T> {
 pub struct Sizing {
     /// Memory; request and limit are the same.
     pub memory: Answer<MemorySize>,
-    /// CPU request; a CPU limit is kept as it is.
+    /// CPU request; a CPU limit goes by the policy.
     pub cpu: Answer<CpuSize>,
     /// What both rest on.
     pub evidence: Evidence,

@@ -38,24 +38,43 @@
 use super::estimator::{Estimator, Next, Observed};
 use crate::history::Older;
 
-/// Price of a failed run in `level · run time`: 2 is what a failure costs under doubling, 1 more is aversion (2 to 4).
-const FAILURE_COST: f64 = 3.0;
-/// Seconds of the same allocation that a restart takes (scheduling, image, start-up); counts for short runs (0 to 120).
-const RESTART_SECONDS: f64 = 60.0;
-/// Spacings that the scale of the tail is taken from (1 to 3).
-const SPACINGS: usize = 2;
-/// Smallest scale of the tail as a share of the level (0.0003 to 0.003).
-const SMALLEST_SCALE: f64 = 1e-3;
-/// Margin in bytes against noise, divided by √n (0 to 32 MiB).
-const NOISE_BYTES: f64 = 16.0 * 1_048_576.0;
 /// Largest share of a workload's runs that may fail their first try, by default (2 % to 5 %).
 pub const FAILING_SHARE: f64 = 0.03;
 /// One-sided 95 % quantile of the normal distribution, for the bound on j.
 const CONFIDENCE_Z: f64 = 1.65;
-/// A level below the maximum is taken only where it wastes at most this share of what the maximum wastes.
-const WORTH_IT: f64 = 0.8;
-/// Ratio of the history lengths whose maxima are compared for drift (2 to 2.5).
-const GROWTH: f64 = 2.5;
+
+/// What the rule could have otherwise; [`Constants::CHOSEN`] is what it has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Constants {
+    /// Price of a failed run in `level · run time`: 2 is what a failure costs under doubling, 1 more is aversion (2 to 4).
+    pub failure_cost: f64,
+    /// Seconds of the same allocation that a restart takes (scheduling, image, start-up); counts for short runs (0 to
+    /// 120).
+    pub restart_seconds: f64,
+    /// Spacings that the scale of the tail is taken from (1 to 3).
+    pub spacings: usize,
+    /// Smallest scale of the tail as a share of the level (0.0003 to 0.003).
+    pub smallest_scale: f64,
+    /// Margin in bytes against noise, divided by √n (0 to 32 MiB).
+    pub noise_bytes: f64,
+    /// A level below the maximum is taken only where it wastes at most this share of what the maximum wastes.
+    pub worth_it: f64,
+    /// Ratio of the history lengths whose maxima are compared for drift (2 to 2.5).
+    pub growth: f64,
+}
+
+impl Constants {
+    /// Those of every recommendation.
+    pub const CHOSEN: Self = Self {
+        failure_cost: 3.0,
+        restart_seconds: 60.0,
+        spacings: 2,
+        smallest_scale: 1e-3,
+        noise_bytes: 16.0 * 1_048_576.0,
+        worth_it: 0.8,
+        growth: 2.5,
+    };
+}
 
 /// The rule of this module as an estimator over a workload's runs.
 #[derive(Clone, Debug)]
@@ -63,17 +82,33 @@ pub struct TailEstimator {
     seen: Vec<Seen>,
     older_peak: f64,
     failing_share: f64,
+    constants: Constants,
 }
 
 impl TailEstimator {
     /// With a bound on the share of runs whose first try may fail; 0 = never below a seen peak.
     pub fn new(failing_share: f64) -> Self {
-        Self { seen: Vec::new(), older_peak: 0.0, failing_share }
+        Self::with(failing_share, Constants::CHOSEN)
+    }
+
+    /// The same with other constants, to see what they do.
+    pub fn with(failing_share: f64, constants: Constants) -> Self {
+        Self { seen: Vec::new(), older_peak: 0.0, failing_share, constants }
+    }
+
+    /// Number of runs seen singly.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
     }
 
     /// What the next run gets and what it is made of; `None` before any run.
     pub fn allocation(&self) -> Option<Allocation> {
-        allocate(&self.seen, self.failing_share)
+        allocate_with(&self.seen, self.failing_share, &self.constants)
     }
 }
 
@@ -126,41 +161,47 @@ pub struct Allocation {
 /// Allocates for the run after those seen, given in start order. `failing_share` bounds the share of runs that may fail
 /// their first try; 0 = never below a seen peak. `None` before any run.
 pub fn allocate(seen: &[Seen], failing_share: f64) -> Option<Allocation> {
+    allocate_with(seen, failing_share, &Constants::CHOSEN)
+}
+
+/// The same with other constants.
+fn allocate_with(seen: &[Seen], failing_share: f64, constants: &Constants) -> Option<Allocation> {
     let n = seen.len();
     if n == 0 {
         return None;
     }
     let mut sorted: Vec<Seen> = seen.to_vec();
     sorted.sort_by(|a, b| a.peak.total_cmp(&b.peak));
-    let noise = NOISE_BYTES / (n as f64).sqrt();
-    let above = level(&sorted, failing_share);
+    let noise = constants.noise_bytes / (n as f64).sqrt();
+    let above = level(&sorted, failing_share, constants.worth_it);
     let level = sorted[n - 1 - above].peak;
     if level <= 0.0 {
         return Some(Allocation { bytes: noise, level: 0.0, above: 0, margin: noise, drift: 0.0 });
     }
-    let tail = tail(&sorted, above, level);
-    let drift = if above == 0 { drift(seen) } else { 0.0 };
+    let tail = tail(&sorted, above, level, constants);
+    let drift = if above == 0 { drift(seen, constants.growth) } else { 0.0 };
     // Never past what the first retry would get anyway.
     let both = (tail + drift).min(level);
     let drift = drift.min(both);
     Some(Allocation { bytes: level + both + noise, level, above, margin: both - drift + noise, drift })
 }
 
-fn tail(sorted: &[Seen], above: usize, level: f64) -> f64 {
+fn tail(sorted: &[Seen], above: usize, level: f64, constants: &Constants) -> f64 {
     let n = sorted.len();
-    let spacings = SPACINGS.min(n - 1 - above);
+    let spacings = constants.spacings.min(n - 1 - above);
     let below = |i: usize| sorted[n - 1 - above - i].peak;
     let mean = (0..spacings).map(below).sum::<f64>() / spacings.max(1) as f64;
-    let scale = (if spacings == 0 { 0.0 } else { mean - below(spacings) }).max(SMALLEST_SCALE * level);
+    let scale = (if spacings == 0 { 0.0 } else { mean - below(spacings) }).max(constants.smallest_scale * level);
     let mean_seconds = sorted.iter().map(|s| s.seconds).sum::<f64>() / n as f64;
-    let cost = FAILURE_COST + if mean_seconds > 0.0 { RESTART_SECONDS / mean_seconds } else { 0.0 };
+    let restart = if mean_seconds > 0.0 { constants.restart_seconds / mean_seconds } else { 0.0 };
+    let cost = constants.failure_cost + restart;
     let k = spacings as f64;
     let ratio = cost * (1 + above) as f64 * level / (n as f64 * scale);
     (k * scale * (ratio.powf(1.0 / (k + 1.0)) - 1.0)).max(0.0)
 }
 
 /// How many of the highest peaks to leave above the level: the cheapest replay among those that the bound allows.
-fn level(sorted: &[Seen], failing_share: f64) -> usize {
+fn level(sorted: &[Seen], failing_share: f64, worth_it: f64) -> usize {
     let n = sorted.len();
     let expected = failing_share * n as f64;
     let most = (expected - CONFIDENCE_Z * expected.sqrt()).max(0.0) as usize;
@@ -192,14 +233,14 @@ fn level(sorted: &[Seen], failing_share: f64) -> usize {
             best = (j, waste);
         }
     }
-    if best.1 <= WORTH_IT * at_max { best.0 } else { 0 }
+    if best.1 <= worth_it * at_max { best.0 } else { 0 }
 }
 
 /// The smaller of the two last steps of the running maximum; 0 unless both went up.
-fn drift(seen: &[Seen]) -> f64 {
+fn drift(seen: &[Seen], growth: f64) -> f64 {
     let n = seen.len();
-    let later = (n as f64 / GROWTH) as usize;
-    let earlier = (later as f64 / GROWTH) as usize;
+    let later = (n as f64 / growth) as usize;
+    let earlier = (later as f64 / growth) as usize;
     if earlier < 2 {
         return 0.0;
     }
@@ -275,7 +316,7 @@ mod tests {
             let allocated = allocate(&seen, share).unwrap();
             let max = peaks.iter().copied().fold(0.0, f64::max);
             prop_assert!(allocated.bytes.is_finite() && allocated.bytes >= allocated.level);
-            prop_assert!(allocated.bytes <= 2.0 * max + NOISE_BYTES);
+            prop_assert!(allocated.bytes <= 2.0 * max + Constants::CHOSEN.noise_bytes);
             prop_assert!(allocated.above as f64 <= share * peaks.len() as f64);
             if share == 0.0 { prop_assert!(allocated.bytes >= max); }
             let parts = allocated.level + allocated.margin + allocated.drift;

@@ -110,6 +110,24 @@ fn a_rare_outlier_is_left_to_a_retry_where_that_is_allowed() {
 }
 
 #[test]
+fn the_ladder_begins_above_the_size_and_knows_the_outliers_left_to_it() {
+    let sizing = sized((0..400).map(|d| run(d, if d % 150 == 17 { 15_000 } else { 1000 }, 0.5)).collect());
+    let size = sizing.memory.known().unwrap();
+    assert_eq!(size.ladder, [15_300, 30_000, 60_000].map(|m| m * MIB));
+    // A pod that still had less than the size gets the size first.
+    assert_eq!(size.after_kill_at(500 * MIB, None), size.bytes);
+    assert_eq!(size.after_kill_at(size.bytes, None), 15_300 * MIB);
+    assert_eq!(size.after_kill_at(size.bytes, Some(8_000 * MIB)), 8_000 * MIB);
+    let policy = SizingPolicy { memory_ceiling_bytes: Some(20_000 * MIB), ..SizingPolicy::default() };
+    let mut history = History::new();
+    history.add_all((0..9).map(|d| run(d, 1000, 0.5)));
+    let capped = recommend(&history, None, &policy).memory.known().unwrap().clone();
+    assert_eq!(capped.ladder, [2, 4, 8].map(|n| n * capped.bytes));
+    let full = SizingPolicy { memory_ceiling_bytes: Some(capped.bytes), ..policy };
+    assert!(recommend(&history, None, &full).memory.known().unwrap().ladder.is_empty());
+}
+
+#[test]
 fn nothing_shrinks_on_a_few_scraped_samples() {
     let thin = |day| Run {
         memory: Some(MemoryUse { peak_bytes: 500 * MIB, source: PeakSource::Sampled, samples: 2 }),
@@ -145,15 +163,44 @@ fn cpu_covers_most_runs_and_is_not_lowered_under_throttling() {
 }
 
 #[test]
+fn a_throttled_run_wanted_at_least_its_limit_and_limits_go_by_the_policy() {
+    let runs: Vec<Run> = (0..20)
+        .map(|d| Run {
+            cpu: Some(CpuUse { mean_cores: 1.0, peak_cores: Some(1.0), throttled_share: Some(0.3) }),
+            resources: Resources { cpu_limit_millis: Some(2000), ..asked(16 * 1024, 500) },
+            ..run(d, 16 * 1024, 0.0)
+        })
+        .collect();
+    let mut history = History::new();
+    history.add_all(runs.clone());
+    let size = |cpu_limit| {
+        let policy = SizingPolicy { cpu_limit, ..SizingPolicy::default() };
+        recommend(&history, None, &policy).cpu.known().unwrap().clone()
+    };
+    let kept = size(CpuLimit::Keep);
+    assert_eq!((kept.request_millis, kept.limit_millis), (2000, None), "16 GiB wait for the CPU");
+    assert_eq!(size(CpuLimit::None).limit_millis, None);
+    assert_eq!(size(CpuLimit::Ratio(1.5)).limit_millis, Some(3000));
+    assert_eq!(size(CpuLimit::Ratio(0.1)).limit_millis, Some(2000), "never below the request, nor what was used");
+    let without: Vec<Run> =
+        runs.into_iter().map(|r| Run { resources: Resources { cpu_limit_millis: None, ..r.resources }, ..r }).collect();
+    let mut history = History::new();
+    history.add_all(without);
+    let policy = SizingPolicy { cpu_limit: CpuLimit::Ratio(2.0), ..SizingPolicy::default() };
+    let size = recommend(&history, None, &policy).cpu.known().unwrap().clone();
+    assert_eq!((size.request_millis, size.limit_millis), (1000, None), "none is added");
+}
+
+#[test]
 fn what_the_runs_reserved_is_what_the_effect_counts() {
     let runs: Vec<Run> = (0..7).map(|d| run(d, 1024, 1.0)).collect();
     let mut history = History::new();
     history.add_all(runs);
     // Seven runs of a sixth of an hour in a week, 2 GiB less each.
-    let effect = Effect::of(&history, &asked(4096, 2000), Some(2048 * MIB), Some(1000));
+    let effect = Effect::of(&history, &asked(4096, 2000), Some(2048 * MIB), &[], Some(1000));
     assert!((effect.memory_gib_hours_per_week.unwrap() - 7.0 / 6.0 * 2.0).abs() < 1e-9);
     assert!((effect.cpu_core_hours_per_week.unwrap() - 7.0 / 6.0).abs() < 1e-9);
-    assert_eq!(Effect::of(&history, &Resources::default(), Some(1), Some(1)).memory_gib_hours_per_week, None);
+    assert_eq!(Effect::of(&history, &Resources::default(), Some(1), &[], Some(1)).memory_gib_hours_per_week, None);
 }
 
 proptest! {
