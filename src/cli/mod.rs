@@ -5,6 +5,7 @@ mod built_in_ca_args;
 mod certs;
 mod cluster_args;
 mod demo;
+mod doctor;
 mod dry_run;
 mod explain;
 mod fail;
@@ -28,7 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub enum Outcome {
     /// Nothing to object to.
     Fine,
-    /// Something that `--fail-on` names was found.
+    /// Something that `--fail-on` names, or a check that failed, was found.
     Found,
 }
 
@@ -71,6 +72,8 @@ enum Command {
     Identify(identify::Args),
     /// Make, show and check the certificates of the webhook
     Certs(certs::Args),
+    /// Say what is right and wrong with an installation, or with a cluster that podfit is to be installed in
+    Doctor(Box<doctor::Args>),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
     /// Print a completion script for a shell
@@ -118,6 +121,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Policy(args) => policy::run(&args),
         Command::Identify(args) => identify::run(&args),
         Command::Certs(args) => certs::run(args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -114,7 +114,10 @@ fn a_pod_of_podfit_may_do_nothing_to_its_node() {
     ];
     for pod in pods {
         let security = &pod["securityContext"];
-        assert_eq!((&security["runAsNonRoot"], &security["seccompProfile"]["type"]), (&json!(true), &json!("RuntimeDefault")));
+        assert_eq!(
+            (&security["runAsNonRoot"], &security["seccompProfile"]["type"]),
+            (&json!(true), &json!("RuntimeDefault"))
+        );
         assert!(security["runAsUser"].as_u64().unwrap() > 10_000);
         for container in pod["containers"].as_array().unwrap() {
             let security = &container["securityContext"];
@@ -126,7 +129,8 @@ fn a_pod_of_podfit_may_do_nothing_to_its_node() {
         }
         let volumes = pod["volumes"].as_array().unwrap();
         assert!(volumes.iter().all(|v| v.get("hostPath").is_none()));
-        let writable = pod["containers"][0]["volumeMounts"].as_array().unwrap().iter().filter(|m| m["readOnly"] != true);
+        let writable =
+            pod["containers"][0]["volumeMounts"].as_array().unwrap().iter().filter(|m| m["readOnly"] != true);
         for mount in writable {
             let volume = volumes.iter().find(|v| v["name"] == mount["name"]).unwrap();
             assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{volume}");
@@ -148,7 +152,10 @@ fn the_webhooks_spare_what_a_cluster_lives_on() {
             assert!(expressions.iter().all(|e| e["key"] == "kubernetes.io/metadata.name"));
             assert_eq!(expressions[0]["values"], json!(["kube-node-lease", "kube-public", "kube-system", "podfit"]));
             assert_eq!(expressions[0]["operator"], "NotIn");
-            assert_eq!((&expressions[1]["operator"], &expressions[1]["values"]), (&json!("In"), &json!(["spark", "airflow"])));
+            assert_eq!(
+                (&expressions[1]["operator"], &expressions[1]["values"]),
+                (&json!("In"), &json!(["spark", "airflow"]))
+            );
             for rule in entry["rules"].as_array().unwrap() {
                 let resources = rule["resources"].as_array().unwrap();
                 assert!(resources.iter().all(|r| !r.as_str().unwrap().contains('*')), "{rule}");
@@ -179,7 +186,9 @@ fn a_policy_lets_in_callers_and_scrapers_and_out_what_podfit_reads() {
     let objects = staged.template(&["prometheus.url=http://prometheus-server.monitoring/prom"]);
     let spec = &find(&objects, "NetworkPolicy/podfit")["spec"];
     assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
-    let ports = |rule: &Value| rule["ports"].as_array().unwrap().iter().map(|p| p["port"].as_u64().unwrap()).collect::<Vec<_>>();
+    let ports = |rule: &Value| {
+        rule["ports"].as_array().unwrap().iter().map(|p| p["port"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     let all = |direction: &str| spec[direction].as_array().unwrap().iter().map(ports).collect::<Vec<_>>();
     assert_eq!(all("ingress"), [vec![8443], vec![9090]]);
     let egress: Vec<BTreeSet<u64>> = all("egress").into_iter().map(|p| p.into_iter().collect()).collect();
@@ -215,7 +224,10 @@ fn a_wrong_value_is_refused_where_it_stands(#[case] value: &str, #[case] place: 
 #[test]
 fn values_and_their_schema_name_the_same_things() {
     fn keys(schema: &Value, values: &Value, at: &str, differences: &mut Vec<String>) {
-        let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false) else { return };
+        let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false)
+        else {
+            return;
+        };
         let values = values.as_object().unwrap_or_else(|| panic!("{at} is no object in values.yaml"));
         for name in properties.keys().chain(values.keys()).collect::<BTreeSet<_>>() {
             let optional = ["global", "claims", "requests", "limits"].contains(&name.as_str());

@@ -41,7 +41,13 @@ impl Release {
     fn new(test: &str) -> Option<Self> {
         let (staged, cluster) = (Staged::new(test)?, cluster(test)?);
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let release = Self { staged, namespace: cluster.namespace("chart"), kept: definitions(cluster), has_base: Cell::new(false), _alone: alone };
+        let release = Self {
+            staged,
+            namespace: cluster.namespace("chart"),
+            kept: definitions(cluster),
+            has_base: Cell::new(false),
+            _alone: alone,
+        };
         Some(release)
     }
 
@@ -111,7 +117,10 @@ fn definitions(cluster: &Cluster) -> Vec<String> {
 struct Serve {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// `127.0.0.1:PORT` of health and metrics.
     metrics: String,
+    /// `https://127.0.0.1:PORT` of the webhook.
+    webhook: String,
 }
 
 impl Serve {
@@ -147,13 +156,14 @@ impl Serve {
         let log = Arc::new(Mutex::new(Vec::new()));
         let (kept, lines) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()).lines());
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line)));
-        let mut serve = Self { child, log, metrics: String::new() };
-        serve.metrics = until("podfit serve says where it listens", || {
+        let mut serve = Self { child, log, metrics: String::new(), webhook: String::new() };
+        (serve.webhook, serve.metrics) = until("podfit serve says where it listens", || {
             let log = serve.log();
             let ended = serve.child.try_wait().unwrap().is_some();
             assert!(!ended, "podfit serve ended: {log}");
             let line = log.lines().find(|l| l.contains("serving webhook="))?.to_owned();
-            Some(line.rsplit_once("metrics=http://")?.1.trim().to_owned())
+            let (webhook, metrics) = line.split_once("webhook=")?.1.split_once(" metrics=http://")?;
+            Some((webhook.to_owned(), metrics.trim().to_owned()))
         });
         serve
     }
@@ -203,6 +213,95 @@ fn with_the_charts_account_podfit_becomes_ready_and_nothing_is_forbidden() {
     assert!(of_podfit.len() >= 10, "{}", of_podfit.len());
     let refused: Vec<_> = of_podfit.iter().filter(|e| e["responseStatus"]["code"] == 403).collect();
     assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// What `podfit doctor` says of each check, the worst first, and its exit status.
+fn doctor(release: &Release, kubeconfig: &Path, more: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let mut command = cli::command();
+    command.args(["doctor", "-o", "json", "-n", &release.namespace.name]).args(more);
+    command.arg("--kubeconfig").arg(kubeconfig);
+    let ran = cli::run(&mut command);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
+    (answer["checks"].as_array().unwrap().clone(), ran.code)
+}
+
+/// Checks in a state.
+fn in_state(checks: &[Value], state: &str) -> Vec<String> {
+    let of_state = checks.iter().filter(|c| c["state"] == state);
+    of_state.map(|c| format!("{}: {}", c["check"].as_str().unwrap(), c["seen"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn the_doctor_sees_what_is_right_and_what_was_broken() {
+    let Some(release) = Release::new("the_doctor_sees_what_is_right_and_what_was_broken") else { return };
+    let admin = release.cluster().kubeconfig();
+    let (checks, code) = doctor(&release, admin, &[]);
+    assert_eq!((in_state(&checks, "fail"), code), (vec![], Some(0)), "{checks:?}");
+    assert!(in_state(&checks, "ok").iter().any(|c| c.contains("this is about making one")), "{checks:?}");
+
+    release.install(&[PROMETHEUS]);
+    let manifest = documents(&release.helm(&["get", "manifest", "podfit"]));
+    let pod = &find(&manifest, "Deployment/podfit")["spec"]["template"]["spec"];
+    let account = release.account();
+    let serve = Serve::start(&release, pod, &account);
+    until("podfit serve is ready", || get(&serve.metrics, "/readyz"));
+    let healthy = until("a healthy installation", || {
+        let (checks, code) = doctor(&release, admin, &["--webhook-url", &serve.webhook]);
+        (code == Some(0)).then_some(checks)
+    });
+    assert_eq!(in_state(&healthy, "warn"), [""; 0]);
+    assert_eq!(in_state(&healthy, "unknown"), ["Prometheus: no address was given"]);
+    let ok = in_state(&healthy, "ok");
+    for seen in [
+        "replicas: 2 of 2 ready",
+        "caBundle: all 3 entries trust the certificate",
+        "policy: mode recommend",
+        "days left, served at 127.0.0.1",
+    ] {
+        assert!(ok.iter().any(|c| c.contains(seen)), "{seen}: {ok:?}");
+    }
+    // The account itself may ask less, and says so instead of guessing.
+    let (own, code) = doctor(&release, &account, &[]);
+    assert!(in_state(&own, "ok").contains(&"rights: lease: all 3 of podfit's account".to_owned()), "{own:?}");
+    assert!(in_state(&own, "unknown").iter().any(|c| c.starts_with("definition of")), "{own:?}");
+    assert_eq!(code, Some(0), "{own:?}");
+
+    // What people do by mistake, all at once.
+    let patch = json!([{"op": "remove", "path": "/rules/0"}]).to_string();
+    release.kubectl(&["patch", "clusterrole", "podfit", "--type", "json", "-p", &patch]);
+    release.kubectl(&["delete", CONFIGURATIONS[1], "podfit-webhook"]);
+    let closed = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"},
+        {"op": "replace", "path": "/webhooks/0/namespaceSelector", "value": {}}]);
+    let configuration =
+        ["patch", CONFIGURATIONS[0], "podfit-webhook", "--type", "json", "-p", &closed.to_string()].map(str::to_owned);
+    release.kubectl(&configuration.each_ref().map(String::as_str));
+    release.kubectl(&[
+        "patch",
+        "rightsizingpolicy",
+        "default",
+        "--type",
+        "merge",
+        "-p",
+        r#"{"spec":{"resizing":"stopped"}}"#,
+    ]);
+    let (broken, code) = doctor(&release, admin, &["--webhook-url", &serve.webhook]);
+    // Put back at once: it reaches every namespace of this cluster.
+    release.kubectl(&["delete", CONFIGURATIONS[0], "podfit-webhook"]);
+    assert_eq!(code, Some(1));
+    let (fail, warn) = (in_state(&broken, "fail"), in_state(&broken, "warn"));
+    for seen in
+        ["may not list limitranges, watch limitranges", "list pods, watch pods", "fails closed and reaches kube-system"]
+    {
+        assert!(fail.iter().any(|c| c.contains(seen)), "{seen}: {fail:?}");
+    }
+    for seen in [
+        "resizing is stopped",
+        "there is no validatingwebhookconfigurations podfit-webhook",
+        "while podfit is away no pod is created",
+    ] {
+        assert!(warn.iter().any(|c| c.contains(seen)), "{seen}: {warn:?}");
+    }
+    assert!(broken.iter().all(|c| c["state"] == "ok" || c["state"] == "unknown" || c["do"].is_string()), "{broken:?}");
 }
 
 #[test]
@@ -272,7 +371,15 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     elsewhere.create("/api/v1", "pods", &pod);
 
     // The kill switch; what podfit itself writes; then an upgrade.
-    release.kubectl(&["patch", "rightsizingpolicy", "default", "--type", "merge", "-p", r#"{"spec":{"resizing":"stopped"}}"#]);
+    release.kubectl(&[
+        "patch",
+        "rightsizingpolicy",
+        "default",
+        "--type",
+        "merge",
+        "-p",
+        r#"{"spec":{"resizing":"stopped"}}"#,
+    ]);
     let secret = format!("/api/v1/namespaces/{own}/secrets/podfit-webhook-tls");
     cluster.request("PATCH", &secret, Some(&json!({"data": {"ca.key": "a2V5"}}))).unwrap();
     let bundle = base64::engine::general_purpose::STANDARD.encode(a_certificate());
@@ -283,11 +390,24 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     let file = release.staged.path("deploy/crds/recommendations.yaml");
     let next = std::fs::read_to_string(&file).unwrap().replacen("metadata:", "metadata:\n  labels: {next: version}", 1);
     std::fs::write(&file, next).unwrap();
-    release.helm(&["upgrade", "podfit", "deploy/helm/podfit", "--reuse-values", "--set", "replicas=3", "--set", "policy.spec.rollout.mode=apply"]);
+    release.helm(&[
+        "upgrade",
+        "podfit",
+        "deploy/helm/podfit",
+        "--reuse-values",
+        "--set",
+        "replicas=3",
+        "--set",
+        "policy.spec.rollout.mode=apply",
+    ]);
     let deployment = release.namespace.find("/apis/apps/v1", "deployments/podfit").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 3);
     let policy = release.find(POLICY).unwrap();
-    assert_eq!(policy["spec"], json!({"resizing": "stopped", "rollout": {"mode": "recommend"}}), "the policy is its owner's");
+    assert_eq!(
+        policy["spec"],
+        json!({"resizing": "stopped", "rollout": {"mode": "recommend"}}),
+        "the policy is its owner's"
+    );
     assert_eq!(release.find(&secret).unwrap()["data"]["ca.key"], "a2V5");
     assert_eq!(release.find(&configuration).unwrap()["webhooks"][0]["clientConfig"]["caBundle"], bundle);
     let definition = release.find(&format!("{DEFINITIONS}/recommendations.podfit.dev")).unwrap();
@@ -299,7 +419,8 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     }
     until("nothing is left", || {
         let kinds = "deployments,replicasets,pods,services,secrets,serviceaccounts,roles,rolebindings,cronjobs,poddisruptionbudgets,networkpolicies,leases";
-        let left = release.kubectl(&["get", kinds, "-n", &own, "-l", "app.kubernetes.io/instance=podfit", "-o", "name"]);
+        let left =
+            release.kubectl(&["get", kinds, "-n", &own, "-l", "app.kubernetes.io/instance=podfit", "-o", "name"]);
         let global = "clusterroles,clusterrolebindings";
         let global = release.kubectl(&["get", global, "-l", "app.kubernetes.io/instance=podfit", "-o", "name"]);
         (left.is_empty() && global.is_empty()).then_some(())
@@ -328,7 +449,13 @@ fn definitions_go_with_the_release_only_where_a_value_says_so() {
 fn the_base_is_applied_and_taken_away() {
     let Some(release) = Release::new("the_base_is_applied_and_taken_away") else { return };
     release.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", "deploy/crds"]);
-    release.kubectl(&["wait", "--for=condition=Established", "crd", "recommendations.podfit.dev", "rightsizingpolicies.podfit.dev"]);
+    release.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        "recommendations.podfit.dev",
+        "rightsizingpolicies.podfit.dev",
+    ]);
     release.has_base.set(true);
     // The API server that has a new kind tells of it a moment later.
     let kubeconfig = release.cluster().kubeconfig();

@@ -122,7 +122,8 @@ pub fn called(object: &Value) -> String {
 #[track_caller]
 pub fn find<'a>(objects: &'a [Value], name: &str) -> &'a Value {
     let mut found = objects.iter().filter(|o| called(o) == name);
-    let one = found.next().unwrap_or_else(|| panic!("no {name} in {:?}", objects.iter().map(called).collect::<Vec<_>>()));
+    let one =
+        found.next().unwrap_or_else(|| panic!("no {name} in {:?}", objects.iter().map(called).collect::<Vec<_>>()));
     assert!(found.next().is_none(), "{name} is there twice");
     one
 }
