@@ -205,7 +205,7 @@ fn with_the_charts_account_podfit_becomes_ready_and_nothing_is_forbidden() {
         CONFIGURATIONS.into_iter().all(has).then_some(())
     });
     let log = serve.log();
-    assert!(!log.contains("403") && !log.to_lowercase().contains("forbidden"), "{log}");
+    assert!(!log.contains("(403)") && !log.to_lowercase().contains("forbidden"), "{log}");
     // It is the account that was asked for, not the admin.
     let user = format!("system:serviceaccount:{}:podfit", release.namespace.name);
     let audited = release.cluster().audit_log();

@@ -88,7 +88,7 @@ fn the_example_changes_what_it_says() {
         assert_eq!(url["value"], "https://thanos-query.monitoring:10902");
     }
     let policy = find(&objects, "RightsizingPolicy/default");
-    assert_eq!(policy["spec"]["rollout"]["canaryPercent"], 10);
+    assert_eq!(policy["spec"]["rollout"]["namespaces"][0]["canaryPercent"], 10);
     for name in ["NetworkPolicy/podfit", "NetworkPolicy/podfit-report"] {
         let ports = find(&objects, name)["spec"]["egress"][1]["ports"].as_array().unwrap();
         assert!(ports.contains(&json!({"protocol": "TCP", "port": 10902})), "{name}: {ports:?}");
