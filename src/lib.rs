@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod controller;
+pub mod doctor;
 pub mod fit;
 pub mod fnv;
 pub mod history;

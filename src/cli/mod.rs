@@ -6,6 +6,7 @@ mod certs;
 mod cluster_args;
 mod crds;
 mod demo;
+mod doctor;
 mod dry_run;
 mod explain;
 mod fail;
@@ -29,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub enum Outcome {
     /// Nothing to object to.
     Fine,
-    /// Something that `--fail-on` names was found.
+    /// Something that `--fail-on` names, or a check that failed, was found.
     Found,
 }
 
@@ -72,6 +73,8 @@ enum Command {
     Identify(identify::Args),
     /// Make, show and check the certificates of the webhook
     Certs(certs::Args),
+    /// Say what is right and wrong with an installation, or with a cluster that podfit is to be installed in
+    Doctor(Box<doctor::Args>),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
     /// Print the definitions of podfit's own kinds, to be applied to a cluster
@@ -121,6 +124,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Policy(args) => policy::run(&args),
         Command::Identify(args) => identify::run(&args),
         Command::Certs(args) => certs::run(args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Serve(args) => serve::run(*args).await,
         Command::Crds => crds::run(),
         Command::Completions { shell } => {

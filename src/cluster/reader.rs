@@ -95,14 +95,53 @@ impl Reader {
         }
     }
 
+    /// The answer to a question that is asked by POST, such as an access review. Nothing is stored by it.
+    ///
+    /// # Errors
+    /// [`ClusterError`], saying `what` was tried.
+    pub async fn ask(&self, path: &str, question: &Value, what: &str) -> Result<Value, ClusterError> {
+        let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
+        self.answer(request.body(question.to_string().into_bytes()), what).await
+    }
+
+    /// The API server's version, and by how many milliseconds its clock is ahead of this machine's, to a second; `None`
+    /// where it does not tell.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn version(&self) -> Result<(String, Option<i64>), ClusterError> {
+        let version = self.request("/version", "read the version").await?;
+        let version = one_line(version["gitVersion"].as_str().unwrap_or("of an unknown version"));
+        let Ok(request) = http::Request::get("/version").body(kube::client::Body::empty()) else {
+            return Ok((version, None));
+        };
+        let before = jiff::Timestamp::now().as_millisecond();
+        let answer = tokio::time::timeout(TIMEOUT, self.client.send(request)).await;
+        let between = i64::midpoint(before, jiff::Timestamp::now().as_millisecond());
+        let date = answer.ok().and_then(Result::ok).and_then(|answer| {
+            let text = answer.headers().get(http::header::DATE)?.to_str().ok()?.to_owned();
+            Some(jiff::fmt::rfc2822::parse(&text).ok()?.timestamp().as_millisecond())
+        });
+        // Half a second on the average is cut off.
+        Ok((version, date.map(|date| date + 500 - between)))
+    }
+
     async fn request(&self, path: &str, what: &str) -> Result<Value, ClusterError> {
+        self.answer(http::Request::get(path).body(Vec::new()), what).await
+    }
+
+    async fn answer(
+        &self,
+        request: Result<http::Request<Vec<u8>>, http::Error>,
+        what: &str,
+    ) -> Result<Value, ClusterError> {
         let server = self.server.clone();
         let refused = |status: u16, message: String| match status {
             401 => ClusterError::Unauthorized { server: self.server.clone() },
             403 => ClusterError::Forbidden { what: what.to_owned() },
             _ => ClusterError::Refused { server: self.server.clone(), status, what: what.to_owned(), message },
         };
-        let request = http::Request::get(path).body(Vec::new()).map_err(|e| refused(0, one_line(&e.to_string())))?;
+        let request = request.map_err(|e| refused(0, one_line(&e.to_string())))?;
         match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
             Err(_) => Err(ClusterError::Unreachable { server, why: format!("no answer in {} s", TIMEOUT.as_secs()) }),
             Ok(Ok(value)) => Ok(value),

@@ -2,7 +2,7 @@
 //! Must not know what makes a certificate good: that is [`crate::certs`].
 
 mod check;
-mod connect;
+pub(super) mod connect;
 mod inspect;
 mod make;
 
@@ -47,7 +47,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 
 /// How certificates and findings are printed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
-enum Format {
+pub(super) enum Format {
     /// 100 columns
     #[default]
     Table,
@@ -58,7 +58,8 @@ enum Format {
 }
 
 impl Format {
-    fn print(self, table: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    /// Prints a table, or the value behind it.
+    pub(super) fn print(self, table: &str, value: &impl Serialize) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         match self {
             Self::Table => out.write_all(table.as_bytes())?,

@@ -1,0 +1,127 @@
+{{- define "podfit.name" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if eq .Release.Name "podfit" -}}
+podfit
+{{- else -}}
+{{- printf "%s-podfit" (.Release.Name | trunc 40 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "podfit.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "podfit.name" .) -}}
+{{- end -}}
+
+{{- define "podfit.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "podfit.tlsSecret" -}}
+{{- if eq .Values.certificate.mode "secret" -}}
+{{- required "certificate.mode is secret: give its name by certificate.existingSecret" .Values.certificate.existingSecret -}}
+{{- else -}}
+{{- include "podfit.name" . }}-webhook-tls
+{{- end -}}
+{{- end -}}
+
+{{- define "podfit.selector" -}}
+app.kubernetes.io/name: podfit
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "podfit.labels" -}}
+{{ include "podfit.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Which namespaces are asked about: by the name label, which nobody can change. */}}
+{{- define "podfit.namespaceSelector" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values:
+      {{- range append .Values.namespaces.exclude .Release.Namespace | uniq | sortAlpha }}
+      - {{ . }}
+      {{- end }}
+  {{- with .Values.namespaces.include }}
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values: {{ toYaml . | nindent 6 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "podfit.clientConfig" -}}
+service:
+  name: {{ include "podfit.name" . }}-webhook
+  namespace: {{ .Release.Namespace }}
+  path: {{ .path }}
+  port: 443
+{{- if eq .Values.certificate.mode "secret" }}
+caBundle: {{ required "certificate.mode is secret: give the CA (PEM) by certificate.caBundle" .Values.certificate.caBundle | b64enc }}
+{{- end }}
+{{- end -}}
+
+{{- define "podfit.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "podfit.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "podfit.historyEnv" -}}
+- name: PODFIT_PROMETHEUS_URL
+  value: {{ .Values.prometheus.url }}
+{{- end -}}
+
+{{- define "podfit.historyArguments" -}}
+{{- if .Values.prometheus.tokenSecret }}
+- --prometheus-token-file=/etc/podfit/prometheus/{{ .Values.prometheus.tokenKey }}
+{{- end }}
+{{- range .Values.prometheus.arguments }}
+- {{ . | quote }}
+{{- end }}
+{{- with .Values.recommend.groupByLabels }}
+- --group-by-labels={{ join "," . }}
+{{- end }}
+{{- end -}}
+
+{{- define "podfit.extraMounts" -}}
+{{- if .Values.prometheus.tokenSecret }}
+- {name: prometheus, mountPath: /etc/podfit/prometheus, readOnly: true}
+{{- end }}
+{{- range $name, $_ := .Values.extraVolumes }}
+- {name: {{ $name }}, mountPath: /etc/podfit/{{ $name }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "podfit.extraVolumes" -}}
+{{- with .Values.prometheus.tokenSecret }}
+- name: prometheus
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- range $name, $source := .Values.extraVolumes }}
+- name: {{ $name }}
+  {{- toYaml $source | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The port of a URL; its scheme's where it has none. */}}
+{{- define "podfit.urlPort" -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- $port | default (eq $url.scheme "https" | ternary "443" "80") -}}
+{{- end -}}

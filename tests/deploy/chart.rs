@@ -1,0 +1,286 @@
+//! The chart without a cluster: what it makes of values, and which it refuses.
+
+use std::collections::BTreeSet;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::staged::{Staged, called, documents, find};
+use crate::support::cli;
+
+const PROMETHEUS: &str = "prometheus.url=http://prometheus.monitoring:9090";
+const CA: &str = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n";
+
+/// Flags of `podfit serve` that the chart sets and this build does not have yet.
+const TO_COME: [&str; 4] = ["--recommend-every", "--lease", "--store", "--history"];
+/// Built-in groups, whose schemas kubernetes-validate has.
+const CUSTOM: [&str; 3] = ["podfit.dev/v1alpha1", "cert-manager.io/v1", "monitoring.coreos.com/v1"];
+
+/// Values in the large: one of every kind of installation.
+fn kinds_of_installations() -> Vec<(&'static str, Vec<String>)> {
+    let set = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect();
+    vec![
+        ("as it comes", set(&[])),
+        ("with history", set(&[PROMETHEUS])),
+        (
+            "all of it",
+            set(&[
+                "prometheus.url=https://thanos.example:443/tenant",
+                "prometheus.tokenSecret=prometheus-token",
+                "prometheus.arguments={--org-id=data,--series-label=cluster=prod}",
+                "recommend.groupByLabels={team,job}",
+                "image.repository=registry.example/podfit",
+                "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "imagePullSecrets={login}",
+                "labels.team=data",
+                "namespaces.include={spark,airflow}",
+                "webhook.validate.failurePolicy=Fail",
+                "priorityClassName=system-cluster-critical",
+                "nodeSelector.pool=system",
+                "tolerations[0].operator=Exists",
+                "podAnnotations.a=b",
+                "podLabels.c=d",
+                "serveArguments={--max-in-flight=200}",
+                "extraVolumes.company-ca.configMap.name=company-ca",
+                "networkPolicy.webhookFrom[0].ipBlock.cidr=10.0.0.0/28",
+                "monitoring.serviceMonitor=true",
+                "monitoring.rules=true",
+                "monitoring.labels.release=prometheus",
+                "report.arguments={--namespace=spark}",
+                "report.env[0].name=TOKEN",
+                "report.env[0].value=x",
+                "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key=a",
+                "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
+            ]),
+        ),
+        ("cert-manager", set(&["certificate.mode=cert-manager", PROMETHEUS, "monitoring.podMonitor=true"])),
+        ("cert-manager with an issuer", set(&["certificate.mode=cert-manager", "certificate.issuerRef.name=company"])),
+        ("own certificate", {
+            let ca = format!("certificate.caBundle={CA}");
+            set(&["certificate.mode=secret", "certificate.existingSecret=own", &ca])
+        }),
+        (
+            "as little as can be",
+            set(&[
+                "replicas=1",
+                "webhook.validate.enabled=false",
+                "networkPolicy.enabled=false",
+                "serviceAccount.create=false",
+                "serviceAccount.name=there",
+                "policy.create=false",
+                "report.enabled=false",
+                "monitoring.annotations=false",
+                "crds.install=false",
+            ]),
+        ),
+    ]
+}
+
+#[test]
+fn the_chart_lints() {
+    let Some(staged) = Staged::new("the_chart_lints") else { return };
+    let said = staged.must("helm", None, &["lint", "--strict", "deploy/helm/podfit", "--set", PROMETHEUS]);
+    assert!(said.contains("0 chart(s) failed") && !said.contains("[WARNING]"), "{said}");
+}
+
+#[test]
+fn every_installation_is_made_of_valid_objects() {
+    let Some(staged) = Staged::new("every_installation_is_made_of_valid_objects") else { return };
+    for (number, (what, values)) in kinds_of_installations().into_iter().enumerate() {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let objects = staged.template(&values);
+        let names: BTreeSet<String> = objects.iter().map(called).collect();
+        assert_eq!(names.len(), objects.len(), "{what}: an object is there twice: {names:?}");
+        let built_in: Vec<&Value> =
+            objects.iter().filter(|o| !CUSTOM.contains(&o["apiVersion"].as_str().unwrap())).collect();
+        let text: String = built_in.iter().map(|o| format!("---\n{o}\n")).collect();
+        let file = staged.write(&format!("objects-{number}.yaml"), &text);
+        let file = file.to_str().unwrap();
+        let ran = staged.run("kubernetes-validate", None, &["--strict", "-k", "1.33", file]);
+        assert!(ran.ok, "{what}: {}{}", ran.out, ran.err);
+        // podfit holds itself to its own rules, the ones that only warn too.
+        let reviewed = cli::podfit(["review", "--fail-on", "warn", file]);
+        assert_eq!(reviewed.code, Some(0), "{what}: {reviewed:?}");
+    }
+}
+
+#[test]
+fn a_pod_of_podfit_may_do_nothing_to_its_node() {
+    let Some(staged) = Staged::new("a_pod_of_podfit_may_do_nothing_to_its_node") else { return };
+    let objects = staged.template(&[PROMETHEUS]);
+    let pods = [
+        &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"],
+        &find(&objects, "CronJob/podfit-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+    ];
+    for pod in pods {
+        let security = &pod["securityContext"];
+        assert_eq!(
+            (&security["runAsNonRoot"], &security["seccompProfile"]["type"]),
+            (&json!(true), &json!("RuntimeDefault"))
+        );
+        assert!(security["runAsUser"].as_u64().unwrap() > 10_000);
+        for container in pod["containers"].as_array().unwrap() {
+            let security = &container["securityContext"];
+            let expected = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+            assert_eq!(*security, expected);
+        }
+        for key in ["hostNetwork", "hostPID", "hostIPC", "hostUsers"] {
+            assert!(pod.get(key).is_none(), "{key}");
+        }
+        let volumes = pod["volumes"].as_array().unwrap();
+        assert!(volumes.iter().all(|v| v.get("hostPath").is_none()));
+        let writable =
+            pod["containers"][0]["volumeMounts"].as_array().unwrap().iter().filter(|m| m["readOnly"] != true);
+        for mount in writable {
+            let volume = volumes.iter().find(|v| v["name"] == mount["name"]).unwrap();
+            assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{volume}");
+        }
+    }
+}
+
+#[test]
+fn the_webhooks_spare_what_a_cluster_lives_on() {
+    let Some(staged) = Staged::new("the_webhooks_spare_what_a_cluster_lives_on") else { return };
+    let objects = staged.template(&["namespaces.include={spark,airflow}"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let configuration = find(&objects, &format!("{kind}/podfit-webhook"));
+        for entry in configuration["webhooks"].as_array().unwrap() {
+            assert_eq!(entry["failurePolicy"], "Ignore");
+            assert!(entry["timeoutSeconds"].as_u64().unwrap() <= 3);
+            assert_eq!((&entry["matchPolicy"], &entry["sideEffects"]), (&json!("Equivalent"), &json!("None")));
+            let expressions = entry["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+            assert!(expressions.iter().all(|e| e["key"] == "kubernetes.io/metadata.name"));
+            assert_eq!(expressions[0]["values"], json!(["kube-node-lease", "kube-public", "kube-system", "podfit"]));
+            assert_eq!(expressions[0]["operator"], "NotIn");
+            assert_eq!(
+                (&expressions[1]["operator"], &expressions[1]["values"]),
+                (&json!("In"), &json!(["spark", "airflow"]))
+            );
+            for rule in entry["rules"].as_array().unwrap() {
+                let resources = rule["resources"].as_array().unwrap();
+                assert!(resources.iter().all(|r| !r.as_str().unwrap().contains('*')), "{rule}");
+                assert!(!resources.contains(&json!("pods/status")) && !resources.contains(&json!("pods/resize")));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rules_fail_closed_only_for_pods_and_only_when_asked() {
+    let Some(staged) = Staged::new("the_rules_fail_closed_only_for_pods_and_only_when_asked") else { return };
+    let objects = staged.template(&["webhook.validate.failurePolicy=Fail"]);
+    let of = |kind: &str| {
+        let entries = find(&objects, &format!("{kind}/podfit-webhook"))["webhooks"].as_array().unwrap();
+        entries.iter().map(|e| (e["name"].as_str().unwrap(), e["failurePolicy"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(of("MutatingWebhookConfiguration"), [("size.podfit.dev", "Ignore")]);
+    assert_eq!(
+        of("ValidatingWebhookConfiguration"),
+        [("rules.podfit.dev", "Fail"), ("templates.podfit.dev", "Ignore")]
+    );
+}
+
+#[test]
+fn a_policy_lets_in_callers_and_scrapers_and_out_what_podfit_reads() {
+    let Some(staged) = Staged::new("a_policy_lets_in_callers_and_scrapers_and_out_what_podfit_reads") else { return };
+    let objects = staged.template(&["prometheus.url=http://prometheus-server.monitoring/prom"]);
+    let spec = &find(&objects, "NetworkPolicy/podfit")["spec"];
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    let ports = |rule: &Value| {
+        rule["ports"].as_array().unwrap().iter().map(|p| p["port"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let all = |direction: &str| spec[direction].as_array().unwrap().iter().map(ports).collect::<Vec<_>>();
+    assert_eq!(all("ingress"), [vec![8443], vec![9090]]);
+    let egress: Vec<BTreeSet<u64>> = all("egress").into_iter().map(|p| p.into_iter().collect()).collect();
+    assert_eq!(egress, [BTreeSet::from([53]), BTreeSet::from([80, 443, 6443, 9090])]);
+}
+
+#[rstest]
+#[case("prometheus.url=prometheus:9090", "/prometheus/url")]
+#[case("prometheus.url=http://user:secret@prometheus:9090", "/prometheus/url")]
+#[case("replicas=0", "/replicas")]
+#[case("replica=3", "replica")]
+#[case("image.tag=latest", "/image/tag")]
+#[case("image.digest=sha256:abc", "/image/digest")]
+#[case("certificate.mode=self-signed", "/certificate/mode")]
+#[case("certificate.mode=secret", "/certificate/existingSecret")]
+#[case("policy.spec.resizing=off", "/policy/spec/resizing")]
+#[case("policy.spec.rollout.mode=canry", "/policy/spec/rollout/mode")]
+#[case("policy.spec.rollout.canaryPercent=101", "/policy/spec/rollout/canaryPercent")]
+#[case("webhook.validate.failurePolicy=fail", "/webhook/validate/failurePolicy")]
+#[case("webhook.mutate.timeoutSeconds=30", "/webhook/mutate/timeoutSeconds")]
+#[case("recommend.history=2weeks", "/recommend/history")]
+#[case("namespaces.exclude={Kube_System}", "/namespaces/exclude/0")]
+#[case("report.schedule=monday", "/report/schedule")]
+#[case("extraVolumes.tls.secret.secretName=x", "propertyName 'tls'")]
+#[case("networkPolicy.apiServerPorts={70000}", "/networkPolicy/apiServerPorts/0")]
+fn a_wrong_value_is_refused_where_it_stands(#[case] value: &str, #[case] place: &str) {
+    let Some(staged) = Staged::new("a_wrong_value_is_refused_where_it_stands") else { return };
+    let ran = staged.run("helm", None, &["template", "podfit", "deploy/helm/podfit", "--set", value]);
+    assert!(!ran.ok, "{value} was taken");
+    assert!(ran.err.contains(place), "{}", ran.err);
+}
+
+#[test]
+fn values_and_their_schema_name_the_same_things() {
+    fn keys(schema: &Value, values: &Value, at: &str, differences: &mut Vec<String>) {
+        let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false)
+        else {
+            return;
+        };
+        let values = values.as_object().unwrap_or_else(|| panic!("{at} is no object in values.yaml"));
+        for name in properties.keys().chain(values.keys()).collect::<BTreeSet<_>>() {
+            let optional = ["global", "claims", "requests", "limits"].contains(&name.as_str());
+            match (properties.get(name), values.get(name)) {
+                (Some(schema), Some(value)) => keys(schema, value, &format!("{at}.{name}"), differences),
+                (None, _) => differences.push(format!("{at}.{name} is not in the schema")),
+                (_, None) if !optional => differences.push(format!("{at}.{name} is not in values.yaml")),
+                _ => {}
+            }
+        }
+    }
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/podfit");
+    let text = std::fs::read_to_string(format!("{chart}/values.yaml")).unwrap();
+    let schema: Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{chart}/values.schema.json")).unwrap()).unwrap();
+    let mut differences = Vec::new();
+    keys(&schema, &documents(&text)[0], "", &mut differences);
+    assert_eq!(differences, [""; 0]);
+}
+
+#[test]
+fn every_value_is_explained() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/podfit/values.yaml")).unwrap();
+    // A comment above a key explains it, and those below it up to the next blank line or comment.
+    let mut explained = false;
+    let mut bare = Vec::new();
+    for line in text.lines() {
+        let code = line.trim();
+        match code {
+            "" => explained = false,
+            _ if code.starts_with('#') => explained = true,
+            _ if !explained && !code.ends_with(':') && !code.starts_with('-') => bare.push(line),
+            _ => {}
+        }
+    }
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+#[test]
+fn podfit_knows_every_argument_that_it_is_given() {
+    let Some(staged) = Staged::new("podfit_knows_every_argument_that_it_is_given") else { return };
+    let help = cli::podfit(["serve", "--help"]).stdout;
+    for (what, values) in kinds_of_installations() {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let objects = staged.template(&values);
+        let container = &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"]["containers"][0];
+        let args: Vec<&str> = container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+        assert_eq!(args[0], "serve");
+        for arg in &args[1..] {
+            let flag = arg.split('=').next().unwrap();
+            let of_history = ["--org-id", "--series-label", "--prometheus-token-file"].contains(&flag);
+            let known = help.split(|c: char| c.is_whitespace() || c == ',').any(|word| word == flag);
+            assert!(known || of_history || TO_COME.contains(&flag), "{what}: podfit serve has no {flag}");
+        }
+    }
+}
