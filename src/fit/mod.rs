@@ -7,6 +7,7 @@ pub mod limit_range;
 mod pod;
 pub mod quota;
 mod resources;
+pub mod spark;
 mod surroundings;
 
 pub use container::{Fitted, fit};
