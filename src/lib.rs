@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod controller;
+pub mod export;
 pub mod fit;
 pub mod history;
 pub mod image;

@@ -106,7 +106,7 @@ pub fn label_value(text: &str) -> String {
 }
 
 /// The FNV-1a hash, 64 bits: the same on every machine and in every release.
-pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -118,12 +118,7 @@ pub fn executor(
         });
     }
     Ok(PodSize {
-        memory: Parts {
-            heap_mib,
-            overhead_mib,
-            off_heap_mib: off_heap.unwrap_or(0),
-            pyspark_mib: counted(pyspark),
-        },
+        memory: Parts { heap_mib, overhead_mib, off_heap_mib: off_heap.unwrap_or(0), pyspark_mib: counted(pyspark) },
         cpu_request: cores(conf, &role.request_cores())?.unwrap_or(own),
         cpu_limit: cores(conf, "spark.kubernetes.executor.limit.cores")?,
     })

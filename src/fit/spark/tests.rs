@@ -37,7 +37,12 @@ fn parts(heap_mib: u64, overhead_mib: u64, off_heap_mib: u64, pyspark_mib: u64) 
 #[case::least_is_not_known_before_4_0("spark.executor.memory=1g spark.executor.minMemoryOverhead=512m", "3.5", Application::Jvm, (1024, 384))]
 #[case::given_replaces_least("spark.executor.memoryOverhead=10m spark.executor.minMemoryOverhead=512m", "4.0", Application::Jvm, (1024, 10))]
 #[case::parts_of_a_mib_are_cut("spark.executor.memory=1048575k", "3.5", Application::Jvm, (1023, 384))]
-fn heap_and_overhead(#[case] settings: &str, #[case] of: &str, #[case] kind: Application, #[case] expected: (u64, u64)) {
+fn heap_and_overhead(
+    #[case] settings: &str,
+    #[case] of: &str,
+    #[case] kind: Application,
+    #[case] expected: (u64, u64),
+) {
     let (heap, overhead) = expected;
     let made = executor(&conf(settings), version(of), kind, None).unwrap();
     assert_eq!(made.memory, parts(heap, overhead, 0, 0));
