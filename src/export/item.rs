@@ -160,7 +160,7 @@ impl Item {
                 peak_max_bytes: e.peak_max_bytes,
                 oom_kills: e.oom_kills,
             },
-            heap_mib: None,
+            heap_mib: line.spark.as_ref().map(|spark| spark.heap_bytes / MIB),
         })
     }
 

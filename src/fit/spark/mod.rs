@@ -1,16 +1,18 @@
 //! Spark's own arithmetic: from its configuration to the size of its pods, and back. Versions 3.2 to 4.3.
-//! Must not know histories, nor Kubernetes objects: settings in, mebibytes out.
+//! Must not know Kubernetes objects: settings or histories in, mebibytes out.
 //!
 //! Sources: Spark's documentation ("Running Spark on Kubernetes" and "Spark Configuration" of each version) for the
 //! keys, their defaults and the version they came with; the order in which they win, and what is cut to whole MiB, as
 //! `BasicDriverFeatureStep`, `BasicExecutorFeatureStep` and `ResourceProfile.getResourcesForClusterManager` do it.
 
 mod memory;
+mod need;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use memory::{Parts, PodSize, Profile, default_heap_of, driver, executor, likely_heap};
+pub use need::{Need, need};
 pub use settings::{Application, Conf, ConfError, Role, Version, java_size, lines};
 
 /// The smallest heap that an executor or driver starts with, in MiB: one and a half times the 300 MiB that Spark keeps
