@@ -115,6 +115,8 @@ pub struct Knowledge {
     pub identity: Arc<IdentityRules>,
     /// No pod is resized while this is set; rules hold all the same.
     pub resizing_stopped: bool,
+    /// Applications are sized when they are created, not only their pods.
+    pub sizes_applications: bool,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
     pub elsewhere: Arc<Surroundings>,
     /// By name. A namespace that is not here has no recommendations.

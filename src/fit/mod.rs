@@ -3,6 +3,7 @@
 
 mod container;
 mod engine;
+pub mod flink;
 pub mod limit_range;
 mod pod;
 pub mod quota;

@@ -27,7 +27,7 @@ use crate::certs::files::FilePair;
 use crate::certs::pair::CertifiedPair;
 use crate::certs::resolver::ServedPair;
 use crate::controller::built_in_ca::BuiltInCa;
-use crate::policy::{Policy, Resizing};
+use crate::policy::{Applications, Policy, Resizing};
 use crate::workload::IdentityRules;
 
 /// What is to be served, and from what.
@@ -324,6 +324,7 @@ impl Inputs<'_> {
                     knowledge.rules = rules;
                     knowledge.bounds = policy.bounds;
                     knowledge.resizing_stopped = stopped;
+                    knowledge.sizes_applications = policy.applications == Applications::SizedAtCreation;
                 });
             }),
             metrics: Arc::clone(self.metrics),
