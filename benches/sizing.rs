@@ -84,5 +84,6 @@ fn run(seed: u64, number: u64) -> Run {
         outcome: if z.is_multiple_of(200) { Outcome::OomKilled } else { Outcome::Completed },
         attempt: None,
         input_bytes: None,
+        jvm: None,
     }
 }

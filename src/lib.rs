@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod collector;
 pub mod controller;
 pub mod doctor;
+pub mod export;
 pub mod fit;
 pub mod fnv;
 pub mod history;

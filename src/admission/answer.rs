@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::applications::{self, Application};
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
 use super::object::read_object;
@@ -100,7 +101,8 @@ fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply
 }
 
 fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
-    if !review.is_pod() || review.operation != Operation::Create {
+    let is_application = known.sizes_applications && !review.is_of_pods() && review.sub_resource.is_empty();
+    if !(review.is_pod() || is_application) || review.operation != Operation::Create {
         return Answer::default();
     }
     if known.resizing_stopped {
@@ -116,13 +118,32 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         Ok(object) => object,
         Err(problem) => return not_read(seen, &problem.to_string()),
     };
+    let nothing = Namespace::default();
+    let namespace = known.namespaces.get(review.namespace.as_ref()).unwrap_or(&nothing);
+    if is_application {
+        let stage = known.rollout.stage(&review.namespace);
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        if !stage.applies(&format!("{}/{name}", review.namespace), &review.uid) {
+            seen.outcome = Outcome::Skipped(why_not(stage.mode));
+            return Answer::default();
+        }
+        let application = Application {
+            object: &object,
+            namespace: &review.namespace,
+            recommendations: &namespace.recommendations,
+            identity: &known.identity,
+            surroundings: &namespace.surroundings,
+            bounds: &known.bounds,
+        };
+        return answer_of(applications::size(&application), seen);
+    }
     let pod = match PodSpec::of_pod(&object) {
         Ok(pod) => pod,
         Err(problem) => return not_read(seen, &problem.to_string()),
     };
-    let nothing = Namespace::default();
-    let namespace = known.namespaces.get(review.namespace.as_ref()).unwrap_or(&nothing);
-    let Some(identity) = whose(&object, &review.namespace, &namespace.owners, &known.identity) else { return Answer::default() };
+    let Some(identity) = whose(&object, &review.namespace, &namespace.owners, &known.identity) else {
+        return Answer::default();
+    };
     let workload = identity.workload.to_string();
     let recommended = namespace.recommendations.get(&identity.workload).map(|r| &**r);
     let held_back = held_back(review, &workload, recommended, known);
@@ -134,7 +155,8 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     }
     let stamp =
         Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
-    let Resizing { ops, warnings, changes, skipped } = resize(
+    seen.workload = Some(workload);
+    let mut resizing = resize(
         &Sizing {
             pod: &object,
             kind: Some(identity.workload.kind),
@@ -146,7 +168,13 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         },
         &pod,
     );
-    let skipped = held_back.filter(|_| recommended.is_some()).or(skipped);
+    resizing.skipped = held_back.filter(|_| recommended.is_some()).or(resizing.skipped);
+    answer_of(resizing, seen)
+}
+
+/// What a resize comes to.
+fn answer_of(resizing: Resizing, seen: &mut Seen) -> Answer {
+    let Resizing { ops, warnings, changes, skipped } = resizing;
     seen.outcome = match skipped {
         _ if !changes.is_empty() => Outcome::Resized,
         Some(reason) => Outcome::Skipped(reason),
@@ -160,7 +188,6 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     if let Some(reason) = skipped {
         audit_annotations.insert("not-resized".to_owned(), reason.to_owned());
     }
-    seen.workload = Some(workload);
     Answer { denial: None, ops, warnings: few(warnings), audit_annotations }
 }
 
@@ -178,7 +205,11 @@ fn held_back(
     if stage.mode == RolloutMode::Apply || stage.applies(&format!("{}/{workload}", review.namespace), &review.uid) {
         return None;
     }
-    Some(if stage.mode == RolloutMode::Canary { "not-in-canary" } else { "recommend-only" })
+    Some(why_not(stage.mode))
+}
+
+const fn why_not(mode: RolloutMode) -> &'static str {
+    if matches!(mode, RolloutMode::Canary) { "not-in-canary" } else { "recommend-only" }
 }
 
 /// Longest audit annotation of a resize, in characters.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use super::owners::Owners;
 use super::retry::Kills;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
+use crate::policy::{Applications, Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
 use crate::quantity::Quantity;
 use crate::workload::{IdentityRules, Workload};
 
@@ -143,6 +143,8 @@ pub struct Knowledge {
     pub rollout: Arc<Rollout>,
     /// No pod is resized while this is set; rules hold all the same.
     pub resizing_stopped: bool,
+    /// Applications are sized when they are created, not only their pods.
+    pub sizes_applications: bool,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
     pub elsewhere: Arc<Surroundings>,
     /// By name. A namespace that is not here has no recommendations.
@@ -155,6 +157,7 @@ impl Knowledge {
         self.resizing_stopped = policy.resizing == Resizing::Stopped;
         self.rollout = Arc::new(policy.rollout.clone());
         self.bounds = policy.bounds;
+        self.sizes_applications = policy.applications == Applications::SizedAtCreation;
         self.rules = Arc::new(Rules::new(policy.rules.clone()));
         self.policy = Some(Arc::new(policy));
     }

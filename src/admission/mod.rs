@@ -2,6 +2,7 @@
 //! Must not know the network or a clock; the webhook's server stands on top of this.
 
 pub mod answer;
+pub mod applications;
 pub mod decide;
 pub mod judge;
 pub mod knowledge;

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod dry_run;
 mod explain;
+mod export;
 mod fail;
 mod gather;
 mod identify;
@@ -63,6 +64,8 @@ enum Command {
     Recommend(Box<recommend::Args>),
     /// The evidence behind one workload's numbers
     Explain(Box<explain::Args>),
+    /// Recommendations as the engine's own code: DAG files, Spark settings, manifests, values
+    Export(Box<export::Args>),
     /// What each way of sizing would have given every past run, and what that would have cost
     Backtest(Box<backtest::Args>),
     /// Check manifests against the rules, before a cluster sees them
@@ -119,6 +122,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::DryRun(args) => dry_run::run(*args).await,
         Command::Recommend(args) => recommend::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
+        Command::Export(args) => export::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
         Command::Review(args) => review::run(&args),
         Command::Policy(args) => policy::run(&args),

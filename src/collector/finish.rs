@@ -4,7 +4,7 @@
 use super::life::{Life, LifeKey};
 use super::objects::PodObject;
 use super::segment::{CpuStretch, SILENCE_MS};
-use crate::history::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::history::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::quantity::Quantity;
 use crate::workload::kube_state_metrics_name;
 
@@ -20,6 +20,9 @@ const CACHE_FACTOR: f64 = 1.25;
 /// Longest time that a scraper repeats a dead container's last values: Prometheus' staleness of five minutes and one
 /// scrape more.
 const LINGERING_MS: i64 = 6 * 60_000;
+
+/// Exit code of a Spark executor whose heap was full (`SparkExitCode.OOM`).
+const SPARK_HEAP_EXHAUSTED: i32 = 52;
 
 /// Whether the life is the pod's latest in this container, or another one followed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub fn run_of(
         None if ended => Outcome::Unknown,
         None => Outcome::Running,
     };
+    let heap_exhausted =
+        place == Place::Followed && container.and_then(|c| c.last_exit_code) == Some(SPARK_HEAP_EXHAUSTED);
     let ended_ms = ended_at(life, last_ms, completed_ms, ended).max(started_ms);
     let resources = container.map(|c| c.resources).unwrap_or_default();
     Some(Run {
@@ -80,6 +85,7 @@ pub fn run_of(
         outcome,
         attempt,
         input_bytes: object.and_then(input_bytes),
+        jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
     })
 }
 
@@ -221,7 +227,7 @@ mod tests {
         let container = ContainerObject {
             resources: Resources { memory_limit_bytes: Some(2048 * MIB), ..Resources::default() },
             terminated_reason: reason.map(str::to_owned),
-            last_terminated_reason: None,
+            ..ContainerObject::default()
         };
         PodObject {
             completed_ms,

@@ -18,7 +18,7 @@ pub const LAST_OF_CONTAINERS: [&str; 4] = [
 
 /// Of kube-state-metrics' series the last sample says what an object is. Those with most to say come first: they are
 /// read in this order, some at a time, and a long one at the end would be waited for alone.
-pub const LAST_OF_OBJECTS: [&str; 11] = [
+pub const LAST_OF_OBJECTS: [&str; 12] = [
     "kube_pod_container_resource_requests",
     "kube_pod_container_resource_limits",
     "kube_pod_labels",
@@ -30,6 +30,7 @@ pub const LAST_OF_OBJECTS: [&str; 11] = [
     "kube_job_owner",
     "kube_replicaset_owner",
     "kube_pod_container_status_last_terminated_reason",
+    "kube_pod_container_status_last_terminated_exitcode",
 ];
 
 /// Which series belong to what is asked about.

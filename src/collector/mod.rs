@@ -1,6 +1,7 @@
 //! From series to runs: asks for what is new, slice by slice, puts lives together, joins them with what is known of
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
+pub mod executors;
 pub mod finish;
 mod gaps;
 pub mod life;
@@ -16,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Outcome, PodSeen, Run, Store, StoreError};
+use crate::history::{JvmUse, Outcome, PodSeen, Run, Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
+use executors::Executors;
 use finish::{Place, run_of};
 use gaps::Counts;
 use life::{Life, LifeKey, OpenLives};
@@ -110,6 +112,7 @@ pub enum CollectError {
 struct Carried {
     lives: OpenLives,
     objects: Vec<((String, String), PodObject)>,
+    executors: Executors,
 }
 
 /// Collects what is new and commits it slice by slice.
@@ -231,7 +234,8 @@ fn advance(
     who: &mut Who,
     recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
 ) -> Vec<(WorkloadKey, Run)> {
-    let Read { slice, of_lives, objects, .. } = read;
+    let Read { slice, of_lives, objects, mut executors, .. } = read;
+    executors.carry_on(std::mem::take(&mut carried.executors));
     let mut remembered: HashMap<(String, String), PodObject> =
         std::mem::take(&mut carried.objects).into_iter().collect();
     let followed = carried.lives.take(slice.into_lives());
@@ -255,8 +259,20 @@ fn advance(
             (None, before) => before.map(Cow::Borrowed),
         };
         let Some(identity) = who.identify(key, object.as_deref(), &objects, recorded) else { return };
-        let Some(run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else { return };
+        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
+            return;
+        };
         life.reported_start_ms = Some(run.started_ms);
+        let kind = identity.workload.kind;
+        if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
+            return;
+        }
+        if identity.is_main(&key.container)
+            && let Some(said) = executors.of(kind, &key.namespace, &key.pod, object.as_deref())
+        {
+            let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
+            run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
+        }
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));
     };
@@ -287,6 +303,7 @@ fn advance(
         }
         keep.insert(pod, object);
     }
+    carried.executors = executors;
     carried.objects = keep.into_iter().collect();
     carried.objects.sort_by(|(a, _), (b, _)| a.cmp(b));
     number_retries(&mut runs);

@@ -18,6 +18,8 @@ pub struct ContainerObject {
     pub terminated_reason: Option<String>,
     /// Why the life before the present one ended.
     pub last_terminated_reason: Option<String>,
+    /// The exit code of the life before the present one.
+    pub last_exit_code: Option<i32>,
 }
 
 /// One pod.
@@ -63,6 +65,7 @@ impl PodObject {
             };
             known.terminated_reason = container.terminated_reason.or(known.terminated_reason.take());
             known.last_terminated_reason = container.last_terminated_reason.or(known.last_terminated_reason.take());
+            known.last_exit_code = container.last_exit_code.or(known.last_exit_code);
         }
     }
 }
@@ -177,6 +180,9 @@ impl Objects {
             }
             "kube_pod_container_status_last_terminated_reason" if value == 1.0 => {
                 pod.container(labels)?.last_terminated_reason = get(labels, "reason").map(str::to_owned);
+            }
+            "kube_pod_container_status_last_terminated_exitcode" if (-255.0..=255.0).contains(&value) => {
+                pod.container(labels)?.last_exit_code = Some(value as i32);
             }
             _ => {}
         }

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
+use super::executors::{Executors, OF_EXECUTORS};
 use super::life::{LifeKey, Slice};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::objects::Objects;
@@ -14,6 +15,7 @@ pub(super) struct Read {
     pub slice: Slice,
     pub of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
     pub objects: Objects,
+    pub executors: Executors,
     pub metrics_seen: BTreeSet<&'static str>,
 }
 
@@ -41,10 +43,11 @@ impl Read {
             let (memory, cpu) = tokio::try_join!(memory, cpu)?;
             Ok((memory, cpu))
         };
-        let ((memory, cpu), of_lives, (objects, mut metrics_seen)) = tokio::try_join!(
+        let ((memory, cpu), of_lives, (objects, mut metrics_seen), executors) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
-            read_objects(source, scope, range, honored)
+            read_objects(source, scope, range, honored),
+            read_executors(source, scope, range)
         )?;
         if memory.samples > 0 {
             metrics_seen.insert(MEMORY);
@@ -54,7 +57,7 @@ impl Read {
         }
         let mut slice = memory;
         slice.join(cpu);
-        Ok(Self { slice, of_lives, objects, metrics_seen })
+        Ok(Self { slice, of_lives, objects, executors, metrics_seen })
     }
 }
 
@@ -75,6 +78,28 @@ async fn read_last_of_containers<S: SeriesSource>(
         .await?;
     }
     Ok(of_lives)
+}
+
+/// Where the first of them is not there, nobody scrapes Spark's drivers, and the others are not asked for.
+async fn read_executors<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    range: TimeRange,
+) -> Result<Executors, SourceError> {
+    let mut executors = Executors::default();
+    for metric in OF_EXECUTORS {
+        let stream = source.last(&scope.anything(metric), range).await?;
+        drain(stream, |chunk| {
+            if let Some(sample) = chunk.samples.last() {
+                executors.take(metric, &chunk.labels, sample.value);
+            }
+        })
+        .await?;
+        if executors == Executors::default() {
+            break;
+        }
+    }
+    Ok(executors)
 }
 
 pub(super) async fn read_objects<S: SeriesSource>(

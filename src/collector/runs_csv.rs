@@ -256,6 +256,7 @@ fn run(row: Row, number: u64) -> (WorkloadKey, Run) {
         outcome: row.outcome.unwrap_or(Outcome::Unknown),
         attempt: row.attempt.map(|a| (a as u32).max(1)),
         input_bytes: row.input_bytes,
+        jvm: None,
     };
     (key, run)
 }

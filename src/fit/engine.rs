@@ -3,13 +3,11 @@
 
 use serde_json::Value;
 
-use super::{ContainerResources, Resource};
+use super::{ContainerResources, Resource, spark};
 use crate::policy::visitor::present;
 use crate::quantity::Quantity;
 use crate::workload::Kind;
 
-/// Spark's smallest memory overhead, 384 MiB (`spark.executor.minMemoryOverhead`).
-const SPARK_MIN_OVERHEAD_BYTES: u64 = 384 << 20;
 /// Spark's default memory overhead in percent of the heap (`spark.executor.memoryOverheadFactor`).
 const SPARK_OVERHEAD_PERCENT: u32 = 10;
 
@@ -83,7 +81,7 @@ fn spark_executor(container: &Value) -> MemoryRule {
     let Some(heap) = spark_executor_heap(container) else {
         return MemoryRule::NeverLower { why: "the Spark executor's heap is not visible in its container" };
     };
-    let overhead = heap.percent(SPARK_OVERHEAD_PERCENT).max(Quantity::from_bytes(SPARK_MIN_OVERHEAD_BYTES));
+    let overhead = heap.percent(SPARK_OVERHEAD_PERCENT).max(Quantity::from_bytes(spark::LEAST_OVERHEAD_MIB << 20));
     let floor = Quantity::from_bytes_mib_rounded_up(heap.plus(overhead).bytes_rounded_up());
     MemoryRule::AtLeast { floor, why: "the Spark executor's heap and overhead" }
 }
@@ -92,24 +90,7 @@ fn spark_executor_heap(container: &Value) -> Option<Quantity> {
     let env = present(container, "env")?.as_array()?;
     // Where a variable is set twice, the last one counts.
     let heap = env.iter().rev().find(|e| e.get("name").and_then(Value::as_str) == Some("SPARK_EXECUTOR_MEMORY"))?;
-    java_size(heap.get("value")?.as_str()?)
-}
-
-/// A size in Java's notation, as `-Xmx` takes it: a whole number of bytes, or with k, m, g, t in powers of 1024.
-fn java_size(text: &str) -> Option<Quantity> {
-    let text = text.trim().to_ascii_lowercase();
-    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let bits = match unit {
-        "" | "b" => 0,
-        "k" | "kb" => 10,
-        "m" | "mb" => 20,
-        "g" | "gb" => 30,
-        "t" | "tb" => 40,
-        _ => return None,
-    };
-    let bytes = number.parse::<u64>().ok()?.checked_mul(1 << bits)?;
-    (bytes > 0).then(|| Quantity::from_bytes(bytes))
+    spark::java_size(heap.get("value")?.as_str()?)
 }
 
 impl MemoryRule {

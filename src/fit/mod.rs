@@ -3,10 +3,12 @@
 
 mod container;
 mod engine;
+pub mod flink;
 pub mod limit_range;
 mod pod;
 pub mod quota;
 mod resources;
+pub mod spark;
 mod surroundings;
 
 pub use container::{Fitted, fit};

@@ -3,12 +3,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::run::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
 use super::sketch::LogHistogram;
 use super::workload_history::{History, Older};
 
-/// Version of the form below; a new one gets a new number and keeps a reader for this one.
-pub(super) const HISTORY_VERSION: u8 = 1;
+/// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
+/// written in the oldest that holds it, so that most are still read by the releases before.
+pub(super) const HISTORY_VERSION: u8 = 2;
+/// Without what JVMs said.
+const WITHOUT_JVM: u8 = 1;
+
+/// What JVMs said, by the number of the run, behind all that version 1 has.
+#[derive(Serialize, Deserialize)]
+struct HistoryV2 {
+    history: HistoryV1,
+    jvm: Vec<(u32, JvmV2)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct JvmV2 {
+    heap_peak_bytes: Option<u64>,
+    non_heap_peak_bytes: Option<u64>,
+    process_peak_bytes: Option<u64>,
+    gc_share: Option<f64>,
+    heap_exhausted: bool,
+}
 
 #[derive(Serialize, Deserialize)]
 struct HistoryV1 {
@@ -70,8 +89,8 @@ enum OutcomeV1 {
     Unknown,
 }
 
-/// Writes a history.
-pub(super) fn encode(history: &History) -> Result<Vec<u8>, postcard::Error> {
+/// Writes a history; the version of the form, and the bytes.
+pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error> {
     let mut runs = Vec::with_capacity(history.runs().len());
     let mut before = ("", 0);
     for run in history.runs() {
@@ -79,15 +98,37 @@ pub(super) fn encode(history: &History) -> Result<Vec<u8>, postcard::Error> {
         before = (&run.pod, run.started_ms);
     }
     let older = history.older();
-    postcard::to_stdvec(&HistoryV1 { older: (older.runs > 0).then(|| encode_older(older)), runs })
+    let plain = HistoryV1 { older: (older.runs > 0).then(|| encode_older(older)), runs };
+    let jvm: Vec<(u32, JvmV2)> = history
+        .runs()
+        .zip(0..)
+        .filter_map(|(run, number)| {
+            let JvmUse { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted } =
+                **run.jvm.as_ref()?;
+            let said = JvmV2 { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted };
+            Some((number, said))
+        })
+        .collect();
+    if jvm.is_empty() {
+        return Ok((WITHOUT_JVM, postcard::to_stdvec(&plain)?));
+    }
+    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV2 { history: plain, jvm })?))
 }
 
 /// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
-    if version != HISTORY_VERSION {
-        return Err(format!("form {version} of a history is not known to this version of podfit"));
-    }
-    let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(|e| e.to_string())?;
+    let said = |e: postcard::Error| e.to_string();
+    let ((history, jvm), rest) = match version {
+        WITHOUT_JVM => {
+            let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(said)?;
+            ((history, Vec::new()), rest)
+        }
+        HISTORY_VERSION => {
+            let (HistoryV2 { history, jvm }, rest) = postcard::take_from_bytes::<HistoryV2>(bytes).map_err(said)?;
+            ((history, jvm), rest)
+        }
+        _ => return Err(format!("form {version} of a history is not known to this version of podfit")),
+    };
     if !rest.is_empty() {
         return Err("bytes after the end".to_owned());
     }
@@ -95,6 +136,12 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     for run in history.runs {
         let before = runs.last().map_or(("", 0), |r| (r.pod.as_str(), r.started_ms));
         runs.push(decode_run(run, before)?);
+    }
+    for (number, said) in jvm {
+        let run = runs.get_mut(number as usize).ok_or("a JVM's words are of a run that is not there")?;
+        let JvmV2 { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted } = said;
+        let said = JvmUse { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted };
+        run.jvm = Some(Box::new(said));
     }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
 }
@@ -173,6 +220,7 @@ fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
         },
         attempt: run.attempt,
         input_bytes: run.input_bytes,
+        jvm: None,
     })
 }
 

@@ -67,6 +67,21 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What a JVM said of its own memory; the peaks are those since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JvmUse {
+    /// Heap in use at its peak, in bytes, garbage that was not collected yet included.
+    pub heap_peak_bytes: Option<u64>,
+    /// What the JVM used beside its heap at its peak, in bytes.
+    pub non_heap_peak_bytes: Option<u64>,
+    /// Resident memory of the container's processes at its peak, in bytes.
+    pub process_peak_bytes: Option<u64>,
+    /// Share of the tasks' time spent on collecting garbage, 0 to 1.
+    pub gc_share: Option<f64>,
+    /// It ended because its heap was full.
+    pub heap_exhausted: bool,
+}
+
 /// One container's life in one pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -90,6 +105,8 @@ pub struct Run {
     pub attempt: Option<u32>,
     /// Size of the input in bytes, where it was known before the run.
     pub input_bytes: Option<f64>,
+    /// What its JVM said, where it is one and was asked. In a box: most runs have none.
+    pub jvm: Option<Box<JvmUse>>,
 }
 
 impl Run {

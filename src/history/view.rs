@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::run::{CpuUse, MemoryUse, Outcome, Resources, Run};
+use super::run::{CpuUse, JvmUse, MemoryUse, Outcome, Resources, Run};
 
 /// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
 ///
@@ -42,6 +42,7 @@ pub fn join(a: &Run, b: &Run) -> Run {
         outcome: if rank(late.outcome) >= rank(early.outcome) { late.outcome } else { early.outcome },
         attempt: late.attempt.max(early.attempt),
         input_bytes: join_option(late.input_bytes, early.input_bytes, f64::max),
+        jvm: join_option(late.jvm.clone(), early.jvm.clone(), |a, b| Box::new(join_jvm(*a, *b))),
     }
 }
 
@@ -87,6 +88,17 @@ fn join_cpu(late: CpuUse, early: CpuUse) -> CpuUse {
         mean_cores: late.mean_cores,
         peak_cores: join_option(late.peak_cores, early.peak_cores, f64::max),
         throttled_share: join_option(late.throttled_share, early.throttled_share, f64::max),
+    }
+}
+
+/// Field by field the higher: they are peaks.
+fn join_jvm(a: JvmUse, b: JvmUse) -> JvmUse {
+    JvmUse {
+        heap_peak_bytes: a.heap_peak_bytes.max(b.heap_peak_bytes),
+        non_heap_peak_bytes: a.non_heap_peak_bytes.max(b.non_heap_peak_bytes),
+        process_peak_bytes: a.process_peak_bytes.max(b.process_peak_bytes),
+        gc_share: join_option(a.gc_share, b.gc_share, f64::max),
+        heap_exhausted: a.heap_exhausted || b.heap_exhausted,
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Policy {
     /// How far recommendations go.
     #[serde(default)]
     pub rollout: Rollout,
+    /// Whether applications that are being created are sized too.
+    #[serde(default)]
+    pub applications: Applications,
     /// What no size may leave.
     #[serde(default)]
     pub bounds: Bounds,
@@ -34,6 +37,18 @@ pub enum Resizing {
     Active,
     /// No pod is changed; the rules hold all the same.
     Stopped,
+}
+
+/// Whether sizes are set on objects that an operator makes pods of (`SparkApplication`, `FlinkDeployment`), where heap
+/// and pod change together. What is set there differs from what its author keeps in Git, hence not by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Applications {
+    /// They stay as they come; only their pods are sized.
+    #[default]
+    AsTheyCome,
+    /// Sized once, when they are created.
+    SizedAtCreation,
 }
 
 impl Policy {
@@ -72,6 +87,9 @@ mod tests {
         let mut modes = Modes::default();
         modes.set("latest-tag", Mode::Warn).unwrap();
         assert_eq!(policy.rules.modes_for("any"), modes);
+        assert_eq!(policy.applications, Applications::AsTheyCome);
+        let sized = Policy::from_yaml("applications: sized-at-creation").unwrap();
+        assert_eq!(sized.applications, Applications::SizedAtCreation);
         for empty in ["", "{}", "# nothing\n", "null"] {
             assert_eq!(Policy::from_yaml(empty).unwrap(), Policy::default(), "{empty:?}");
         }

@@ -10,4 +10,4 @@ mod model;
 pub mod table;
 pub mod units;
 
-pub use model::{Change, FindingGroup, FindingLine, Line, Report, Totals, Verdict, resources_of, wanted};
+pub use model::{Change, FindingGroup, FindingLine, Line, Report, SparkLine, Totals, Verdict, resources_of, wanted};

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fit::{ContainerResources, Fitted, Place, Resource, Surroundings, What, fit};
+use crate::fit::spark;
+use crate::fit::{ContainerResources, Fitted, MemoryRule, Place, Resource, Surroundings, What, fit};
 use crate::history::{History, Resources};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
 use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
 use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy, recommend};
-use crate::workload::WorkloadKey;
+use crate::workload::{Kind, WorkloadKey};
 
 /// What is to be done about one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -130,6 +131,9 @@ pub struct Line {
     pub memory_by_input: Vec<InputSize>,
     /// The rule that gave the CPU request.
     pub cpu_rule: Option<String>,
+    /// Of a Spark pod: how its memory is divided, where its heap is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spark: Option<SparkLine>,
     /// What the numbers rest on.
     pub evidence: Evidence,
     /// What the change would bring.
@@ -139,6 +143,56 @@ pub struct Line {
     /// The JSON patch that admission would make to the newest pod, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<Value>,
+}
+
+/// How a Spark pod's memory is divided.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SparkLine {
+    /// The heap that it should have, in bytes.
+    pub heap_bytes: u64,
+    /// All beside it, in bytes.
+    pub overhead_bytes: u64,
+    /// The heap that it has, in bytes: the one whose default overhead makes the pod's size.
+    pub heap_now_bytes: u64,
+    /// Why, one sentence each; part of the line's notes.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+impl SparkLine {
+    /// Where the pod's memory comes from, in place of sizing's own rule.
+    fn rule(&self) -> String {
+        format!("heap {}Mi + overhead {}Mi", self.heap_bytes >> 20, self.overhead_bytes >> 20)
+    }
+
+    /// With the pod's memory; `None` for what is no driver or executor, or where its heap is not known. `wanted` is what
+    /// sizing wants for the container as a whole.
+    pub fn of(
+        kind: Kind,
+        history: &History,
+        current: &ContainerResources,
+        wanted: &ContainerResources,
+        policy: &SizingPolicy,
+    ) -> Option<(Self, Quantity)> {
+        const MIB: u64 = 1 << 20;
+        let of_spark = matches!(
+            kind,
+            Kind::SparkDriver | Kind::SparkExecutor | Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor
+        );
+        let mib = |quantity: Quantity| quantity.bytes_rounded_up().div_ceil(MIB);
+        let total = current.memory_limit.filter(|_| of_spark).map(mib)?;
+        let heap = spark::likely_heap(total)?;
+        let assumed = format!("the heap of now is taken to be {heap}m, whose default overhead makes {total}m");
+        let need = spark::need(history, total, heap, wanted.memory_limit.map(mib), policy)?;
+        let line = Self {
+            heap_bytes: need.heap_mib * MIB,
+            overhead_bytes: need.overhead_mib * MIB,
+            heap_now_bytes: need.heap_now_mib * MIB,
+            notes: need.notes.iter().cloned().chain([assumed]).collect(),
+        };
+        Some((line, Quantity::from_bytes_mib_rounded_up(need.total_mib() * MIB)))
+    }
 }
 
 impl Line {
@@ -155,12 +209,19 @@ impl Line {
     ) -> Self {
         let sizing = recommend(history, current.as_ref().map(resources_of), policy);
         let current = current.unwrap_or_else(|| quantities_of(&sizing.current));
-        let wanted = wanted(&sizing);
-        let fitted = fit_into_pod(&wanted).unwrap_or_else(|| {
-            fit(&current, &wanted, &Place::without_pod(Some(key.workload.kind), &current), surroundings)
-        });
+        let mut wanted = wanted(&sizing);
+        let mut place = Place::without_pod(Some(key.workload.kind), &current);
+        let spark = SparkLine::of(key.workload.kind, history, &current, &wanted, policy);
+        let divided =
+            spark.as_ref().filter(|(_, total)| Some(*total) != wanted.memory_limit).map(|(line, _)| line.rule());
+        if let Some((_, total)) = &spark {
+            // Heap and overhead are both in it: the application can have it, whatever a pod's own heap forbids.
+            (wanted.memory_request, wanted.memory_limit) = (Some(*total), Some(*total));
+            place.memory = MemoryRule::Free;
+        }
+        let fitted = fit_into_pod(&wanted).unwrap_or_else(|| fit(&current, &wanted, &place, surroundings));
         let mut recommended = fitted.resources;
-        if sizing.memory.known().is_none() {
+        if sizing.memory.known().is_none() && spark.is_none() {
             (recommended.memory_request, recommended.memory_limit) = (None, None);
         }
         if sizing.cpu.known().is_none() {
@@ -187,8 +248,11 @@ impl Line {
                 memory: Change::of(bytes(asked_memory), bytes(recommended.memory_limit.or(recommended.memory_request))),
                 cpu: Change::of(millis(current.cpu_request), millis(recommended.cpu_request)),
             },
-            notes: notes(&sizing, &wanted, &fitted, policy),
-            memory_rule: sizing.memory.known().map(|m| m.rule.to_owned()),
+            notes: notes(&sizing, &wanted, &fitted, policy)
+                .into_iter()
+                .chain(spark.iter().flat_map(|(line, _)| line.notes.clone()))
+                .collect(),
+            memory_rule: divided.or_else(|| sizing.memory.known().map(|m| m.rule.to_owned())),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
             runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
             memory_ladder,
@@ -196,6 +260,7 @@ impl Line {
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,
+            spark: spark.map(|(line, _)| line),
             evidence: sizing.evidence,
             effect,
             findings: Vec::new(),

@@ -93,6 +93,7 @@ fn sized(rows: &[Row]) -> Option<u64> {
             outcome: if row.killed { Outcome::OomKilled } else { Outcome::Completed },
             attempt: None,
             input_bytes: row.input_bytes,
+            jvm: None,
         }
     }));
     match recommend(&history, None, &SizingPolicy::default()).memory {

@@ -20,6 +20,7 @@ fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
         outcome: Outcome::Completed,
         attempt: None,
         input_bytes: None,
+        jvm: None,
     }
 }
 

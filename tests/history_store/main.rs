@@ -36,6 +36,7 @@ fn run(n: u64) -> Run {
         outcome: if n % 50 == 49 { Outcome::OomKilled } else { Outcome::Completed },
         attempt: Some(1),
         input_bytes: None,
+        jvm: None,
     }
 }
 

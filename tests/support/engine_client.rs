@@ -1,8 +1,9 @@
 //! Has an engine create pods with its own client (`tests/engines/clients`) in a namespace of the test cluster.
 //! Knows no engine: a name is all that differs.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -27,13 +28,25 @@ pub enum Asked {
 
 /// Runs the client of an engine, once per namespace. Ends when its pods are stored, which no container waits for.
 pub fn create_pods(engine: &str, namespace: &Namespace, image: &str) -> Asked {
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(engine);
+    ask(engine, namespace, image, None)
+}
+
+/// The same for a client that reads from standard input what it is to ask for.
+pub fn ask(client: &str, namespace: &Namespace, image: &str, given: Option<&str>) -> Asked {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(client);
     let mut command = Command::new(client);
     command.arg("--kubeconfig").arg(namespace.cluster.kubeconfig());
-    let answer = match command.args(["--namespace", &namespace.name, "--image", image]).output() {
-        Ok(answer) => answer,
+    command.args(["--namespace", &namespace.name, "--image", image]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = match command.spawn() {
+        Ok(running) => running,
         Err(error) => return Asked::NotHere(format!("python3: {error}")),
     };
+    let mut input = running.stdin.take().unwrap();
+    // A client whose engine is not here ends before it reads.
+    let _ = input.write_all(given.unwrap_or_default().as_bytes());
+    drop(input);
+    let answer = running.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&answer.stderr).into_owned();
     match answer.status.code() {
         Some(0) => {}

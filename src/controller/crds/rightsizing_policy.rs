@@ -48,9 +48,19 @@ fn spec() -> Value {
         &["active", "stopped"],
     );
     resizing["default"] = json!("active");
+    let applications = one_of(
+        "Whether SparkApplications and FlinkDeployments are sized when they are created; left if not given.",
+        &["left", "sized-at-creation"],
+    );
     object(
         "The policy; the same form as the file of `podfit serve --policy`.",
-        &[("resizing", resizing), ("rollout", rollout()), ("bounds", bounds()), ("rules", rules())],
+        &[
+            ("resizing", resizing),
+            ("rollout", rollout()),
+            ("applications", applications),
+            ("bounds", bounds()),
+            ("rules", rules()),
+        ],
     )
 }
 

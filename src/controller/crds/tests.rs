@@ -49,6 +49,7 @@ fn is_covered(schema: &Value, value: &Value, place: &str) {
 fn the_policy_of_the_cluster_is_that_of_the_file() {
     let text = r"
 resizing: stopped
+applications: sized-at-creation
 rollout:
   mode: canary
   canaryPercent: 5

@@ -194,7 +194,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         name: line.container.clone(),
         current: line.current,
         recommended: line.recommended,
-        memory_ladder: Vec::new(),
+        memory_ladder: line.memory_ladder.clone(),
         notes: line.notes.clone(),
         evidence: Some(Evidence {
             runs: e.runs,

@@ -37,6 +37,7 @@ fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
         outcome,
         attempt: None,
         input_bytes: None,
+        jvm: None,
     }
 }
 

@@ -43,7 +43,8 @@ struct PodV1 {
 }
 
 pub(super) fn seal_history(history: &History) -> Result<Vec<u8>, postcard::Error> {
-    Ok(seal(codec::HISTORY_VERSION, &codec::encode(history)?))
+    let (version, bytes) = codec::encode(history)?;
+    Ok(seal(version, &bytes))
 }
 
 pub(super) fn open_history(bytes: &[u8]) -> Result<History, String> {

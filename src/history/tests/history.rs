@@ -24,6 +24,7 @@ pub(super) fn hourly(n: u64) -> Run {
         outcome: Outcome::Completed,
         attempt: Some(1),
         input_bytes: None,
+        jvm: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn views() -> impl Strategy<Value = Vec<Run>> {
         outcome,
         attempt: None,
         input_bytes: None,
+        jvm: None,
     });
     proptest::collection::vec(run, 0..30)
 }

@@ -7,7 +7,7 @@ mod sketch;
 
 use proptest::prelude::*;
 
-use super::{CpuUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
 
 /// Any outcome.
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -49,6 +49,19 @@ fn resources() -> impl Strategy<Value = Resources> {
     )
 }
 
+fn jvm() -> impl Strategy<Value = JvmUse> {
+    let size = || proptest::option::of(any::<u64>());
+    (size(), size(), size(), proptest::option::of(0.0..1.0), any::<bool>()).prop_map(
+        |(heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted)| JvmUse {
+            heap_peak_bytes,
+            non_heap_peak_bytes,
+            process_peak_bytes,
+            gc_share,
+            heap_exhausted,
+        },
+    )
+}
+
 /// Anything that fits the type.
 fn any_run() -> impl Strategy<Value = Run> {
     (
@@ -58,20 +71,23 @@ fn any_run() -> impl Strategy<Value = Run> {
         ),
         (any::<i64>(), any::<i64>()),
         (proptest::option::of(memory()), proptest::option::of(cpu()), resources()),
-        (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15)),
+        (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15), proptest::option::of(jvm())),
     )
         .prop_map(
-            |((pod, uid), (started_ms, ended_ms), (memory, cpu, resources), (outcome, attempt, input_bytes))| Run {
-                pod,
-                uid,
-                started_ms,
-                ended_ms,
-                memory,
-                cpu,
-                resources,
-                outcome,
-                attempt,
-                input_bytes,
+            |((pod, uid), (started_ms, ended_ms), (memory, cpu, resources), (outcome, attempt, input_bytes, jvm))| {
+                Run {
+                    pod,
+                    uid,
+                    started_ms,
+                    ended_ms,
+                    memory,
+                    cpu,
+                    resources,
+                    outcome,
+                    attempt,
+                    input_bytes,
+                    jvm: jvm.map(Box::new),
+                }
             },
         )
 }

@@ -61,6 +61,7 @@ fn newest() -> Run {
         outcome: Outcome::Completed,
         attempt: None,
         input_bytes: None,
+        jvm: None,
     }
 }
 

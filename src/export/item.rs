@@ -1,0 +1,328 @@
+//! One container of one workload as the snippets need it, from a report's line or from `podfit recommend -o json`.
+//! Must not know any form.
+
+use std::io::Read;
+
+use serde::Deserialize;
+
+use crate::fit::spark::{self, Role};
+use crate::fit::{ContainerResources, Resource};
+use crate::policy::text;
+use crate::quantity::Quantity;
+use crate::report::{Line, units};
+use crate::workload::{Kind, Workload};
+
+use super::literal::Node;
+
+/// Longest comment, in characters.
+const COMMENT_CHARS: usize = 160;
+/// Longest text from a file that an error repeats, in characters.
+const SHOWN_CHARS: usize = 80;
+const MIB: u64 = 1 << 20;
+
+/// What the numbers rest on, as far as a comment says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Seen {
+    /// Finished runs.
+    pub runs: u64,
+    /// Start of the oldest run, milliseconds since the epoch.
+    #[serde(alias = "first_ms")]
+    pub first_ms: Option<i64>,
+    /// End of the newest run, milliseconds since the epoch.
+    #[serde(alias = "last_ms")]
+    pub last_ms: Option<i64>,
+    /// Highest memory peak in bytes.
+    #[serde(alias = "peak_max_bytes")]
+    pub peak_max_bytes: Option<u64>,
+    /// Runs killed for memory.
+    #[serde(alias = "oom_kills")]
+    pub oom_kills: u64,
+}
+
+/// One container of one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Whose.
+    pub workload: Workload,
+    /// Container.
+    pub container: String,
+    /// What it asks for now.
+    pub current: ContainerResources,
+    /// What it should ask for; a value that is not there stays as it is.
+    pub recommended: ContainerResources,
+    /// Why, one sentence each.
+    pub notes: Vec<String>,
+    /// What the numbers rest on.
+    pub seen: Seen,
+    /// The heap that a Spark pod of it should have, in MiB, where that is known.
+    pub heap_mib: Option<u64>,
+}
+
+/// How a Spark pod's memory is divided, in MiB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SparkParts {
+    /// Heap.
+    pub heap_mib: u64,
+    /// All beside it.
+    pub overhead_mib: u64,
+    /// What is to be said of how the heap is known.
+    pub assumed: Option<String>,
+}
+
+/// Recommendations that cannot be used; says which entry and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; write it by `podfit recommend -o json`")]
+pub struct UnusableItems(String);
+
+#[derive(Deserialize)]
+struct File {
+    workloads: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    namespace: String,
+    workload: String,
+    container: String,
+    #[serde(default)]
+    current: ContainerResources,
+    #[serde(default)]
+    recommended: ContainerResources,
+    #[serde(default)]
+    notes: Vec<String>,
+    #[serde(default)]
+    evidence: Seen,
+    #[serde(default)]
+    spark: Option<SparkEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SparkEntry {
+    #[serde(default)]
+    heap_bytes: Option<u64>,
+}
+
+/// Reads what `podfit recommend -o json` prints. Fields that are not known are passed over.
+///
+/// # Errors
+/// A text of another form; the first entry at fault.
+pub fn read(text: impl Read) -> Result<Vec<Item>, UnusableItems> {
+    let clipped = |problem: &dyn std::fmt::Display| text::clip(&text::clean(&problem.to_string()), 4 * SHOWN_CHARS);
+    let file: File = serde_json::from_reader(text).map_err(|error| UnusableItems(clipped(&error)))?;
+    let entries = file.workloads.into_iter().enumerate();
+    entries
+        .map(|(index, entry)| {
+            let workload = Workload::parse(&entry.namespace, &entry.workload).map_err(|_| {
+                let shown = text::clip(&text::clean(&entry.workload), SHOWN_CHARS);
+                let form = "its form is KIND/NAME, such as cronjob/nightly-report";
+                UnusableItems(format!("workloads[{index}].workload: \"{shown}\" is no workload; {form}"))
+            })?;
+            for (resource, pair) in Resource::ALL.map(|r| (r, entry.recommended.pair(r))) {
+                if [pair.request, pair.limit].into_iter().flatten().any(|value| value <= Quantity::ZERO) {
+                    let problem = format!("workloads[{index}].recommended: {resource} should be above zero");
+                    return Err(UnusableItems(problem));
+                }
+            }
+            Ok(Item {
+                workload,
+                container: entry.container,
+                current: entry.current,
+                recommended: entry.recommended,
+                notes: entry.notes,
+                seen: entry.evidence,
+                heap_mib: entry.spark.and_then(|spark| spark.heap_bytes).map(|bytes| bytes / MIB),
+            })
+        })
+        .collect()
+}
+
+/// Text for a comment: one line, printable, not too long.
+pub(super) fn comment(text: &str) -> String {
+    text::clip(&text::clean(text), COMMENT_CHARS)
+}
+
+impl Item {
+    /// From a report's line; `None` for a line whose workload is of no known form.
+    pub fn of_line(line: &Line) -> Option<Self> {
+        let e = &line.evidence;
+        Some(Self {
+            workload: Workload::parse(&line.namespace, &line.workload).ok()?,
+            container: line.container.clone(),
+            current: line.current,
+            recommended: line.recommended,
+            notes: line.notes.clone(),
+            seen: Seen {
+                runs: e.runs,
+                first_ms: e.first_ms,
+                last_ms: e.last_ms,
+                peak_max_bytes: e.peak_max_bytes,
+                oom_kills: e.oom_kills,
+            },
+            heap_mib: line.spark.as_ref().map(|spark| spark.heap_bytes / MIB),
+        })
+    }
+
+    /// Whether there is any number to carry back.
+    pub fn has_number(&self) -> bool {
+        self.recommended != ContainerResources::default()
+    }
+
+    /// The `i`-th name of the workload.
+    pub(super) fn name(&self, i: usize) -> &str {
+        self.workload.names.get(i).map_or("", String::as_str)
+    }
+
+    /// The names of the application, without that of a resource profile.
+    pub(super) fn application(&self) -> &[String] {
+        let names = &self.workload.names;
+        let own = if self.is_airflow_spark() { 2 } else { 1 };
+        if self.is_spark() { names.get(..own).unwrap_or(names) } else { names }
+    }
+
+    /// The shape of a resource profile other than the default one.
+    pub(super) fn profile(&self) -> Option<&str> {
+        let names = self.workload.names.get(self.application().len()..)?;
+        if self.is_spark() { names.first().map(String::as_str) } else { None }
+    }
+
+    /// Whether it is a pod of an Airflow task that starts Spark.
+    pub(super) const fn is_airflow_spark(&self) -> bool {
+        matches!(self.workload.kind, Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor)
+    }
+
+    const fn is_spark(&self) -> bool {
+        self.is_airflow_spark() || matches!(self.workload.kind, Kind::SparkDriver | Kind::SparkExecutor)
+    }
+
+    /// All that the container should have: where there is no new value, the present one, since most forms replace the
+    /// whole of `resources`.
+    pub(super) fn whole(&self) -> ContainerResources {
+        let (new, now) = (&self.recommended, &self.current);
+        ContainerResources {
+            cpu_request: new.cpu_request.or(now.cpu_request),
+            cpu_limit: new.cpu_limit.or(now.cpu_limit),
+            memory_request: new.memory_request.or(now.memory_request),
+            memory_limit: new.memory_limit.or(now.memory_limit),
+        }
+    }
+
+    /// `{requests: {cpu: …, memory: …}, limits: {…}}`, without what is not set.
+    pub(super) fn resources(&self) -> Node {
+        let mut node = Node::Map(Vec::new());
+        for (section, values) in self.sections() {
+            let mut map = Node::Map(Vec::new());
+            for (resource, value) in values {
+                map.put(resource, Node::text(value));
+            }
+            if !map.is_empty() {
+                node.put(section, map);
+            }
+        }
+        node
+    }
+
+    /// Requests and limits, by name, as the API writes quantities.
+    pub(super) fn sections(&self) -> [(&'static str, Vec<(&'static str, String)>); 2] {
+        let whole = self.whole();
+        let of = |limit: bool| {
+            Resource::ALL
+                .into_iter()
+                .filter_map(|resource| {
+                    let pair = whole.pair(resource);
+                    let value = if limit { pair.limit } else { pair.request }?;
+                    Some((resource.as_str(), value.to_string()))
+                })
+                .collect()
+        };
+        [("requests", of(false)), ("limits", of(true))]
+    }
+
+    /// The pod's memory, in MiB: what Spark and Flink set request and limit to.
+    pub(super) fn total_mib(&self) -> Option<u64> {
+        let total = self.recommended.memory_limit.or(self.recommended.memory_request)?;
+        Some(total.bytes_rounded_up().div_ceil(MIB))
+    }
+
+    /// The role in Spark's keys.
+    pub(super) const fn role(&self) -> Role {
+        match self.workload.kind {
+            Kind::SparkExecutor | Kind::AirflowSparkExecutor => Role::Executor,
+            _ => Role::Driver,
+        }
+    }
+
+    /// How the recommended memory is divided; `None` where memory is to stay as it is.
+    ///
+    /// # Errors
+    /// Why it cannot be said: the heap is not known, or it leaves no room.
+    pub(super) fn spark_parts(&self) -> Result<Option<SparkParts>, String> {
+        let Some(total) = self.total_mib() else { return Ok(None) };
+        let role = self.role().as_str();
+        let now = self.current.memory_limit.or(self.current.memory_request);
+        let now = now.map(|now| now.bytes_rounded_up().div_ceil(MIB));
+        let (heap_mib, assumed) = match (self.heap_mib, now.and_then(spark::likely_heap)) {
+            (Some(heap), _) => (heap, None),
+            (None, Some(heap)) => {
+                let why = format!(
+                    "assumed: spark.{role}.memory is {heap}m, whose default overhead makes the {}m of now",
+                    now.unwrap_or_default()
+                );
+                (heap, Some(why))
+            }
+            (None, None) => {
+                return Err(format!(
+                    "the {role}'s heap is not known, so its {total}m cannot be divided: make spark.{role}.memory and \
+                     spark.{role}.memoryOverhead add up to {total}m"
+                ));
+            }
+        };
+        match total.checked_sub(heap_mib).filter(|overhead| *overhead > 0) {
+            Some(overhead_mib) => Ok(Some(SparkParts { heap_mib, overhead_mib, assumed })),
+            None => Err(format!("the {role}'s heap of {heap_mib}m leaves nothing of {total}m: lower it first")),
+        }
+    }
+
+    /// What is said above the snippet.
+    pub(super) fn comments(&self) -> Vec<String> {
+        let (new, now) = (&self.recommended, &self.current);
+        let mut lines = vec![format!("{} in {}, container {}", self.workload, self.workload.namespace, self.container)];
+        let mut changes = Vec::new();
+        let mut change = |what: &str, from: Option<Quantity>, to: Option<Quantity>| {
+            let shown = |value: Option<Quantity>| value.map_or_else(|| "unset".to_owned(), |value| value.to_string());
+            match to {
+                Some(_) if to == from => changes.push(format!("{what} {}", shown(to))),
+                Some(_) => changes.push(format!("{what} {} -> {}", shown(from), shown(to))),
+                None => {}
+            }
+        };
+        if new.memory_request == new.memory_limit && now.memory_request == now.memory_limit {
+            change("memory", now.memory_limit, new.memory_limit);
+        } else {
+            change("memory request", now.memory_request, new.memory_request);
+            change("memory limit", now.memory_limit, new.memory_limit);
+        }
+        change("cpu request", now.cpu_request, new.cpu_request);
+        if new.cpu_limit != now.cpu_limit {
+            change("cpu limit", now.cpu_limit, new.cpu_limit);
+        }
+        lines.push(if changes.is_empty() { "no number".to_owned() } else { changes.join(", ") });
+        let seen = &self.seen;
+        if seen.runs > 0 {
+            let mut line = format!("{} finished run{}", seen.runs, if seen.runs == 1 { "" } else { "s" });
+            if let (Some(first), Some(last)) = (seen.first_ms, seen.last_ms) {
+                line.push_str(&format!(" from {} to {}", units::day(first), units::day(last)));
+            }
+            if let Some(peak) = seen.peak_max_bytes {
+                line.push_str(&format!(", highest peak {}", units::memory(peak)));
+            }
+            if seen.oom_kills > 0 {
+                line.push_str(&format!(", {} OOM-killed", seen.oom_kills));
+            }
+            lines.push(line);
+        }
+        lines.extend(self.notes.iter().cloned());
+        lines
+    }
+}

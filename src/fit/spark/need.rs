@@ -1,0 +1,281 @@
+//! What a Spark workload needs: heap and overhead apart, from what its JVMs said and from how its containers ended.
+//! Must not guess a smaller heap: without a word of the JVM the heap stays.
+//!
+//! A JVM takes its heap whole (`-Xms` = `-Xmx`) and never more. So a container that was killed for memory outgrew what
+//! is beside the heap, and one that ended with exit code 52 outgrew the heap.
+
+use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR, likely_heap};
+use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::sizing::{Answer, MemorySize, SizingPolicy, recommend};
+
+const MIB: u64 = 1 << 20;
+/// More of the tasks' time than this on collecting garbage is a heap too small (Spark's own web UI marks it in red).
+const MUCH_COLLECTING: f64 = 0.1;
+/// From this share of the heap on, much collecting is for want of heap; below it is for want of CPU.
+const FULL_SHARE: f64 = 0.8;
+/// On top of the highest heap that was seen: it was looked at every few seconds only, and a JVM whose live data fills
+/// more than nine tenths of its heap does little but collect.
+const HEADROOM: f64 = 1.1;
+/// A heap that would shrink by less than this share stays.
+const NEAR: f64 = 0.05;
+
+/// Heap and overhead of a pod, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The heap that it has, in MiB.
+    pub heap_now_mib: u64,
+    /// The heap that it should have, in MiB.
+    pub heap_mib: u64,
+    /// All beside it, in MiB.
+    pub overhead_mib: u64,
+    /// Why, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Need {
+    /// The pod's memory, in MiB.
+    pub const fn total_mib(&self) -> u64 {
+        self.heap_mib.saturating_add(self.overhead_mib)
+    }
+}
+
+/// From a history of executors or of drivers. `total_mib` is what a pod has now, `heap_now_mib` its heap; `sized_mib`
+/// what sizing wants for the container as a whole, where it knows. `None` where sizing and the JVMs say nothing.
+pub fn need(
+    history: &History,
+    total_mib: u64,
+    heap_now_mib: u64,
+    sized_mib: Option<u64>,
+    policy: &SizingPolicy,
+) -> Option<Need> {
+    let overhead_now = total_mib.checked_sub(heap_now_mib).filter(|overhead| *overhead > 0)?;
+    let heaps = Heaps { total_mib, heap_now_mib };
+    let killed = recommended(&beside_the_heap(history, heaps), overhead_now, LEAST_OVERHEAD_MIB, policy)
+        .filter(|size| size.rule.contains("limit"))
+        .map(|size| size.bytes.div_ceil(MIB))
+        .filter(|overhead| *overhead > overhead_now);
+    let (mut heap_mib, mut notes) = heap(history, heaps, policy);
+    if sized_mib.is_none() && heap_mib == heap_now_mib && killed.is_none() {
+        return None;
+    }
+    // What is beside the heap follows it only where it was made by it.
+    let usual = |heap: u64| LEAST_OVERHEAD_MIB.max((OVERHEAD_FACTOR * heap as f64).ceil() as u64);
+    let overhead_mib = if let Some(overhead) = killed {
+        if heap_mib < heap_now_mib {
+            (heap_mib, notes) = (heap_now_mib, Vec::new());
+        }
+        notes.push(format!(
+            "killed with {total_mib}m, of which the heap takes {heap_now_mib}m and no more: the overhead grows"
+        ));
+        // Sizing doubles the whole of what killed; only what is beside the heap can have been too little.
+        let sized = sized_mib.filter(|sized| *sized < total_mib.saturating_mul(2)).unwrap_or(0);
+        overhead.max(sized.saturating_sub(heap_mib))
+    } else if heap_mib < heap_now_mib {
+        overhead_now
+    } else if heap_mib > heap_now_mib {
+        overhead_now.max(usual(heap_mib))
+    } else {
+        // Never less: how much of the heap was resident when the container was at its peak is not known.
+        sized_mib.unwrap_or(total_mib).saturating_sub(heap_mib).max(overhead_now)
+    };
+    Some(Need { heap_now_mib, heap_mib, overhead_mib, notes })
+}
+
+/// The heap that runs had, by the size of their pods.
+#[derive(Clone, Copy)]
+struct Heaps {
+    total_mib: u64,
+    heap_now_mib: u64,
+}
+
+impl Heaps {
+    fn of(self, run: &Run) -> Option<u64> {
+        let limit = run.resources.memory_limit_bytes?.div_ceil(MIB);
+        if limit == self.total_mib { Some(self.heap_now_mib) } else { likely_heap(limit) }
+    }
+}
+
+/// The heap, in MiB, and why it is not the one of now.
+fn heap(history: &History, heaps: Heaps, policy: &SizingPolicy) -> (u64, Vec<String>) {
+    let now = heaps.heap_now_mib;
+    let seen = heaps_of_runs(history, heaps);
+    let Some(size) = recommended(&seen, now, LEAST_HEAP_MIB, policy) else { return (now, Vec::new()) };
+    let of_jvms = |what: &dyn Fn(&Run) -> bool| history.runs().filter(|run| what(run)).count();
+    let exhausted = of_jvms(&|run| run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted));
+    let collecting =
+        of_jvms(&|run| run.jvm.as_ref().and_then(|jvm| jvm.gc_share).is_some_and(|share| share > MUCH_COLLECTING));
+    let peak =
+        seen.runs().filter_map(|run| run.memory).map(|memory| memory.peak_bytes.div_ceil(MIB)).max().unwrap_or(0);
+    let wanted = size.bytes.div_ceil(MIB);
+    if wanted > now && size.rule.contains("limit") {
+        let why = if exhausted > 0 {
+            format!("{exhausted} ended with exit code 52: a heap of {now}m was full")
+        } else {
+            format!("{collecting} spent more than a tenth of their tasks' time on collecting garbage in a full heap")
+        };
+        return (wanted, vec![why]);
+    }
+    let lower = ((wanted as f64 * HEADROOM).ceil() as u64).max(LEAST_HEAP_MIB);
+    if lower as f64 >= now as f64 * (1.0 - NEAR) {
+        return (now, Vec::new());
+    }
+    if collecting > 0 {
+        let why = format!("the heap is not lowered: {collecting} spent more than a tenth of their time on garbage");
+        return (now, vec![why]);
+    }
+    let runs = seen.runs().len();
+    (lower, vec![format!("the heap of {runs} JVMs never held more than {peak}m of its {now}m")])
+}
+
+/// The runs whose JVM said something of its heap, as runs of which the heap is all.
+fn heaps_of_runs(history: &History, heaps: Heaps) -> History {
+    let mut seen = History::new();
+    seen.add_all(history.runs().filter_map(|run| {
+        let jvm = run.jvm.as_ref()?;
+        let heap = heaps.of(run)?.saturating_mul(MIB);
+        let used = if jvm.heap_exhausted { heap } else { jvm.heap_peak_bytes?.min(heap) };
+        let much = jvm.gc_share.is_some_and(|share| share > MUCH_COLLECTING);
+        let full = much && used as f64 >= FULL_SHARE * heap as f64;
+        let outcome = match run.outcome {
+            _ if jvm.heap_exhausted => Outcome::OomKilled,
+            Outcome::Running => Outcome::Running,
+            // What sizing takes for a limit that was reached.
+            _ if full => Outcome::Unknown,
+            _ => Outcome::Completed,
+        };
+        Some(part(run, if full { heap } else { used }, heap, outcome))
+    }));
+    seen
+}
+
+/// The runs as if there were nothing but what is beside the heap.
+fn beside_the_heap(history: &History, heaps: Heaps) -> History {
+    let mut seen = History::new();
+    seen.add_all(history.runs().filter_map(|run| {
+        let heap = heaps.of(run)?.saturating_mul(MIB);
+        let limit = run.resources.memory_limit_bytes?.checked_sub(heap)?;
+        Some(part(run, run.memory?.peak_bytes.saturating_sub(heap), limit, run.outcome))
+    }));
+    seen
+}
+
+/// A part of a run's memory as a run.
+fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcome) -> Run {
+    Run {
+        memory: Some(MemoryUse { peak_bytes, source: PeakSource::Reported, samples: 1 }),
+        cpu: None,
+        resources: Resources {
+            memory_request_bytes: Some(limit_bytes),
+            memory_limit_bytes: Some(limit_bytes),
+            ..Resources::default()
+        },
+        outcome,
+        jvm: None,
+        ..run.clone()
+    }
+}
+
+fn recommended(part: &History, now_mib: u64, least_mib: u64, policy: &SizingPolicy) -> Option<MemorySize> {
+    let now = now_mib.saturating_mul(MIB);
+    let current = Resources { memory_request_bytes: Some(now), memory_limit_bytes: Some(now), ..Resources::default() };
+    // A heap that is too small ends the application; no share of runs is left to that.
+    let policy = SizingPolicy {
+        memory_floor_bytes: least_mib.saturating_mul(MIB),
+        memory_ceiling_bytes: None,
+        failing_share: 0.0,
+        ..*policy
+    };
+    match recommend(part, Some(current), &policy).memory {
+        Answer::Known(size) => Some(size),
+        Answer::Unknown(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::history::JvmUse;
+
+    /// Executors of 4 GiB of heap in 4505 MiB, each `(container's peak, heap's peak, garbage, outcome)`.
+    fn history(runs: &[(u64, Option<u64>, Option<f64>, Outcome)], exhausted: bool) -> History {
+        let mut history = History::new();
+        history.add_all(runs.iter().zip(0..).map(|((peak, heap, gc_share, outcome), n): (_, i64)| Run {
+            pod: format!("join-exec-{n}"),
+            uid: None,
+            started_ms: n * 3_600_000,
+            ended_ms: n * 3_600_000 + 900_000,
+            memory: Some(MemoryUse { peak_bytes: peak * MIB, source: PeakSource::Cgroup, samples: 30 }),
+            cpu: None,
+            resources: Resources { memory_limit_bytes: Some(4505 * MIB), ..Resources::default() },
+            outcome: *outcome,
+            attempt: None,
+            input_bytes: None,
+            jvm: (heap.is_some() || exhausted).then(|| {
+                Box::new(JvmUse {
+                    heap_peak_bytes: heap.map(|heap| heap * MIB),
+                    gc_share: *gc_share,
+                    heap_exhausted: exhausted,
+                    ..JvmUse::default()
+                })
+            }),
+        }));
+        history
+    }
+
+    fn needed(history: &History, sized: Option<u64>) -> Option<(u64, u64)> {
+        need(history, 4505, 4096, sized, &SizingPolicy::default()).map(|need| (need.heap_mib, need.overhead_mib))
+    }
+
+    const DONE: Outcome = Outcome::Completed;
+
+    #[test]
+    fn a_heap_that_is_known_to_be_too_large_shrinks_and_nothing_else_is_guessed() {
+        let used: Vec<_> = (0..12).map(|n| (4300, Some(1600 + n % 3), Some(0.02), DONE)).collect();
+        let (heap, overhead) = needed(&history(&used, false), Some(4505)).unwrap();
+        assert!((1760..1900).contains(&heap), "{heap}");
+        assert_eq!(overhead, 409, "the overhead stays");
+        let silent: Vec<_> = used.iter().map(|run| (run.0, None, None, run.3)).collect();
+        assert_eq!(needed(&history(&silent, false), Some(4505)), Some((4096, 409)));
+        assert_eq!(
+            needed(&history(&silent, false), Some(2000)),
+            Some((4096, 409)),
+            "peaks of the container say nothing"
+        );
+        assert_eq!(needed(&history(&used[..2], false), Some(4505)), Some((4096, 409)), "two runs are no evidence");
+        assert_eq!(needed(&history(&silent, false), None), None);
+    }
+
+    #[test]
+    fn a_container_that_was_killed_gets_overhead_and_keeps_its_heap() {
+        let mut killed: Vec<_> = (0..8).map(|_| (4450, Some(1600), Some(0.02), DONE)).collect();
+        killed.push((4505, Some(1600), Some(0.02), Outcome::OomKilled));
+        assert_eq!(needed(&history(&killed, false), Some(9010)), Some((4096, 818)), "twice what was beside the heap");
+        let silent: Vec<_> = killed.iter().map(|run| (run.0, None, None, run.3)).collect();
+        assert_eq!(needed(&history(&silent, false), Some(9010)), Some((4096, 818)));
+    }
+
+    #[test]
+    fn a_full_heap_grows() {
+        let full: Vec<_> = (0..5).map(|_| (4400, Some(4000), Some(0.05), Outcome::Failed)).collect();
+        assert_eq!(needed(&history(&full, true), Some(4505)), Some((8192, 820)));
+    }
+
+    #[rstest]
+    #[case::in_a_full_heap(4000, 0.3, (4916, 492))]
+    #[case::in_a_roomy_one(1600, 0.3, (4096, 409))]
+    #[case::little(4000, 0.05, (4096, 409))]
+    fn much_collecting(#[case] peak: u64, #[case] share: f64, #[case] expected: (u64, u64)) {
+        let runs: Vec<_> = (0..6).map(|_| (4400, Some(peak), Some(share), DONE)).collect();
+        assert_eq!(needed(&history(&runs, false), Some(4505)), Some(expected));
+    }
+
+    #[test]
+    fn what_sizing_wants_more_goes_beside_the_heap() {
+        let runs: Vec<_> = (0..6).map(|_| (4400, None, None, DONE)).collect();
+        assert_eq!(needed(&history(&runs, false), Some(6000)), Some((4096, 1904)));
+        let roomy = need(&history(&runs, false), 5734, 4096, Some(5000), &SizingPolicy::default()).unwrap();
+        assert_eq!((roomy.heap_mib, roomy.overhead_mib), (4096, 1638), "less is not proven");
+    }
+}
