@@ -14,6 +14,7 @@ mod output;
 mod policy;
 mod progress;
 mod recommend;
+mod report;
 mod review;
 mod serve;
 mod source_args;
@@ -59,6 +60,8 @@ enum Command {
     DryRun(Box<dry_run::Args>),
     /// From history alone: what every workload needs
     Recommend(Box<recommend::Args>),
+    /// The report of a week: what was saved, what is at risk, what to do; as a page, Markdown, CSV, JSON or text
+    Report(Box<report::Args>),
     /// The evidence behind one workload's numbers
     Explain(Box<explain::Args>),
     /// What each way of sizing would have given every past run, and what that would have cost
@@ -112,6 +115,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(args) => demo::run(args).await,
         Command::DryRun(args) => dry_run::run(*args).await,
         Command::Recommend(args) => recommend::run(*args).await,
+        Command::Report(args) => report::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
         Command::Review(args) => review::run(&args),

@@ -133,6 +133,14 @@ impl SourceArgs {
         SizingPolicy { failing_share: self.failing_share.unwrap_or(default.failing_share), ..default }
     }
 
+    /// The same, reaching back at least so far, and up to `end` where one is given.
+    #[must_use]
+    pub fn covering(mut self, length: Duration, end: Option<jiff::Timestamp>) -> Self {
+        self.history = self.history.max(length);
+        self.at = end.or(self.at);
+        self
+    }
+
     /// The user's own identity rules.
     pub fn rules(&self) -> IdentityRules {
         IdentityRules { label_keys: self.group_by_labels.clone() }
@@ -295,7 +303,7 @@ impl SeriesSource for Source {
 }
 
 /// A span of time as Prometheus writes it: `14d`, `36h`, `90m`, `3w`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let usage = || "a number and a unit: m, h, d or w, such as 14d".to_owned();
     let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
     let (number, unit) = text.split_at(last);

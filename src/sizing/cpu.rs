@@ -60,7 +60,7 @@ pub(super) fn size(
     Answer::Known(CpuSize { request_millis, rule: "P95 of runs' mean cores", held })
 }
 
-/// Whether a run was throttled so much that its use does not show its need.
-pub(super) fn was_throttled(run: &Run) -> bool {
+/// Whether a run was throttled so much, in more than one of twenty CPU periods, that its use does not show its need.
+pub fn was_throttled(run: &Run) -> bool {
     run.cpu.and_then(|c| c.throttled_share).is_some_and(|s| s > THROTTLED)
 }
