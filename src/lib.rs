@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod controller;
+pub mod delivery;
 pub mod fit;
 pub mod history;
 pub mod image;

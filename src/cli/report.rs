@@ -1,16 +1,19 @@
 //! `podfit report`: the report of a week or of any time, in five forms. Reads only.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::Outcome;
 use super::cluster_args::namespace;
 use super::demo;
+use super::fail::tell;
 use super::gather::{Gathered, gather, gather_from, lines};
 use super::source_args::{SourceArgs, span};
 use crate::collector::KnownPods;
+use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
 use crate::report::weekly::{Entry, Face, Period, Prices, Settings, Weekly};
 
 /// Arguments of `podfit report`.
@@ -49,6 +52,18 @@ pub struct Args {
     /// Write all five forms into this folder, as podfit-report-DAY.html, .md, .csv, .json and .txt
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "output"], help_heading = "Output")]
     out_dir: Option<PathBuf>,
+    /// Send it where this YAML file says: folders, Slack, Teams, webhooks, mail
+    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
+    deliver: Option<PathBuf>,
+    /// Say what would be sent where, and send nothing
+    #[arg(long, requires = "deliver", help_heading = "Delivery")]
+    dry_run: bool,
+    /// Further tries where a destination cannot be reached or is overloaded
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20), help_heading = "Delivery")]
+    deliver_retries: u16,
+    /// Longest silence of a destination, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600), help_heading = "Delivery")]
+    deliver_timeout: u64,
     /// Of the simulated history of `podfit demo`: no cluster, no Prometheus
     #[arg(long)]
     demo: bool,
@@ -93,22 +108,64 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     {
         bail!("--from {from} is not before --to {to}");
     }
+    // Read before the history is, which may take long.
+    let plan = args.deliver.as_deref().map(plan).transpose()?;
     let (gathered, end_ms) = history(&args).await?;
     gathered.not_empty("nothing to report")?;
     let report = report(&args, gathered, end_ms)?;
+    write(&args, face, plan.is_none(), &report)?;
+    if let Some(plan) = plan {
+        send(&args, &plan, &report).await?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Writes what was asked for; `unasked` says whether it is printed where nothing was.
+fn write(args: &Args, face: Face, unasked: bool, report: &Weekly) -> anyhow::Result<()> {
     if let Some(dir) = &args.out_dir {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
         for face in Face::ALL {
-            write(&dir.join(face.file_name(&report)), &face.render(&report)?)?;
+            write_whole(&dir.join(face.file_name(report)), &face.render(report)?)?;
         }
-        return Ok(Outcome::Fine);
+    } else if let Some(path) = &args.out {
+        write_whole(path, &face.render(report)?)?;
+    } else if unasked || args.output.is_some() {
+        std::io::stdout().lock().write_all(face.render(report)?.as_bytes())?;
     }
-    let text = face.render(&report)?;
-    match &args.out {
-        Some(path) => write(path, &text)?,
-        None => std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes())?,
+    Ok(())
+}
+
+fn plan(path: &Path) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| anyhow!("cannot read {}: {}", path.display(), crate::prometheus::unreadable(&e)))?;
+    Plan::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))
+}
+
+/// Sends it everywhere; what failed is said one by one, after everything was tried.
+async fn send(args: &Args, plan: &Plan, report: &Weekly) -> anyhow::Result<()> {
+    let patience = Patience {
+        retries: args.deliver_retries.into(),
+        timeout: Duration::from_secs(args.deliver_timeout),
+        ..Patience::default()
+    };
+    let delivered = if args.dry_run { rehearse(plan, report) } else { deliver(plan, report, patience).await };
+    let word = if args.dry_run { "would send" } else { "sent" };
+    let mut failed = 0;
+    for one in &delivered {
+        match &one.result {
+            // A report that goes to standard output is not mixed with this.
+            Ok(what) if args.output.is_some() => tell(&format!("{}: {word} {what}", one.name)),
+            Ok(what) => writeln!(std::io::stdout().lock(), "{}: {word} {what}", one.name)?,
+            Err(why) => {
+                failed += 1;
+                tell(&format!("{}: not sent: {why}", one.name));
+            }
+        }
     }
-    Ok(Outcome::Fine)
+    if failed > 0 {
+        bail!("{failed} of {} destinations did not get the report", delivered.len());
+    }
+    Ok(())
 }
 
 fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
@@ -117,7 +174,10 @@ fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
         (None, None) => Ok(Face::Text),
         (None, Some(path)) => match path.extension().and_then(|e| e.to_str()).and_then(Face::of_extension) {
             Some(face) => Ok(face),
-            None => bail!("which form is {} to have? end it with .html, .md, .csv, .json or .txt, or give -o", path.display()),
+            None => bail!(
+                "which form is {} to have? end it with .html, .md, .csv, .json or .txt, or give -o",
+                path.display()
+            ),
         },
     }
 }
@@ -145,8 +205,7 @@ async fn history(args: &Args) -> anyhow::Result<(Gathered, i64)> {
     }
     let store = source.store()?;
     let (opened, window) = source.open().await?;
-    let gathered =
-        gather_from(&opened, window, &store, &source, args.namespace.clone(), KnownPods::default()).await?;
+    let gathered = gather_from(&opened, window, &store, &source, args.namespace.clone(), KnownPods::default()).await?;
     Ok((gathered, window.end_ms))
 }
 
@@ -173,19 +232,6 @@ fn report(args: &Args, gathered: Gathered, end_ms: i64) -> anyhow::Result<Weekly
     let entries: Vec<Entry<'_>> =
         gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
     Ok(Weekly::new(&entries, None, gathered.notes, &settings))
-}
-
-/// Writes a file beside its place first, so that nobody reads half of it.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    let mut beside = path.file_name().with_context(failed)?.to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(beside);
-    std::fs::write(&beside, text).with_context(failed)?;
-    std::fs::rename(&beside, path).with_context(|| {
-        let _ = std::fs::remove_file(&beside);
-        failed()
-    })
 }
 
 fn day_or_time(text: &str) -> Result<jiff::Timestamp, String> {

@@ -50,7 +50,8 @@ pub fn picture(what: &Distribution<'_>) -> String {
     let most = counts.iter().copied().max().unwrap_or(1);
 
     let description = described(what, low, high, width);
-    let mut out = open(&what.id, WIDTH, HEIGHT, &format!("Distribution of memory peaks of {}", what.title), &description);
+    let mut out =
+        open(&what.id, WIDTH, HEIGHT, &format!("Distribution of memory peaks of {}", what.title), &description);
     let mut entries = vec![(Mark::Box("bar-used"), format!("{} runs", what.peaks.len()))];
     entries.extend(marks.iter().map(|m| {
         let far = if near(m.bytes) { "" } else { " →" };
@@ -59,7 +60,8 @@ pub fn picture(what: &Distribution<'_>) -> String {
     let top = legend(&mut out, &entries, LEFT, WIDTH - 4.0, 2.0) + 8.0;
     let floor = HEIGHT - BOTTOM;
     let end = from as f64 + bins as f64 * width as f64;
-    let at_x = |bytes: f64| LEFT + (WIDTH - LEFT - RIGHT) * ((bytes - from as f64) / (end - from as f64)).clamp(0.0, 1.0);
+    let at_x =
+        |bytes: f64| LEFT + (WIDTH - LEFT - RIGHT) * ((bytes - from as f64) / (end - from as f64)).clamp(0.0, 1.0);
     let ticks = scale::count(most, 5);
     let at_y = |count: f64| floor - (floor - top) * (count / ticks.most);
     for (value, label) in &ticks.at {

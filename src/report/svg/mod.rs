@@ -22,9 +22,9 @@ const LINE: f64 = 16.0;
 
 /// The classes that pictures use. A page that holds one has this in its style.
 pub const STYLE: &str = "\
-svg.chart{display:block;width:100%;height:auto;max-width:40rem;font:13px system-ui,sans-serif;overflow:visible}
-.chart text{fill:var(--ink)}.chart .axis{fill:var(--soft);font-size:12px}.chart .grid{stroke:var(--line);stroke-width:1}
-.chart .past{fill:var(--shade)}.chart .base{stroke:var(--soft);stroke-width:1}
+svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:13px system-ui,sans-serif;overflow:visible}
+.chart text{fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}.chart .axis{fill:var(--soft);font-size:12px}.chart .grid{stroke:var(--line);stroke-width:1}
+.chart .past{fill:var(--shade);stroke:var(--line)}.chart .base{stroke:var(--soft);stroke-width:1}
 .chart .ok{fill:var(--c-used)}.chart .odd{fill:var(--paper);stroke:var(--c-failed);stroke-width:1.6}
 .chart .kill{stroke:var(--c-kill);stroke-width:2.4;fill:none}.chart .limited{fill:var(--c-kill)}
 .chart .request{stroke:var(--c-request);stroke-width:2;fill:none;stroke-dasharray:6 3}
@@ -135,7 +135,12 @@ fn legend(out: &mut String, entries: &[(Mark, String)], left: f64, right: f64, t
         let middle = y - 4.5;
         match mark {
             Mark::Dot => {
-                let _ = write!(out, "<circle class=\"ok\" cx=\"{}\" cy=\"{}\" r=\"3.5\"/>", number(x + 8.0), number(middle));
+                let _ = write!(
+                    out,
+                    "<circle class=\"ok\" cx=\"{}\" cy=\"{}\" r=\"3.5\"/>",
+                    number(x + 8.0),
+                    number(middle)
+                );
             }
             Mark::Limited => limited(out, x + 8.0, middle),
             Mark::Odd => odd(out, x + 8.0, middle),

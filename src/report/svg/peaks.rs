@@ -28,8 +28,10 @@ pub enum Ending {
 /// One run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// When, milliseconds since the epoch.
+    /// When it began, milliseconds since the epoch.
     pub at_ms: i64,
+    /// When it ended, or was last seen.
+    pub until_ms: i64,
     /// Its peak in bytes.
     pub bytes: u64,
     /// Request in force, in bytes.
@@ -152,12 +154,8 @@ fn described(what: &Peaks<'_>, thinned: bool) -> String {
     let peaks = what.points.iter().map(|p| p.bytes);
     let (low, high) = (peaks.clone().min().unwrap_or(0), peaks.max().unwrap_or(0));
     let killed = what.points.iter().filter(|p| p.ending == Ending::Killed).count();
-    let mut said = format!(
-        "{} runs with peaks from {} to {}",
-        what.points.len(),
-        units::memory(low),
-        units::memory(high)
-    );
+    let mut said =
+        format!("{} runs with peaks from {} to {}", what.points.len(), units::memory(low), units::memory(high));
     if killed > 0 {
         let _ = write!(said, ", {killed} of them killed for memory");
     }
@@ -192,12 +190,12 @@ fn steps(points: &[Point], level: impl Fn(&Point) -> Option<u64>) -> Vec<Step> {
     let mut open = false;
     for point in points {
         match (level(point), steps.last_mut()) {
-            (Some(bytes), Some(last)) if open && last.bytes == bytes => last.to_ms = point.at_ms,
+            (Some(bytes), Some(last)) if open && last.bytes == bytes => last.to_ms = last.to_ms.max(point.until_ms),
             (Some(bytes), last) => {
                 if let Some(last) = last.filter(|_| open) {
                     last.to_ms = point.at_ms;
                 }
-                steps.push(Step { from_ms: point.at_ms, to_ms: point.at_ms, bytes });
+                steps.push(Step { from_ms: point.at_ms, to_ms: point.until_ms, bytes });
                 open = true;
             }
             (None, _) => open = false,
@@ -249,7 +247,7 @@ mod tests {
     const GI: u64 = 1 << 30;
 
     fn point(at_ms: i64, bytes: u64, limit: u64, ending: Ending) -> Point {
-        Point { at_ms, bytes, request: Some(limit), limit: Some(limit), ending }
+        Point { at_ms, until_ms: at_ms, bytes, request: Some(limit), limit: Some(limit), ending }
     }
 
     fn drawn(points: &[Point], recommended: Option<u64>) -> String {
@@ -269,7 +267,13 @@ mod tests {
         let svg = drawn(&points, Some(3 * GI));
         assert_eq!(svg.matches("<circle class=\"ok\"").count(), 3, "two runs and the legend's");
         assert_eq!(svg.matches("class=\"kill\"").count(), 2);
-        for said in ["request and limit 4Gi", "recommended 3Gi", "3 runs with peaks from 1Gi to 2Gi", "&lt;a&gt;", "role=\"img\""] {
+        for said in [
+            "request and limit 4Gi",
+            "recommended 3Gi",
+            "3 runs with peaks from 1Gi to 2Gi",
+            "&lt;a&gt;",
+            "role=\"img\"",
+        ] {
             assert!(svg.contains(said), "{said} is not in {svg}");
         }
         assert_eq!(svg, drawn(&points, Some(3 * GI)));
@@ -291,12 +295,10 @@ mod tests {
     #[test]
     fn levels_are_joined_where_one_follows_the_other() {
         let bare = Point { request: None, limit: None, ..point(20, GI, GI, Ending::Fine) };
-        let points = [point(0, 1, GI, Ending::Fine), point(10, 1, GI, Ending::Fine), bare, point(30, 1, 2 * GI, Ending::Fine)];
+        let points =
+            [point(0, 1, GI, Ending::Fine), point(10, 1, GI, Ending::Fine), bare, point(30, 1, 2 * GI, Ending::Fine)];
         let steps = steps(&points, |p| p.limit);
-        assert_eq!(
-            steps,
-            [Step { from_ms: 0, to_ms: 10, bytes: GI }, Step { from_ms: 30, to_ms: 30, bytes: 2 * GI }]
-        );
+        assert_eq!(steps, [Step { from_ms: 0, to_ms: 10, bytes: GI }, Step { from_ms: 30, to_ms: 30, bytes: 2 * GI }]);
     }
 
     #[test]

@@ -39,9 +39,16 @@ pub(super) fn memory_between(from: f64, to: f64, about: usize) -> Vec<(f64, Stri
         .collect()
 }
 
-/// Steps of less than half a GiB need finer words than GiB.
+/// Steps of less than half a GiB need finer words than others: `768Mi`, `1.25Gi`, `1088Mi`.
 fn finely(bytes: f64, step: f64) -> String {
-    if step < 512.0 * MIB { format!("{}Mi", (bytes / MIB).round()) } else { units::memory(bytes as u64) }
+    let quarters = bytes / (256.0 * MIB);
+    if step >= 512.0 * MIB {
+        units::memory(bytes as u64)
+    } else if quarters >= 4.0 && quarters == quarters.trunc() {
+        format!("{}Gi", quarters / 4.0)
+    } else {
+        format!("{}Mi", (bytes / MIB).round())
+    }
 }
 
 /// An axis of any amount from 0 that reaches `most`: steps of 1, 2 or 5 times a power of ten.
@@ -58,6 +65,9 @@ pub(super) fn amount(most: f64, about: usize) -> Ticks {
 pub(super) fn count(most: u64, about: usize) -> Ticks {
     let mut ticks = amount(most.max(1) as f64, about);
     ticks.at.retain(|(v, _)| *v == v.trunc());
+    for (value, label) in &mut ticks.at {
+        *label = grouped(&format!("{value:.0}"));
+    }
     ticks
 }
 
@@ -98,7 +108,8 @@ pub(super) fn time(start_ms: i64, end_ms: i64, about: usize) -> Vec<(i64, String
     ];
     let length = end_ms.saturating_sub(start_ms).max(1);
     let step = STEPS.into_iter().find(|s| length / s <= about as i64).unwrap_or(STEPS[STEPS.len() - 1]);
-    let first = start_ms.div_euclid(step).saturating_add(i64::from(start_ms.rem_euclid(step) != 0)).saturating_mul(step);
+    let first =
+        start_ms.div_euclid(step).saturating_add(i64::from(start_ms.rem_euclid(step) != 0)).saturating_mul(step);
     let form = if step < DAY_MS { "%m-%d %H:%M" } else { "%m-%d" };
     (0..=about as i64 + 1)
         .map(|i| first.saturating_add(i * step))
@@ -119,6 +130,7 @@ mod tests {
     #[case(8.0 * GI, &["0", "2Gi", "4Gi", "6Gi", "8Gi"])]
     #[case(0.5 * GI, &["0", "128Mi", "256Mi", "384Mi", "512Mi"])]
     #[case(1.3 * GI, &["0", "512Mi", "1Gi", "1.5Gi"])]
+    #[case(1.2 * GI, &["0", "256Mi", "512Mi", "768Mi", "1Gi", "1.25Gi"])]
     #[case(0.0, &["0", "1Mi"])]
     #[case(f64::NAN, &["0", "1Mi"])]
     fn memory_has_whole_labels(#[case] most: f64, #[case] labels: &[&str]) {

@@ -67,7 +67,8 @@ fn cells(report: &Weekly, at: usize, row: &Row) -> [String; 40] {
     let moment = |ms: i64| jiff::Timestamp::from_millisecond(ms).map(|t| t.to_string()).unwrap_or_default();
     let Sums { runs, memory, cpu, money } = &row.now;
     let before = row.before.as_ref();
-    let risks = report.risks.iter().filter(|r| r.row == at).map(|r| format!("{}: {}; {}", r.kind.as_str(), r.seen, r.fix));
+    let risks =
+        report.risks.iter().filter(|r| r.row == at).map(|r| format!("{}: {}; {}", r.kind.as_str(), r.seen, r.fix));
     let findings = row.findings.iter().map(|f| format!("{} ({}): {}", f.rule, f.mode, f.message));
     let join = |texts: Vec<String>| texts.join("; ");
     [
@@ -110,6 +111,6 @@ fn cells(report: &Weekly, at: usize, row: &Row) -> [String; 40] {
         row.action().to_owned(),
         join(risks.collect()),
         join(findings.collect()),
-        join(row.not_judged().into_iter().map(|n| n.why).collect()),
+        row.not_judged().map(|n| n.why).unwrap_or_default(),
     ]
 }

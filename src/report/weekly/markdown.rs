@@ -119,7 +119,16 @@ fn savings(out: &mut String, report: &Weekly) {
         })
         .collect();
     let currency = words::name(&report.prices.currency, 8);
-    let header = ["namespace", "workload", "container", "memory", "CPU", "GiB·h less", "core·h less", &format!("{currency} less")];
+    let header = [
+        "namespace",
+        "workload",
+        "container",
+        "memory",
+        "CPU",
+        "GiB·h less",
+        "core·h less",
+        &format!("{currency} less"),
+    ];
     table(out, &header, 3, &rows, 0);
 }
 
@@ -141,7 +150,13 @@ fn risks(out: &mut String, report: &Weekly) {
             vec![r.kind.as_str().to_owned(), place, r.container.clone(), r.seen.clone(), r.fix.clone()]
         })
         .collect();
-    table(out, &["risk", "workload", "container", "seen", "fix"], 5, &rows, report.risks.len().saturating_sub(report.top));
+    table(
+        out,
+        &["risk", "workload", "container", "seen", "fix"],
+        5,
+        &rows,
+        report.risks.len().saturating_sub(report.top),
+    );
 }
 
 fn changes(out: &mut String, report: &Weekly) {
@@ -160,7 +175,9 @@ fn findings(out: &mut String, report: &Weekly) {
     let entries: Vec<String> = report
         .findings
         .iter()
-        .map(|f| format!("{} ({}) {}/{}: {}", f.finding.rule, f.finding.mode, f.namespace, f.workload, f.finding.message))
+        .map(|f| {
+            format!("{} ({}) {}/{}: {}", f.finding.rule, f.finding.mode, f.namespace, f.workload, f.finding.message)
+        })
         .collect();
     list(out, "Findings", &entries);
     let entries: Vec<String> = report
@@ -221,10 +238,8 @@ fn workloads(out: &mut String, report: &Weekly) {
 }
 
 fn not_judged(out: &mut String, report: &Weekly) {
-    let of_rows = report
-        .not_judged
-        .iter()
-        .map(|n| format!("{}/{}, {}: {}", n.namespace, n.workload, n.container, n.why));
+    let of_rows =
+        report.not_judged.iter().map(|n| format!("{}/{}, {}: {}", n.namespace, n.workload, n.container, n.why));
     let entries: Vec<String> = of_rows.chain(words::quiet(report)).chain(report.notes.iter().cloned()).collect();
     list(out, "What could not be judged", &entries);
 }

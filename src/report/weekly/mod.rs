@@ -2,6 +2,7 @@
 //! what to do. One model; its faces only print it. Gets histories, asks nobody, knows no clock.
 
 mod amounts;
+mod brief;
 mod changed;
 pub mod csv;
 mod face;
@@ -15,11 +16,17 @@ mod row;
 pub mod text;
 mod words;
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 pub use amounts::{Amounts, Counts, End, Money, Size, Sums};
+pub use brief::Brief;
 pub use changed::{SizeChange, Source};
 pub use face::{Face, Unwritten};
 pub use period::Period;
@@ -247,7 +254,7 @@ impl Weekly {
             findings,
             looked_at_cluster,
             quotas: live.quotas,
-            not_judged: workloads.iter().flat_map(Row::not_judged).collect(),
+            not_judged: workloads.iter().filter_map(Row::not_judged).collect(),
             notes,
             method: method::sentences(settings, known_from),
             details,
@@ -281,7 +288,9 @@ fn place_of(found: &FoundAt) -> (u8, &str, &str, &str, &str) {
 }
 
 fn largest_savings(workloads: &[Row], top: usize) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..workloads.len()).filter(|at| workloads[*at].now.money.saving > 0.0).collect();
+    // Where more memory is needed, what CPU would save is no reason to come here.
+    let saves = |row: &Row| row.now.money.saving > 0.0 && row.verdict.memory != Change::Raise;
+    let mut places: Vec<usize> = (0..workloads.len()).filter(|at| saves(&workloads[*at])).collect();
     places.sort_by(|a, b| {
         let saving = |at: usize| workloads[at].now.money.saving;
         saving(*b).total_cmp(&saving(*a)).then(a.cmp(b))

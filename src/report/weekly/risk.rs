@@ -131,7 +131,9 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
     if let Some(more) = more {
         let peak = row.peak_max_bytes.map_or_else(
             || "its runs need more than it asks for".to_owned(),
-            |peak| format!("its highest peak is {}, and it asks for {}", units::memory(peak), units::memory_or_dash(limit)),
+            |peak| {
+                format!("its highest peak is {}, and it asks for {}", units::memory(peak), units::memory_or_dash(limit))
+            },
         );
         return Some((RiskKind::Undersized, runs.finished, peak, raise(more)));
     }

@@ -65,12 +65,8 @@ impl Row {
         let kept_since = (older.runs > 0).then_some(older.last_ms);
         let sums = |period: Period| Sums::of(history.runs(), period, &size, &settings.prices);
         let before = period.before();
-        let mut peaks: Vec<u64> = history
-            .runs()
-            .filter(|r| period.has_end_of(r))
-            .filter_map(|r| r.memory)
-            .map(|m| m.peak_bytes)
-            .collect();
+        let mut peaks: Vec<u64> =
+            history.runs().filter(|r| period.has_end_of(r)).filter_map(|r| r.memory).map(|m| m.peak_bytes).collect();
         peaks.sort_unstable();
         let seen = history.runs().filter(|r| period.has_part_of(r)).filter_map(|r| r.memory).map(|m| m.peak_bytes);
         Self {
@@ -118,7 +114,8 @@ impl Row {
         })
     }
 
-    pub(super) fn not_judged(&self) -> Vec<NotJudged> {
+    /// What could not be judged of it, in one entry.
+    pub(super) fn not_judged(&self) -> Option<NotJudged> {
         let mut why: Vec<String> = Vec::new();
         if self.verdict.memory == Change::Unknown || self.verdict.cpu == Change::Unknown {
             why.extend(self.notes.iter().filter(|n| n.contains(" unknown: ")).cloned());
@@ -145,14 +142,12 @@ impl Row {
                 words::amount(self.now.memory.used_without_request)
             ));
         }
-        why.into_iter()
-            .map(|why| NotJudged {
-                namespace: self.namespace.clone(),
-                workload: self.workload.clone(),
-                container: self.container.clone(),
-                why,
-            })
-            .collect()
+        (!why.is_empty()).then(|| NotJudged {
+            namespace: self.namespace.clone(),
+            workload: self.workload.clone(),
+            container: self.container.clone(),
+            why: why.join("; "),
+        })
     }
 
     /// One word for what to do, memory first: it kills.
@@ -188,6 +183,8 @@ impl Row {
 pub struct Peak {
     /// Start, milliseconds since the epoch.
     pub started_ms: i64,
+    /// End, or when it was last seen.
+    pub ended_ms: i64,
     /// Highest memory use, in bytes.
     pub bytes: u64,
     /// Request in force.
@@ -204,6 +201,7 @@ pub(super) fn peaks(history: &History, period: Period) -> Vec<Peak> {
     let of = |run: &Run| {
         Some(Peak {
             started_ms: run.started_ms,
+            ended_ms: run.ended_ms,
             bytes: run.memory?.peak_bytes,
             request_bytes: run.resources.memory_request_bytes,
             limit_bytes: run.resources.memory_limit_bytes,

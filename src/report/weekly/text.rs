@@ -31,14 +31,16 @@ pub fn render(report: &Weekly) -> String {
         .iter()
         .map(|c| {
             let (what, source, came) = words::change(c);
-            format!("{}: {what}, {source}: {came}", place(&c.namespace, &c.workload, &c.container, 60))
+            format!("{}: {what}, {source}: {came}", place(report, &c.namespace, &c.workload, &c.container, 60))
         })
         .collect();
     list(&mut out, "Changed sizes", &entries);
     let entries: Vec<String> = report
         .findings
         .iter()
-        .map(|f| format!("{} {} ({}/{}): {}", f.finding.mode, f.finding.rule, f.namespace, f.workload, f.finding.message))
+        .map(|f| {
+            format!("{} {} ({}/{}): {}", f.finding.mode, f.finding.rule, f.namespace, f.workload, f.finding.message)
+        })
         .collect();
     list(&mut out, "Findings", &entries);
     let entries: Vec<String> = report
@@ -51,8 +53,10 @@ pub fn render(report: &Weekly) -> String {
         })
         .collect();
     list(&mut out, "Quotas", &entries);
-    let of_rows =
-        report.not_judged.iter().map(|n| format!("{}: {}", place(&n.namespace, &n.workload, &n.container, 60), n.why));
+    let of_rows = report
+        .not_judged
+        .iter()
+        .map(|n| format!("{}: {}", place(report, &n.namespace, &n.workload, &n.container, 60), n.why));
     let entries: Vec<String> = of_rows.chain(words::quiet(report)).collect();
     list(&mut out, "Not judged", &entries);
     list(&mut out, "Notes", &report.notes);
@@ -60,9 +64,11 @@ pub fn render(report: &Weekly) -> String {
     out
 }
 
-/// A container's whole name, at most so many characters.
-fn place(namespace: &str, workload: &str, container: &str, most: usize) -> String {
-    units::name(&format!("{namespace}/{workload}:{container}"), most)
+/// A container's name, at most so many characters: with its container only where the workload has several.
+fn place(report: &Weekly, namespace: &str, workload: &str, container: &str, most: usize) -> String {
+    let of_workload = report.workloads.iter().filter(|r| r.namespace == namespace && r.workload == workload).count();
+    let container = if of_workload > 1 { format!(":{container}") } else { String::new() };
+    units::name(&format!("{namespace}/{workload}{container}"), most)
 }
 
 fn list(out: &mut String, title: &str, entries: &[String]) {
@@ -128,7 +134,7 @@ fn savings(out: &mut String, report: &Weekly) {
     let room = usize::from(COLUMNS).saturating_sub(numbers + 2).clamp(24, 64);
     let mut table = new_table(&header);
     for (row, cells) in rows.iter().zip(cells) {
-        let name = place(&row.namespace, &row.workload, &row.container, room);
+        let name = place(report, &row.namespace, &row.workload, &row.container, room);
         table.add_row([Cell::new(name)].into_iter().chain(cells.map(right)));
     }
     out.push('\n');
@@ -141,7 +147,7 @@ fn risks(out: &mut String, report: &Weekly) {
     }
     out.push_str("\nRisks\n");
     for risk in report.risks.iter().take(report.top) {
-        let name = place(&risk.namespace, &risk.workload, &risk.container, 60);
+        let name = place(report, &risk.namespace, &risk.workload, &risk.container, 60);
         out.push_str(&wrapped(&format!("{}: {name}: {}. {}.", risk.kind.as_str(), risk.seen, risk.fix)));
     }
     let more = report.risks.len().saturating_sub(report.top);

@@ -1,6 +1,6 @@
 //! The report's numbers and sentences as people read them: every face takes them from here, so that all say the same.
 
-use super::{Comparison, Counts, Prices, Source, Sums, Weekly};
+use super::{Comparison, Prices, Source, Sums, Weekly};
 use crate::report::units;
 
 /// GiB-hours or core-hours: `0.4`, `12.3`, `1,240`.
@@ -93,7 +93,9 @@ pub(super) fn saving(report: &Weekly) -> String {
     }
     let share = units::percent(money_of.saving.abs() / money_of.requested);
     let (memory, cpu) = (report.totals.memory.saving(), report.totals.cpu.saving());
-    let of = |hours: f64, unit: &str| format!("{} {unit} {}", amount(hours.abs()), if hours < 0.0 { "more" } else { "less" });
+    let of = |hours: f64, unit: &str| {
+        format!("{} {unit} {}", amount(hours.abs()), if hours < 0.0 { "more" } else { "less" })
+    };
     let parts = format!("{} and {}", of(memory, "GiB·h"), of(cpu, "core·h"));
     let requested = money(money_of.requested, &report.prices);
     if money_of.saving >= 0.0 {
@@ -107,7 +109,9 @@ pub(super) fn saving(report: &Weekly) -> String {
 pub(super) fn at_risk(report: &Weekly) -> String {
     let runs = &report.totals.runs;
     let mut text = match runs.memory_failures() {
-        0 => format!("No run of {} was killed for memory, as far as was recorded.", counted(runs.finished, "finished run")),
+        0 => {
+            format!("None of {} was killed for memory, as far as was recorded.", counted(runs.finished, "finished run"))
+        }
         n => format!(
             "{} of {} {} killed for memory{}, which cost {}.",
             grouped(n as f64, 0),
@@ -215,14 +219,19 @@ pub(super) fn against(report: &Weekly) -> String {
         0 => String::new(),
         n => format!(" ({} left out: runs of that time are no longer kept one by one)", counted(n as u64, "container")),
     };
-    let of = |s: &Counts| format!("{}, {} killed for memory", counted(s.finished, "finished run"), s.memory_failures());
+    let of = |s: &Sums| {
+        format!(
+            "{} requested, {}, {} of them killed for memory",
+            money(s.money.requested, &report.prices),
+            counted(s.runs.finished, "finished run"),
+            s.runs.memory_failures()
+        )
+    };
     format!(
-        "Against the period before, of {}{left_out}: {} requested now, {} then; {} now, {} then.",
+        "Against the period before, of {}{left_out}: now {}; then {}.",
         counted(c.containers as u64, "container"),
-        money(c.now.money.requested, &report.prices),
-        money(c.before.money.requested, &report.prices),
-        of(&c.now.runs),
-        of(&c.before.runs),
+        of(&c.now),
+        of(&c.before),
     )
 }
 
@@ -249,7 +258,11 @@ pub(super) fn change(c: &super::SizeChange) -> (String, String, String) {
         c.memory_failures_before
     );
     if let Some(hours) = c.memory_gib_hours_saved.filter(|h| h.abs() >= 0.05) {
-        came.push_str(&format!(", {} GiB·h {} reserved", amount(hours.abs()), if hours < 0.0 { "more" } else { "less" }));
+        came.push_str(&format!(
+            ", {} GiB·h {} reserved",
+            amount(hours.abs()),
+            if hours < 0.0 { "more" } else { "less" }
+        ));
     }
     (what, source.to_owned(), came)
 }

@@ -29,6 +29,7 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
         .iter()
         .map(|p| Point {
             at_ms: p.started_ms,
+            until_ms: p.ended_ms,
             bytes: p.bytes,
             request: p.request_bytes,
             limit: p.limit_bytes,

@@ -80,6 +80,14 @@ fn sections(report: &Weekly) -> Vec<Section> {
 /// The three things to know in ten seconds.
 fn tell(report: &Weekly) -> String {
     let (money, runs) = (&report.totals.money, &report.totals.runs);
+    let mut at_risk: Vec<usize> = report.risks.iter().map(|r| r.row).collect();
+    at_risk.sort_unstable();
+    at_risk.dedup();
+    let risk = match (runs.memory_failures(), at_risk.len()) {
+        (0, 0) => ("good", "nothing found".to_owned()),
+        (0, n) => ("", words::counted(n as u64, "container")),
+        (n, _) => ("bad", format!("{} killed for memory", words::counted(n, "run"))),
+    };
     let cards = [
         (
             if money.saving > 0.0 { "good" } else { "" },
@@ -87,18 +95,8 @@ fn tell(report: &Weekly) -> String {
             words::money(money.saving.abs(), &report.prices),
             words::saving(report),
         ),
-        (
-            if runs.memory_failures() > 0 { "bad" } else { "good" },
-            "At risk",
-            format!("{} killed for memory", words::counted(runs.memory_failures(), "run")),
-            words::at_risk(report),
-        ),
-        (
-            "",
-            "Changed in this time",
-            words::counted(report.changes.len() as u64, "container"),
-            words::changed(report),
-        ),
+        (risk.0, "At risk", risk.1, words::at_risk(report)),
+        ("", "Changed in this time", words::counted(report.changes.len() as u64, "container"), words::changed(report)),
     ];
     let mut out = String::from("<div class=\"tell\">");
     for (class, title, big, said) in cards {
@@ -117,6 +115,10 @@ fn summary(report: &Weekly) -> String {
     let [what, rest @ ..] = SUMMARY_COLUMNS;
     let mut columns = vec![text(what)];
     columns.extend(rest.into_iter().map(number));
+    // On a phone the sentence below says it.
+    if let Some(last) = columns.last_mut() {
+        *last = last.wide();
+    }
     let rows = words::summary(report).into_iter().map(|l| TableRow {
         heading: escaped(&l.what),
         cells: vec![l.requested, l.used, l.recommended, l.saving, l.trend],

@@ -24,8 +24,8 @@ figure{margin:.75rem 0}figcaption{font-size:.9rem;color:var(--soft);margin-botto
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
 caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.3rem}
 th,td{padding:.35rem .7rem .35rem 0;text-align:right;vertical-align:top;border-bottom:1px solid var(--line)}
-th{font-weight:600}thead th{color:var(--soft);font-size:.82rem;vertical-align:bottom}tbody th{text-align:left}
-.t{text-align:left}.n{white-space:nowrap;overflow-wrap:normal}.at{display:block;color:var(--soft);font-weight:400;font-size:.85em}
+th{font-weight:600}th:last-child,td:last-child{padding-right:0}thead th{color:var(--soft);font-size:.82rem;vertical-align:bottom}tbody th{text-align:left}
+.t{text-align:left}td.n{white-space:nowrap}td.n,thead th{overflow-wrap:normal}.at{display:block;color:var(--soft);font-weight:400;font-size:.85em}
 tbody th{min-width:9rem}.kill{color:var(--c-kill);font-weight:600}
 details{border-top:1px solid var(--line);padding:.2rem 0}details[open]{padding-bottom:1rem}
 summary{cursor:pointer;padding:.4rem 0}summary b{font-weight:600}summary .soft{font-size:.9rem}
