@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod controller;
+pub mod delivery;
 pub mod doctor;
 pub mod export;
 pub mod fit;

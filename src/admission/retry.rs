@@ -30,9 +30,8 @@ pub type Kills = HashMap<Workload, BTreeMap<String, Kill>>;
 /// never less than what it had before podfit lowered it.
 pub fn next_memory(kill: &Kill, ladder: &[Quantity]) -> Quantity {
     let step = ladder.iter().copied().find(|step| *step > kill.limit);
-    let step = step.unwrap_or_else(|| {
-        Quantity::from_bytes_mib_rounded_up(kill.limit.bytes_rounded_up().saturating_mul(FACTOR))
-    });
+    let step = step
+        .unwrap_or_else(|| Quantity::from_bytes_mib_rounded_up(kill.limit.bytes_rounded_up().saturating_mul(FACTOR)));
     kill.lowered_from.map_or(step, |before| step.max(before))
 }
 

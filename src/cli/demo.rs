@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::Outcome;
 use super::explain::explain;
-use super::gather::{find, gather_from, lines};
+use super::gather::{Gathered, find, gather_from, lines};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
 use crate::admission::{Request, Sizing, Stamp, decide};
@@ -60,11 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         anstream::eprintln!("podfit: wrote {} days of history of {} pods", 21, simulation.pods());
         return Ok(Outcome::Fine);
     }
-    let window = TimeRange { start_ms: simulation.start_ms(), end_ms: simulation.end_ms() };
-    let source = Source::Memory(series(&simulation));
-    let store = Store::in_memory()?;
-    let no_arguments = SourceArgs::default();
-    let gathered = gather_from(&source, window, &store, &no_arguments, Vec::new(), KnownPods::default()).await?;
+    let (gathered, _) = gathered(&simulation, Vec::new()).await?;
     if let Some(workload) = &args.explain {
         for (key, history) in find(&gathered.histories, workload)? {
             std::io::stdout().lock().write_all(explain(key, history, &gathered.policy).as_bytes())?;
@@ -86,6 +82,20 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         std::io::stdout().lock().write_all(text.as_bytes())?;
     }
     Ok(outcome)
+}
+
+/// The demo's history as the collector sees it, and its window.
+pub(super) async fn history(namespaces: Vec<String>) -> anyhow::Result<(Gathered, TimeRange)> {
+    gathered(&data_platform().simulate(END_MS, SEED), namespaces).await
+}
+
+async fn gathered(simulation: &Simulation, namespaces: Vec<String>) -> anyhow::Result<(Gathered, TimeRange)> {
+    let window = TimeRange { start_ms: simulation.start_ms(), end_ms: simulation.end_ms() };
+    let source = Source::Memory(series(simulation));
+    let store = Store::in_memory()?;
+    let no_arguments = SourceArgs::default();
+    let gathered = gather_from(&source, window, &store, &no_arguments, namespaces, KnownPods::default()).await?;
+    Ok((gathered, window))
 }
 
 fn series(simulation: &Simulation) -> SeriesStore {

@@ -17,6 +17,7 @@ mod output;
 mod policy;
 mod progress;
 mod recommend;
+mod report;
 mod review;
 mod serve;
 mod source_args;
@@ -62,6 +63,8 @@ enum Command {
     DryRun(Box<dry_run::Args>),
     /// From history alone: what every workload needs
     Recommend(Box<recommend::Args>),
+    /// The report of a week: what was saved, what is at risk, what to do; as a page, Markdown, CSV, JSON or text
+    Report(Box<report::Args>),
     /// The evidence behind one workload's numbers
     Explain(Box<explain::Args>),
     /// Recommendations as the engine's own code: DAG files, Spark settings, manifests, values
@@ -121,6 +124,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Demo(args) => demo::run(args).await,
         Command::DryRun(args) => dry_run::run(*args).await,
         Command::Recommend(args) => recommend::run(*args).await,
+        Command::Report(args) => report::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
         Command::Export(args) => export::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,

@@ -191,7 +191,8 @@ fn keep_panics_short() {
 
 /// A time such as 1h, 30m, or 90s.
 fn pause(text: &str) -> Result<Duration, String> {
-    let seconds = text.strip_suffix('s').and_then(|number| number.parse::<u64>().ok()).filter(|s| (1..=3_600).contains(s));
+    let seconds =
+        text.strip_suffix('s').and_then(|number| number.parse::<u64>().ok()).filter(|s| (1..=3_600).contains(s));
     seconds.map_or_else(|| span(text), |seconds| Ok(Duration::from_secs(seconds)))
 }
 

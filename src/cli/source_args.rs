@@ -141,6 +141,14 @@ impl SourceArgs {
         }
     }
 
+    /// The same, reaching back at least so far, and up to `end` where one is given.
+    #[must_use]
+    pub fn covering(mut self, length: Duration, end: Option<jiff::Timestamp>) -> Self {
+        self.history = self.history.max(length);
+        self.at = end.or(self.at);
+        self
+    }
+
     /// The user's own identity rules.
     pub fn rules(&self) -> IdentityRules {
         IdentityRules { label_keys: self.group_by_labels.clone() }

@@ -44,13 +44,7 @@ impl Api {
     ///
     /// # Errors
     /// What the network said, in a line.
-    pub async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        kind: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer, String> {
+    pub async fn send(&self, method: &str, path: &str, kind: &str, body: Option<&Value>) -> Result<Answer, String> {
         let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let request = Request::builder().method(method).uri(path).header("content-type", kind).body(body);
         let request = request.map_err(|error| error.to_string())?;

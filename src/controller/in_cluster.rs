@@ -60,11 +60,8 @@ impl InCluster {
         let makes = self.scope.recommendations;
         let (kills, seen_kills) = mpsc::unbounded_channel();
         let known = Arc::new(Mutex::new(KnownPods::default()));
-        let pods = if makes {
-            PodsSeen { kills: Some(kills), known: Some(Arc::clone(&known)) }
-        } else {
-            PodsSeen::default()
-        };
+        let pods =
+            if makes { PodsSeen { kills: Some(kills), known: Some(Arc::clone(&known)) } } else { PodsSeen::default() };
         let watched = Watched { scope: self.scope.clone(), identity: Arc::clone(&self.identity), pods };
         let api = Api::new(self.client.clone());
         let ready = async {

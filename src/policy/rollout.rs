@@ -201,7 +201,12 @@ mod tests {
     #[case("mode: recommend, namespaces: [{names: [etl], mode: apply}]", "etl", RolloutMode::Apply, 10)]
     #[case("mode: recommend, namespaces: [{names: [etl], mode: apply}]", "etl2", RolloutMode::Recommend, 10)]
     #[case("namespaces: [{names: [e*], mode: canary, canaryPercent: 30}]", "etl", RolloutMode::Canary, 30)]
-    #[case("namespaces: [{names: [e*], mode: canary}, {names: [etl], mode: recommend}]", "etl", RolloutMode::Recommend, 10)]
+    #[case(
+        "namespaces: [{names: [e*], mode: canary}, {names: [etl], mode: recommend}]",
+        "etl",
+        RolloutMode::Recommend,
+        10
+    )]
     fn the_last_entry_that_names_a_namespace_holds(
         #[case] yaml: &str,
         #[case] namespace: &str,

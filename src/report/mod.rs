@@ -7,7 +7,9 @@ pub mod csv;
 pub mod histogram;
 pub mod markdown;
 mod model;
+pub mod svg;
 pub mod table;
 pub mod units;
+pub mod weekly;
 
 pub use model::{Change, FindingGroup, FindingLine, Line, Report, SparkLine, Totals, Verdict, resources_of, wanted};

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::units;
-use super::{Change, Line, Report};
+use super::{Change, Line, Report, Verdict};
 use crate::quantity::Quantity;
 
 /// Every line fits this many columns.
@@ -211,7 +211,12 @@ fn short(hours: f64) -> String {
 
 /// One word for what to do, memory first: it kills.
 pub(super) fn action(line: &Line) -> &'static str {
-    match (line.verdict.memory, line.verdict.cpu) {
+    action_of(&line.verdict)
+}
+
+/// The same of a verdict.
+pub(super) fn action_of(verdict: &Verdict) -> &'static str {
+    match (verdict.memory, verdict.cpu) {
         (Change::Raise, _) => "raise",
         (Change::Set, _) => "set",
         (Change::Lower, _) => "lower",
@@ -277,7 +282,7 @@ pub(super) fn wrapped(text: &str) -> String {
 }
 
 /// A paragraph of at most [`COLUMNS`] columns; lines after the first are further in.
-fn wrapped_from(text: &str, indent: &str) -> String {
+pub(super) fn wrapped_from(text: &str, indent: &str) -> String {
     let most = usize::from(COLUMNS) - indent.len();
     let mut out = String::new();
     let mut line = String::new();

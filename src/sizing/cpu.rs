@@ -163,8 +163,8 @@ fn in_steps(cores: f64) -> u64 {
     ((cores * 1000.0 - 1e-6).ceil().max(0.0) as u64).div_ceil(STEP_MILLIS) * STEP_MILLIS
 }
 
-/// Whether a run was throttled so much that its use does not show its need.
-pub(super) fn was_throttled(run: &Run) -> bool {
+/// Whether a run was throttled so much, in more than one of twenty CPU periods, that its use does not show its need.
+pub fn was_throttled(run: &Run) -> bool {
     run.cpu.and_then(|c| c.throttled_share).is_some_and(|s| s > THROTTLED)
 }
 

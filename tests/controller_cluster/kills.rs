@@ -64,7 +64,9 @@ fn a_shrink_that_kills_is_taken_back_for_the_very_next_try() {
     // A later cycle, which learns from the same old history, does not undo it.
     let version = |found: &Value| found["metadata"]["resourceVersion"].to_string();
     let done = scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds");
-    until("a later cycle", || (scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds") > done + 1.0).then_some(()));
+    until("a later cycle", || {
+        (scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds") > done + 1.0).then_some(())
+    });
     let later = scene.recommendation();
     assert_eq!(later["status"]["containers"][0]["recommended"], container["recommended"], "{later:#}");
     assert_eq!(later["status"]["containers"][0]["kill"], container["kill"]);
@@ -85,8 +87,12 @@ fn a_workload_without_any_history_gets_more_after_a_kill_too() {
     scene.namespace().create("/apis/batch/v1", "jobs", &job);
     let second = until("the next try", || scene.pods_of("backfill").get(1).cloned());
     assert_eq!(limit_mib(&second), 2048);
-    let said = until("its recommendation", || scene.namespace().find(PODFIT, "recommendations/job.backfill")
-        .filter(|found| found["status"]["summary"]["memory"].is_string()));
+    let said = until("its recommendation", || {
+        scene
+            .namespace()
+            .find(PODFIT, "recommendations/job.backfill")
+            .filter(|found| found["status"]["summary"]["memory"].is_string())
+    });
     assert_eq!(said["status"]["containers"][0]["kill"]["limit"], "1Gi", "{said:#}");
     let third = until("the try after that", || scene.pods_of("backfill").get(2).cloned());
     assert!(limit_mib(&third) >= 4096, "{} MiB", limit_mib(&third));

@@ -69,7 +69,9 @@ pub fn define(cluster: &Cluster) {
         });
     }
     for plural in ["rightsizingpolicies", "recommendations"] {
-        until("the API server lists podfit's kinds", || cluster.request("GET", &format!("{PODFIT}/{plural}"), None).ok());
+        until("the API server lists podfit's kinds", || {
+            cluster.request("GET", &format!("{PODFIT}/{plural}"), None).ok()
+        });
     }
 }
 
@@ -111,9 +113,7 @@ impl Scene {
 
     /// The object, once a condition holds for it.
     pub fn recommendation_that(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        until(what, || {
-            self.namespace().find(PODFIT, "recommendations/cronjob.nightly").filter(|found| holds(found))
-        })
+        until(what, || self.namespace().find(PODFIT, "recommendations/cronjob.nightly").filter(|found| holds(found)))
     }
 
     /// The memory limit in MiB that a new pod of the workload would get after all admission.
@@ -208,10 +208,7 @@ fn history(namespace: &str, test: &str) -> Option<PrometheusServer> {
     );
     let scrape = ScrapeOptions { interval_ms: 60_000, state_interval_ms: 600_000, ..ScrapeOptions::default() };
     let simulation = Platform { days: 12, nodes: 1, models: vec![model], scrape }.simulate(NOON, 3);
-    let server = PrometheusServer::start_with_writer(
-        |mut out| simulation.write_openmetrics(&mut out).unwrap(),
-        &[],
-    );
+    let server = PrometheusServer::start_with_writer(|mut out| simulation.write_openmetrics(&mut out).unwrap(), &[]);
     if server.is_none() {
         skipped(test, "prometheus or promtool is not on PATH");
     }

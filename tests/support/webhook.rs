@@ -65,9 +65,7 @@ impl Serve {
         let inputs = [("--policy", "policy.yaml"), ("--recommendations", "recommendations.json")];
         // With a lease it takes both from the cluster.
         let from_files = !arguments.iter().any(|a| a == "--lease");
-        for (flag, file) in
-            pair.into_iter().filter(|_| has_files).chain(inputs.into_iter().filter(|_| from_files))
-        {
+        for (flag, file) in pair.into_iter().filter(|_| has_files).chain(inputs.into_iter().filter(|_| from_files)) {
             command.arg(flag).arg(dir.join(file));
         }
         match kubeconfig {

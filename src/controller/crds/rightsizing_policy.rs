@@ -49,8 +49,8 @@ fn spec() -> Value {
     );
     resizing["default"] = json!("active");
     let applications = one_of(
-        "Whether SparkApplications and FlinkDeployments are sized when they are created; left if not given.",
-        &["left", "sized-at-creation"],
+        "Whether SparkApplications and FlinkDeployments are sized when they are created; as-they-come if not given.",
+        &["as-they-come", "sized-at-creation"],
     );
     object(
         "The policy; the same form as the file of `podfit serve --policy`.",
@@ -110,10 +110,7 @@ fn bounds() -> Value {
     let range = |what: &str, example: &str| {
         let floor = format!("No {what} is lowered below it, such as {example}; nothing is raised to it either.");
         let ceiling = format!("No {what} is raised above it; nothing is lowered to it either.");
-        object(
-            &format!("Bounds of {what}."),
-            &[("floor", quantity(&floor)), ("ceiling", quantity(&ceiling))],
-        )
+        object(&format!("Bounds of {what}."), &[("floor", quantity(&floor)), ("ceiling", quantity(&ceiling))])
     };
     let ordered = |range: Value| {
         let in_order = "!has(self.floor) || !has(self.ceiling) || \

@@ -16,7 +16,11 @@ fn fits(value: &Value, schema: &Value, place: &str) {
         Value::Object(members) => {
             for (key, value) in members {
                 let of = schema["properties"].get(key).or_else(|| schema.get("additionalProperties"));
-                fits(value, of.unwrap_or_else(|| panic!("{place}.{key} is not in the schema")), &format!("{place}.{key}"));
+                fits(
+                    value,
+                    of.unwrap_or_else(|| panic!("{place}.{key} is not in the schema")),
+                    &format!("{place}.{key}"),
+                );
             }
         }
         Value::Array(items) => items.iter().for_each(|item| fits(item, &schema["items"], &format!("{place}[]"))),
@@ -26,7 +30,9 @@ fn fits(value: &Value, schema: &Value, place: &str) {
             }
             assert!(schema.get("type") == Some(&json!("string")) || schema.get("anyOf").is_some(), "{place}");
         }
-        Value::Number(_) => assert!(["integer", "number"].contains(&schema["type"].as_str().unwrap_or("integer")), "{place}"),
+        Value::Number(_) => {
+            assert!(["integer", "number"].contains(&schema["type"].as_str().unwrap_or("integer")), "{place}")
+        }
         Value::Bool(_) => assert_eq!(schema["type"], "boolean", "{place}"),
         Value::Null => panic!("{place} is null"),
     }

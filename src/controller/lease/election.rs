@@ -53,7 +53,10 @@ impl Observer {
             self.seen = None;
             return Step::Create;
         };
-        let same = self.seen.as_ref().is_some_and(|(seen, _)| (&seen.holder, &seen.renewed) == (&record.holder, &record.renewed));
+        let same = self
+            .seen
+            .as_ref()
+            .is_some_and(|(seen, _)| (&seen.holder, &seen.renewed) == (&record.holder, &record.renewed));
         if !same {
             self.seen = Some((record.clone(), now));
         }

@@ -36,9 +36,9 @@ impl FromStr for LeaseName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let SecretName { namespace, name } = text
-            .parse()
-            .map_err(|why: String| if text.contains('/') { why } else { "give NAMESPACE/LEASE, such as podfit/podfit".to_owned() })?;
+        let SecretName { namespace, name } = text.parse().map_err(|why: String| {
+            if text.contains('/') { why } else { "give NAMESPACE/LEASE, such as podfit/podfit".to_owned() }
+        })?;
         Ok(Self { namespace, name })
     }
 }
@@ -88,7 +88,13 @@ fn jittered(me: &str, now: Duration) -> Duration {
     RETRY.mul_f64(0.75 + (crate::fnv::fnv1a(text.as_bytes()) % 1_000) as f64 / 2_000.0)
 }
 
-async fn take_turn(api: &Api, name: &LeaseName, me: &str, observer: &mut Observer, begun: Instant) -> Result<(), String> {
+async fn take_turn(
+    api: &Api,
+    name: &LeaseName,
+    me: &str,
+    observer: &mut Observer,
+    begun: Instant,
+) -> Result<(), String> {
     let stored = get(api, name).await?;
     let now = begun.elapsed();
     let taking = match observer.look(stored.as_ref(), me, now) {
@@ -106,7 +112,9 @@ async fn take_turn(api: &Api, name: &LeaseName, me: &str, observer: &mut Observe
         Answer::Text(_) => observer.wrote(now),
         // Somebody else was quicker.
         Answer::Status(409) => observer.lost(),
-        Answer::Status(status) => return Err(refused(if taking.is_some() { "update" } else { "create" }, name, status)),
+        Answer::Status(status) => {
+            return Err(refused(if taking.is_some() { "update" } else { "create" }, name, status));
+        }
     }
     Ok(())
 }

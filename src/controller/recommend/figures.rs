@@ -70,7 +70,9 @@ impl Figures {
     }
 
     pub(super) fn killed(&self, workload: &Workload) {
-        self.kills.get_or_create(&[("namespace", workload.namespace.clone()), ("workload", workload.to_string())]).inc();
+        self.kills
+            .get_or_create(&[("namespace", workload.namespace.clone()), ("workload", workload.to_string())])
+            .inc();
     }
 
     pub(super) fn succeeded(&self, now: Timestamp) {

@@ -167,9 +167,7 @@ impl Recommender {
         learn(known).await?;
         let written = self.write_all(now).await?;
         self.figures.succeeded(now);
-        tracing::info!(
-            workloads = written.workloads, changed = written.changed, "recommendations are up to date"
-        );
+        tracing::info!(workloads = written.workloads, changed = written.changed, "recommendations are up to date");
         Ok(())
     }
 

@@ -265,7 +265,8 @@ fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
 /// The container that a person looks at first: the one that asks for the most memory.
 fn main_of(containers: &[ContainerStatus]) -> Option<&ContainerStatus> {
     containers.iter().max_by(|a, b| {
-        let size = |c: &ContainerStatus| c.current.memory_limit.or(c.recommended.memory_limit).unwrap_or(Quantity::ZERO);
+        let size =
+            |c: &ContainerStatus| c.current.memory_limit.or(c.recommended.memory_limit).unwrap_or(Quantity::ZERO);
         // Of equals the first by name.
         size(a).cmp(&size(b)).then_with(|| b.name.cmp(&a.name))
     })
@@ -311,7 +312,10 @@ fn conditions(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Appli
         Some((name, frozen)) => (
             "True",
             "ShrinkTakenBack",
-            format!("{name} was killed for memory at a size that podfit had lowered: {} until {}", frozen.memory, frozen.until),
+            format!(
+                "{name} was killed for memory at a size that podfit had lowered: {} until {}",
+                frozen.memory, frozen.until
+            ),
         ),
         None => ("False", "NotFrozen", "no shrink of podfit's has led to a kill of late".to_owned()),
     };

@@ -129,7 +129,12 @@ impl Recommendations {
         let workload = &before.recommendation.workload;
         let path = format!("{}/{}", collection(&workload.namespace), before.recommendation.name);
         let body = json!({"preconditions": {"uid": before.uid, "resourceVersion": before.version}});
-        match self.api.send("DELETE", &path, "application/json", Some(&body)).await.map_err(|why| failed("delete", &why))? {
+        match self
+            .api
+            .send("DELETE", &path, "application/json", Some(&body))
+            .await
+            .map_err(|why| failed("delete", &why))?
+        {
             Answer::Text(_) | Answer::Status(404 | 409) => Ok(()),
             Answer::Status(status) => Err(refused("delete", status)),
         }
@@ -139,7 +144,14 @@ impl Recommendations {
     ///
     /// # Errors
     /// What the API server did not do, and what to do about it.
-    pub async fn tell(&self, about: &Stored, reason: &str, note: &str, who: &str, now: Timestamp) -> Result<(), String> {
+    pub async fn tell(
+        &self,
+        about: &Stored,
+        reason: &str,
+        note: &str,
+        who: &str,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let namespace = &about.recommendation.workload.namespace;
         let time = now.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
         let event = json!({
@@ -156,9 +168,11 @@ impl Recommendations {
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         match self.api.send("POST", &path, "application/json", Some(&event)).await? {
             Answer::Text(_) => Ok(()),
-            Answer::Status(403) => Err("podfit may not create events (403): grant its service account the verb create \
+            Answer::Status(403) => {
+                Err("podfit may not create events (403): grant its service account the verb create \
                                         on events (events.k8s.io)"
-                .to_owned()),
+                    .to_owned())
+            }
             Answer::Status(status) => Err(format!("cannot create an Event: the API server answered {status}")),
         }
     }
@@ -187,7 +201,13 @@ fn json_of(text: &str) -> Result<Value, String> {
 fn escaped(token: &str) -> String {
     token
         .bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-_.".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-_.".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }
 

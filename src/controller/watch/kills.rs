@@ -55,10 +55,16 @@ fn one(pod: &Value, status: &Value) -> Option<Killed> {
         (ended.get("reason").and_then(Value::as_str) == Some(OOM_KILLED)).then_some(ended)
     })?;
     let at: Timestamp = ended.get("finishedAt")?.as_str()?.parse().ok()?;
-    let containers = ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
+    let containers =
+        ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
     let container = containers.flatten().find(|c| c.get("name").and_then(Value::as_str) == Some(name))?;
     let limit = ContainerResources::of_container(container).ok()?.memory_limit?;
-    Some(Killed { container: name.to_owned(), limit, lowered_from: lowered_from(pod, name, limit), at_ms: at.as_millisecond() })
+    Some(Killed {
+        container: name.to_owned(),
+        limit,
+        lowered_from: lowered_from(pod, name, limit),
+        at_ms: at.as_millisecond(),
+    })
 }
 
 /// What the container had before podfit lowered it to the limit that it has. A record counts only where it says what

@@ -209,7 +209,10 @@ fn trouble(source: &Source, error: &watcher::Error, listed: bool) -> (bool, Stri
     if code == 404 && source.kind.is_own() {
         let what = source.kind.plural();
         let how = "`podfit crds | kubectl apply -f -` does that";
-        return (true, format!("the cluster does not know {what}: apply their definition ({how}); until then {follows}"));
+        return (
+            true,
+            format!("the cluster does not know {what}: apply their definition ({how}); until then {follows}"),
+        );
     }
     let why = text::clip(&text::clean(&innermost(error)), MAX_REASON_CHARS);
     (false, format!("cannot {verb} {source}: {why}; until it works again {follows}"))

@@ -136,7 +136,8 @@ impl Own {
 
     /// Takes in a kill; true where it is news.
     pub(super) fn put_kill(&mut self, seen: &SeenKill) -> bool {
-        let of = |(workload, r): &(Workload, Arc<Recommended>)| (*workload == seen.workload).then_some(r.kills_until_ms);
+        let of =
+            |(workload, r): &(Workload, Arc<Recommended>)| (*workload == seen.workload).then_some(r.kills_until_ms);
         let recommended = self.recommendations.get(&seen.workload.namespace);
         if recommended.and_then(|known| known.values().find_map(of)).is_some_and(|until| until >= seen.at_ms) {
             return false;
@@ -165,7 +166,8 @@ impl Own {
             return;
         }
         let newest = |kills: &BTreeMap<String, Kill>| kills.values().map(|kill| kill.at_ms).max();
-        let oldest = self.kills.iter().min_by_key(|(workload, kills)| (newest(kills), *workload)).map(|(w, _)| w.clone());
+        let oldest =
+            self.kills.iter().min_by_key(|(workload, kills)| (newest(kills), *workload)).map(|(w, _)| w.clone());
         if let Some(workload) = oldest {
             self.kills.remove(&workload);
             self.changed.insert(workload.namespace);

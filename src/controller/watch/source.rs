@@ -121,7 +121,10 @@ impl Kind {
     }
 
     pub(super) fn api_resource(self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group(), self.version(), self.name()), self.plural())
+        ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(self.group(), self.version(), self.name()),
+            self.plural(),
+        )
     }
 }
 

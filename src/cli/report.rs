@@ -1,0 +1,293 @@
+//! `podfit report`: the report of a week or of any time, in five forms. Reads only.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+
+use super::Outcome;
+use super::cluster_args::namespace;
+use super::demo;
+use super::fail::tell;
+use super::gather::{Gathered, gather, gather_from, lines};
+use super::source_args::{SourceArgs, span};
+use crate::collector::KnownPods;
+use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
+use crate::report::weekly::{Entry, Face, Period, Prices, Settings, Weekly};
+
+/// Arguments of `podfit report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Namespace (repeatable); all when absent
+    #[arg(short, long, value_parser = namespace)]
+    namespace: Vec<String>,
+    /// How long the period is, such as 7d, 24h, 4w; it ends where the history ends
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = span, help_heading = "Period")]
+    period: Duration,
+    /// Start of the period: a day (2026-11-16, at midnight UTC) or a time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = day_or_time, conflicts_with = "period", help_heading = "Period")]
+    from: Option<jiff::Timestamp>,
+    /// End of the period
+    #[arg(long, value_name = "TIME", value_parser = day_or_time, help_heading = "Period")]
+    to: Option<jiff::Timestamp>,
+    /// How many savings, risks and pictures are shown; sums are over all
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    top: u16,
+    /// Price of one core for one hour; the default is podfit's own round figure, nobody's price list
+    #[arg(long, value_name = "MONEY", default_value_t = Prices::default().core_hour, value_parser = price, help_heading = "Prices")]
+    price_core_hour: f64,
+    /// Price of one GiB of memory for one hour; the default is podfit's own round figure, nobody's price list
+    #[arg(long, value_name = "MONEY", default_value_t = Prices::default().gib_hour, value_parser = price, help_heading = "Prices")]
+    price_gib_hour: f64,
+    /// What prices are in: three letters
+    #[arg(long, value_name = "CODE", default_value = "USD", value_parser = currency, help_heading = "Prices")]
+    currency: String,
+    /// Format; text when absent, or what the name of --out says
+    #[arg(short, long, value_enum, help_heading = "Output")]
+    output: Option<Format>,
+    /// Write to this file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Write all five forms into this folder, as podfit-report-DAY.html, .md, .csv, .json and .txt
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "output"], help_heading = "Output")]
+    out_dir: Option<PathBuf>,
+    /// Send it where this YAML file says: folders, Slack, Teams, webhooks, mail
+    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
+    deliver: Option<PathBuf>,
+    /// Say what would be sent where, and send nothing
+    #[arg(long, requires = "deliver", help_heading = "Delivery")]
+    dry_run: bool,
+    /// Further tries where a destination cannot be reached or is overloaded
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20), help_heading = "Delivery")]
+    deliver_retries: u16,
+    /// Longest silence of a destination, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600), help_heading = "Delivery")]
+    deliver_timeout: u64,
+    /// Of the simulated history of `podfit demo`: no cluster, no Prometheus
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// A page with pictures, in one file
+    Html,
+    /// For a pull request, a wiki or a chat
+    Markdown,
+    /// One row per container
+    Csv,
+    /// Everything, for programs
+    Json,
+    /// 100 columns
+    Text,
+}
+
+impl From<Format> for Face {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Html => Self::Html,
+            Format::Markdown => Self::Markdown,
+            Format::Csv => Self::Csv,
+            Format::Json => Self::Json,
+            Format::Text => Self::Text,
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// One line that says what, where and what to do.
+pub async fn run(args: Args) -> anyhow::Result<Outcome> {
+    let face = face(args.output, args.out.as_deref())?;
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from >= to
+    {
+        bail!("--from {from} is not before --to {to}");
+    }
+    // Read before the history is, which may take long.
+    let plan = args.deliver.as_deref().map(plan).transpose()?;
+    let (gathered, end_ms) = history(&args).await?;
+    gathered.not_empty("nothing to report")?;
+    let report = report(&args, gathered, end_ms)?;
+    write(&args, face, plan.is_none(), &report)?;
+    if let Some(plan) = plan {
+        send(&args, &plan, &report).await?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Writes what was asked for; `unasked` says whether it is printed where nothing was.
+fn write(args: &Args, face: Face, unasked: bool, report: &Weekly) -> anyhow::Result<()> {
+    if let Some(dir) = &args.out_dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        for face in Face::ALL {
+            write_whole(&dir.join(face.file_name(report)), &face.render(report)?)?;
+        }
+    } else if let Some(path) = &args.out {
+        write_whole(path, &face.render(report)?)?;
+    } else if unasked || args.output.is_some() {
+        std::io::stdout().lock().write_all(face.render(report)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn plan(path: &Path) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| anyhow!("cannot read {}: {}", path.display(), crate::prometheus::unreadable(&e)))?;
+    Plan::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))
+}
+
+/// Sends it everywhere; what failed is said one by one, after everything was tried.
+async fn send(args: &Args, plan: &Plan, report: &Weekly) -> anyhow::Result<()> {
+    let patience = Patience {
+        retries: args.deliver_retries.into(),
+        timeout: Duration::from_secs(args.deliver_timeout),
+        ..Patience::default()
+    };
+    let delivered = if args.dry_run { rehearse(plan, report) } else { deliver(plan, report, patience).await };
+    let word = if args.dry_run { "would send" } else { "sent" };
+    let mut failed = 0;
+    for one in &delivered {
+        match &one.result {
+            // A report that goes to standard output is not mixed with this.
+            Ok(what) if args.output.is_some() => tell(&format!("{}: {word} {what}", one.name)),
+            Ok(what) => writeln!(std::io::stdout().lock(), "{}: {word} {what}", one.name)?,
+            Err(why) => {
+                failed += 1;
+                tell(&format!("{}: not sent: {why}", one.name));
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {} destinations did not get the report", delivered.len());
+    }
+    Ok(())
+}
+
+fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
+    match (output, out) {
+        (Some(format), _) => Ok(format.into()),
+        (None, None) => Ok(Face::Text),
+        (None, Some(path)) => match path.extension().and_then(|e| e.to_str()).and_then(Face::of_extension) {
+            Some(face) => Ok(face),
+            None => bail!(
+                "which form is {} to have? end it with .html, .md, .csv, .json or .txt, or give -o",
+                path.display()
+            ),
+        },
+    }
+}
+
+/// What is known, and where its time ends.
+async fn history(args: &Args) -> anyhow::Result<(Gathered, i64)> {
+    if args.demo {
+        let (gathered, window) = demo::history(args.namespace.clone()).await?;
+        return Ok((gathered, window.end_ms));
+    }
+    args.source.check()?;
+    let length = match args.from {
+        None => args.period,
+        Some(from) => {
+            let end = args.to.unwrap_or_else(jiff::Timestamp::now);
+            Duration::try_from(end.duration_since(from)).unwrap_or_default()
+        }
+    };
+    // The period before is looked at too.
+    let source = args.source.clone().covering(length.saturating_mul(2), args.to);
+    if !source.runs().is_empty() || source.is_only_a_store() {
+        let gathered = gather(&source, args.namespace.clone(), KnownPods::default()).await?;
+        let end = gathered.histories.values().filter_map(crate::history::History::last_ms).max();
+        return Ok((gathered, end.unwrap_or(0)));
+    }
+    let store = source.store()?;
+    let (opened, window) = source.open().await?;
+    let gathered = gather_from(&opened, window, &store, &source, args.namespace.clone(), KnownPods::default()).await?;
+    Ok((gathered, window.end_ms))
+}
+
+fn report(args: &Args, gathered: Gathered, end_ms: i64) -> anyhow::Result<Weekly> {
+    let end_ms = args.to.map_or(end_ms, jiff::Timestamp::as_millisecond);
+    let length = i64::try_from(args.period.as_millis()).unwrap_or(i64::MAX);
+    let start_ms = args.from.map_or(end_ms.saturating_sub(length), jiff::Timestamp::as_millisecond);
+    if start_ms >= end_ms {
+        let end = jiff::Timestamp::from_millisecond(end_ms).map(|t| t.to_string()).unwrap_or_default();
+        bail!("the history ends at {end}, before the period begins; give an earlier --from");
+    }
+    let settings = Settings {
+        period: Period { start_ms, end_ms },
+        prices: Prices {
+            core_hour: args.price_core_hour,
+            gib_hour: args.price_gib_hour,
+            currency: args.currency.clone(),
+        },
+        top: usize::from(args.top),
+        namespaces: args.namespace.clone(),
+        policy: gathered.policy,
+    };
+    let lines = lines(&gathered);
+    let entries: Vec<Entry<'_>> =
+        gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
+    Ok(Weekly::new(&entries, None, gathered.notes, &settings))
+}
+
+fn day_or_time(text: &str) -> Result<jiff::Timestamp, String> {
+    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp());
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .or_else(day)
+        .ok_or_else(|| "a day such as 2026-11-22, or a time in RFC 3339 such as 2026-11-22T06:00:00Z".to_owned())
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(price) if (0.0..=1_000_000.0).contains(&price) => Ok(price),
+        _ => Err("a price from 0 to 1000000, such as 0.03".to_owned()),
+    }
+}
+
+fn currency(text: &str) -> Result<String, String> {
+    if text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+        Ok(text.to_ascii_uppercase())
+    } else {
+        Err("a currency code of three letters, such as EUR".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2026-11-22", Some(1_795_305_600_000))]
+    #[case("2026-11-22T06:00:00Z", Some(1_795_327_200_000))]
+    #[case("2026-11-22T07:00:00+01:00", Some(1_795_327_200_000))]
+    #[case("22.11.2026", None)]
+    #[case("", None)]
+    fn days_and_times(#[case] text: &str, #[case] ms: Option<i64>) {
+        assert_eq!(day_or_time(text).ok().map(jiff::Timestamp::as_millisecond), ms);
+    }
+
+    #[rstest]
+    #[case("0.03", true)]
+    #[case("0", true)]
+    #[case("-1", false)]
+    #[case("NaN", false)]
+    #[case("inf", false)]
+    fn prices_are_numbers(#[case] text: &str, #[case] fine: bool) {
+        assert_eq!(price(text).is_ok(), fine);
+    }
+
+    #[test]
+    fn a_files_name_says_its_form() {
+        assert_eq!(face(None, Some(Path::new("week.html"))).unwrap(), Face::Html);
+        assert_eq!(face(Some(Format::Csv), Some(Path::new("week.html"))).unwrap(), Face::Csv);
+        assert_eq!(face(None, None).unwrap(), Face::Text);
+        assert!(face(None, Some(Path::new("week"))).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! Places that reports are sent to: an HTTP endpoint that follows a script, and a mail server. Both on loopback.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Hit {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// What to answer, by path and how often it was asked before; `None` is silence.
+type Script = fn(&str, usize) -> Option<Response>;
+
+/// An HTTP endpoint.
+pub struct HttpSink {
+    pub port: u16,
+    hits: Arc<Mutex<Vec<Hit>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl HttpSink {
+    pub fn start(script: Script) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let hits: Arc<Mutex<Vec<Hit>>> = Arc::default();
+        let app = Router::new().fallback(answer).with_state((Arc::clone(&hits), script));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { port, hits, _runtime: runtime }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What came to a path.
+    pub fn hits(&self, path: &str) -> Vec<Hit> {
+        self.hits.lock().unwrap().iter().filter(|h| h.path == path).cloned().collect()
+    }
+}
+
+async fn answer(
+    State((hits, script)): State<(Arc<Mutex<Vec<Hit>>>, Script)>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path().to_owned();
+    let before = {
+        let mut hits = hits.lock().unwrap();
+        let before = hits.iter().filter(|h| h.path == path).count();
+        hits.push(Hit { path: path.clone(), headers, body });
+        before
+    };
+    match script(&path, before) {
+        Some(response) => response,
+        None => std::future::pending().await,
+    }
+}
+
+pub fn ok() -> Option<Response> {
+    Some((StatusCode::OK, "ok").into_response())
+}
+
+/// A mail server, ended with its value.
+pub struct MailSink {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    pub port: u16,
+}
+
+impl Drop for MailSink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl MailSink {
+    /// `Err` says why there can be none here.
+    pub fn start(certificate: &Path, key: &Path, more: &[&str]) -> Result<Self, String> {
+        let python = aiosmtpd()?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/smtp_sink.py");
+        let mut command = Command::new(python);
+        command.arg(script).arg(certificate).arg(key).args(more).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| e.to_string())?;
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        lines.read_line(&mut port).unwrap();
+        let port = port.trim().parse().expect("the mail server did not say its port");
+        Ok(Self { child, lines, port })
+    }
+
+    /// The next mail.
+    pub fn mail(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+/// A Python that has aiosmtpd, in the user's cache.
+fn aiosmtpd() -> Result<PathBuf, String> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let home = cache.ok_or("there is no folder for caches")?.join("podfit-tools/aiosmtpd");
+    let python = home.join("bin/python");
+    let has_it = || Command::new(&python).args(["-c", "import aiosmtpd"]).output().is_ok_and(|o| o.status.success());
+    if has_it() {
+        return Ok(python);
+    }
+    let run = |command: &mut Command| match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(said.trim().lines().last().unwrap_or("it failed").to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let failed = |what: &str, why: String| format!("{what}: {why}");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&home)).map_err(|e| failed("python3 -m venv", e))?;
+    run(Command::new(home.join("bin/pip")).args(["install", "--quiet", "aiosmtpd==1.4.6"]))
+        .map_err(|e| failed("pip install aiosmtpd", e))?;
+    if has_it() { Ok(python) } else { Err("aiosmtpd does not run".to_owned()) }
+}
