@@ -24,7 +24,7 @@ fn recommendations(entries: &[(&str, &str, &str)]) -> Recommendations {
         };
         let containers = [("main".to_owned(), size)].into_iter().collect();
         let workload = Workload::parse("jobs", workload).unwrap();
-        (workload, Arc::new(Recommended { id: "r1".to_owned(), containers }))
+        (workload, Arc::new(Recommended { id: "r1".to_owned(), containers, ..Recommended::default() }))
     };
     entries.iter().map(of).collect::<HashMap<_, _>>()
 }

@@ -87,7 +87,7 @@ pub struct Evidence {
     /// The rule that gave the CPU request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_rule: Option<String>,
-    /// Share of runs that need a second try, at most, with 95 % confidence, 0 to 1.
+    /// Share of runs that need a second try, at most: upper end of the two-sided 95 % interval, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_share_at_most: Option<f64>,
 }

@@ -205,7 +205,7 @@ fn from_line(line: &Line) -> ContainerStatus {
             oom_kills: e.oom_kills,
             memory_rule: line.memory_rule.clone(),
             cpu_rule: line.cpu_rule.clone(),
-            failing_share_at_most: (e.replay.decisions > 0).then(|| e.replay.exceeded_share_upper()),
+            failing_share_at_most: (e.replay.decisions > 0).then(|| e.replay.exceeded_share_interval().1),
         }),
         kill: None,
         frozen: None,

@@ -353,6 +353,7 @@ mod tests {
             outcome,
             attempt: None,
             input_bytes: None,
+            jvm: None,
         }
     }
 

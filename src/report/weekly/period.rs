@@ -72,6 +72,7 @@ mod tests {
             outcome,
             attempt: None,
             input_bytes: None,
+            jvm: None,
         }
     }
 
