@@ -62,15 +62,17 @@ fn a_shrink_that_kills_is_taken_back_for_the_very_next_try() {
     assert!(event["note"].as_str().unwrap().contains("was killed for memory at"), "{event:#}");
 
     // A later cycle, which learns from the same old history, does not undo it.
-    let version = |found: &Value| found["metadata"]["resourceVersion"].to_string();
     let done = scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds");
     until("a later cycle", || {
         (scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds") > done + 1.0).then_some(())
     });
     let later = scene.recommendation();
-    assert_eq!(later["status"]["containers"][0]["recommended"], container["recommended"], "{later:#}");
-    assert_eq!(later["status"]["containers"][0]["kill"], container["kill"]);
-    eprintln!("versions {} {}", version(&taken_back), version(&later));
+    let size = |of: &Value| {
+        let text = of["status"]["containers"][0]["recommended"]["memoryLimit"].as_str().unwrap().to_owned();
+        text.parse::<podfit::quantity::Quantity>().unwrap()
+    };
+    assert!(size(&later) >= size(&taken_back), "{later:#}");
+    assert!(later["status"]["containers"][0]["kill"].is_object(), "no later run has lived: {later:#}");
 }
 
 #[test]
