@@ -93,6 +93,8 @@ pub struct ByInput {
     plain: TailEstimator,
     /// Runs with a known input: the input in bytes, and what was seen.
     known: Vec<(f64, Seen)>,
+    /// Of the same runs the place of the input on a logarithmic scale.
+    places: Vec<f64>,
     largest_input: f64,
     failing_share: f64,
     /// What each of [`Way::ALL`] would have cost.
@@ -105,6 +107,7 @@ impl ByInput {
         Self {
             plain: TailEstimator::new(failing_share),
             known: Vec::new(),
+            places: Vec::new(),
             largest_input: 0.0,
             failing_share,
             past: [Tally::default(); 3],
@@ -185,13 +188,14 @@ impl ByInput {
         if self.known.len() < NEIGHBOURS {
             return None;
         }
-        // Of nothing to a few bytes it is not far.
-        let apart = |other: f64| ((other + 1.0) / (input + 1.0)).ln().abs();
-        let mut distances: Vec<f64> = self.known.iter().map(|(x, _)| apart(*x)).collect();
+        let here = place(input);
+        let apart = |other: &f64| (other - here).abs();
+        let mut distances: Vec<f64> = self.places.iter().map(apart).collect();
         let (_, nth, _) = distances.select_nth_unstable_by(NEIGHBOURS - 1, f64::total_cmp);
         // A factor that is exactly the bound on paper must not miss it for its last bit.
         let radius = nth.max(NEAR_FACTOR.ln()) + 1e-12;
-        Some(self.known.iter().filter(|(x, _)| apart(*x) <= radius).map(|(_, seen)| *seen).collect())
+        let near = self.known.iter().zip(&self.places).filter(|(_, other)| apart(other) <= radius);
+        Some(near.map(|((_, seen), _)| *seen).collect())
     }
 
     /// Every run as it would have been with this input.
@@ -242,6 +246,7 @@ impl Estimator for ByInput {
             if self.known.len() >= FEWEST {
                 self.judge(input, run);
             }
+            self.places.push(place(input));
             self.known.push((input, Seen { peak, seconds: amount(run.seconds).unwrap_or(0.0) }));
             self.largest_input = self.largest_input.max(input);
         }
@@ -259,6 +264,11 @@ impl Estimator for ByInput {
     fn formula(&self) -> &'static str {
         Way::Plain.formula()
     }
+}
+
+/// On a scale where equal factors are equally far; from nothing to a few bytes it is not far.
+fn place(input: f64) -> f64 {
+    (input + 1.0).ln()
 }
 
 fn amount(value: Option<f64>) -> Option<f64> {

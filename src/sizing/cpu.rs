@@ -174,6 +174,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::history::{CpuUse, Outcome};
 
     fn used(mean: f64, peak: f64, gib: f64) -> Use {
         Use { mean, peak, seconds: 600.0, held: gib / GIB_PER_CORE }
@@ -212,6 +213,31 @@ mod tests {
         assert_eq!(covering(&uses), 1.0);
         uses[4] = used(2.0, 2.0, 4.0);
         assert_eq!(covering(&uses), 2.0);
+    }
+
+    #[rstest]
+    #[case::zero(0.0, Some(0.0), 10)]
+    #[case::no_number(f64::NAN, None, 0)]
+    #[case::negative(-1.0, None, 0)]
+    #[case::peak_that_is_no_number(1.0, Some(f64::NAN), 1000)]
+    #[case::peak_without_end(1.0, Some(f64::INFINITY), 1000)]
+    fn absurd_uses(#[case] mean: f64, #[case] peak: Option<f64>, #[case] expected: u64) {
+        let run = |day: i64| Run {
+            pod: format!("p-{day}"),
+            uid: None,
+            started_ms: day * 86_400_000,
+            ended_ms: day * 86_400_000,
+            memory: None,
+            cpu: Some(CpuUse { mean_cores: mean, peak_cores: peak, throttled_share: Some(f64::NAN) }),
+            resources: Resources::default(),
+            outcome: Outcome::Completed,
+            attempt: None,
+            input_bytes: None,
+        };
+        let runs: Vec<Run> = (0..9).map(run).collect();
+        let runs: Vec<&Run> = runs.iter().collect();
+        let size = size(&runs, &Resources::default(), &SizingPolicy::default(), &mut Evidence::default());
+        assert_eq!(size.known().map_or(0, |size| size.request_millis), expected);
     }
 
     proptest! {
