@@ -18,9 +18,45 @@ use podfit::sizing::replay::{NODE_BYTES, Row, Rules, decisions};
 use podfit::sizing::score::{Score, Tally};
 use podfit::sizing::tail::{Constants, FAILING_SHARE, TailEstimator};
 
-/// The largest share of runs too small that a choice may have on the workflows it is made on: mean, worst workflow.
-/// The bar is 1 % and 5 %; how far below it one stays is a choice of its own, so there are several.
-const BOUNDS: [(f64, f64); 4] = [(0.007, 0.040), (0.008, 0.040), (0.008, 0.045), (0.009, 0.045)];
+/// A way to choose. How much a run too small weighs beside waste is a choice of its own, so there are several.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// The least waste with at most these shares of runs too small: mean, worst workflow; where there is none, the
+    /// smallest share.
+    Bounds(f64, f64),
+    /// The least waste, a run too small in a hundred being worth so many percent of it.
+    Weight(f64),
+}
+
+const CHOICES: [Choice; 7] = [
+    Choice::Bounds(0.007, 0.040),
+    Choice::Bounds(0.008, 0.040),
+    Choice::Bounds(0.008, 0.045),
+    Choice::Bounds(0.009, 0.045),
+    Choice::Weight(20.0),
+    Choice::Weight(50.0),
+    Choice::Weight(100.0),
+];
+
+impl Choice {
+    /// What is to be least.
+    fn key(self, score: &Score) -> (bool, f64) {
+        let (share, highest) = (score.oom_share.unwrap_or(1.0), score.worst_oom_share.unwrap_or(1.0));
+        let waste = score.relative_waste.unwrap_or(f64::INFINITY);
+        match self {
+            Self::Bounds(mean, worst) if share > mean || highest > worst => (true, share),
+            Self::Bounds(..) => (false, waste),
+            Self::Weight(weight) => (false, waste.ln() + weight * share),
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Bounds(mean, worst) => format!("bounds {:.1} % and {:.1} %", mean * 100.0, worst * 100.0),
+            Self::Weight(weight) => format!("weight {weight}"),
+        }
+    }
+}
 
 fn main() -> anyhow::Result<()> {
     let groups = read()?;
@@ -73,7 +109,7 @@ fn main() -> anyhow::Result<()> {
             print("as they are", &Score::of(tallies, &krr, &krr));
         }
     }
-    for (mean, worst) in BOUNDS {
+    for choice in CHOICES {
         for by_source in [false, true] {
             let mut held_out = vec![Tally::default(); workflows.len()];
             for (at, workflow) in workflows.iter().enumerate() {
@@ -81,13 +117,7 @@ fn main() -> anyhow::Result<()> {
                 let kept: Vec<usize> = (0..workflows.len()).filter(|other| !left_out(*other)).collect();
                 let of = |tallies: &[Tally]| kept.iter().map(|i| tallies[*i]).collect::<Vec<_>>();
                 let reference = of(&krr);
-                // Among those within the bounds the least waste; where there is none, the fewest failures.
-                let key = |tallies: &[Tally]| {
-                    let score = Score::of(&of(tallies), &reference, &reference);
-                    let (share, highest) = (score.oom_share.unwrap_or(1.0), score.worst_oom_share.unwrap_or(1.0));
-                    let outside = share > mean || highest > worst;
-                    (outside, if outside { share } else { score.relative_waste.unwrap_or(f64::INFINITY) })
-                };
+                let key = |tallies: &[Tally]| choice.key(&Score::of(&of(tallies), &reference, &reference));
                 let best = all.iter().min_by(|a, b| {
                     let (a, b) = (key(&a.2), key(&b.2));
                     a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
@@ -95,8 +125,7 @@ fn main() -> anyhow::Result<()> {
                 held_out[at] = best.map_or_else(Tally::default, |(_, _, tallies)| tallies[at]);
             }
             let what = if by_source { "source" } else { "workflow" };
-            let name = format!("one {what} left out, bounds {:.1} % and {:.1} %", mean * 100.0, worst * 100.0);
-            print(&name, &Score::of(&held_out, &krr, &krr));
+            print(&format!("one {what} left out, {}", choice.name()), &Score::of(&held_out, &krr, &krr));
         }
     }
     Ok(())

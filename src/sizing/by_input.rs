@@ -370,16 +370,16 @@ mod tests {
     #[case::no_number(Next { input_bytes: Some(f64::NAN), ..Next::default() })]
     #[case::negative(Next { input_bytes: Some(-1.0), ..Next::default() })]
     fn without_an_input_it_is_the_plain_rule(#[case] next: Next) {
-        let estimator = after((0..40).map(|i| run(Some(i as f64), 100.0 * i as f64)));
+        let estimator = after((0..40).map(|i| run(Some(f64::from(i)), 100.0 * f64::from(i))));
         let mut plain = TailEstimator::new(FAILING_SHARE);
-        (0..40).for_each(|i| plain.observe(&run(None, 100.0 * i as f64)));
+        (0..40).for_each(|i| plain.observe(&run(None, 100.0 * f64::from(i))));
         assert_eq!(estimator.recommend(&next), plain.recommend(&next));
     }
 
     #[test]
     fn beyond_what_was_seen_nothing_gets_less_than_without_its_input() {
         // The largest inputs happened to need least.
-        let estimator = after((0..40).map(|i| run(Some(i as f64), 4000.0 - 90.0 * i as f64)));
+        let estimator = after((0..40).map(|i| run(Some(f64::from(i)), 4000.0 - 90.0 * f64::from(i))));
         let plain = estimator.recommend(&Next::default()).unwrap() / MIB;
         assert!(mib(&estimator, 38.0) < 2000.0);
         assert_eq!(mib(&estimator, 1000.0), plain);
@@ -387,13 +387,13 @@ mod tests {
 
     #[test]
     fn the_table_rises_with_the_input() {
-        let estimator = after((0..60).map(|i| run(Some((i % 20) as f64), 100.0 + 1000.0 * (i % 20) as f64)));
+        let estimator = after((0..60).map(|i| run(Some(f64::from(i % 20)), 100.0 + 1000.0 * f64::from(i % 20))));
         let table = estimator.table();
         assert!((3..=8).contains(&table.len()) && table.last().unwrap().0 == 19.0 * GB, "{table:?}");
         assert!(table.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1), "{table:?}");
         assert!(table[0].1 < 5000.0 * MIB);
         assert!(after((0..60).map(|i| run(None, 1000.0 * noise(i)))).table().is_empty());
-        assert!(after((0..60).map(|i| run(Some(i as f64), 1000.0))).table().is_empty());
+        assert!(after((0..60).map(|i| run(Some(f64::from(i)), 1000.0))).table().is_empty());
     }
 
     #[test]
