@@ -1,5 +1,6 @@
 //! How long sizing takes: 10,000 workloads of 200 runs each, and how the time grows with the runs of one.
-//! Only `recommend` is measured, not the making of histories. Run with `cargo bench --bench sizing`.
+//! The same where the size of every run's input is known. Only `recommend` is measured, not the making of histories.
+//! Run with `cargo bench --bench sizing`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ const RUNS: u64 = 200;
 /// Lengths whose times are compared, each of so many workloads.
 const LENGTHS: [u64; 6] = [25, 50, 100, 200, 400, 800];
 const WORKLOADS_PER_LENGTH: u64 = 500;
+/// Known inputs are looked at before every run of the replay, which takes longer.
+const WORKLOADS_WITH_INPUTS: u64 = 20;
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -19,29 +22,35 @@ fn main() {
     if std::env::args().any(|a| a == "--test") {
         return;
     }
-    let mut all: Vec<f64> = (0..ROUNDS).map(|_| time(WORKLOADS, RUNS).as_secs_f64()).collect();
+    let mut all: Vec<f64> = (0..ROUNDS).map(|_| time(WORKLOADS, RUNS, false).as_secs_f64()).collect();
     all.sort_by(f64::total_cmp);
     let median = all[ROUNDS / 2];
     println!("median of {ROUNDS} rounds, one thread");
     println!("  {WORKLOADS} workloads of {RUNS} runs      {median:>8.3} s");
     println!("  one of them                     {:>8.1} µs", median / WORKLOADS as f64 * 1e6);
+    lengths("", false);
+    lengths(", inputs known", true);
+}
+
+fn lengths(what: &str, inputs: bool) {
     let mut before: Option<f64> = None;
     for runs in LENGTHS {
+        let workloads = if inputs { WORKLOADS_WITH_INPUTS } else { WORKLOADS_PER_LENGTH };
         let mut times: Vec<f64> =
-            (0..ROUNDS).map(|_| time(WORKLOADS_PER_LENGTH, runs).as_secs_f64() / WORKLOADS_PER_LENGTH as f64).collect();
+            (0..ROUNDS).map(|_| time(workloads, runs, inputs).as_secs_f64() / workloads as f64).collect();
         times.sort_by(f64::total_cmp);
         let one = times[ROUNDS / 2];
         let growth = before.map_or_else(String::new, |b| format!("  {:.2} times that of half as many", one / b));
-        println!("  a workload of {runs:>4} runs         {:>8.1} µs{growth}", one * 1e6);
+        println!("  a workload of {runs:>4} runs{what:<15} {:>8.1} µs{growth}", one * 1e6);
         before = Some(one);
     }
 }
 
 /// Time to size so many workloads, made one after the other so that memory stays small.
-fn time(workloads: u64, runs: u64) -> Duration {
+fn time(workloads: u64, runs: u64, inputs: bool) -> Duration {
     let mut spent = Duration::ZERO;
     for seed in 0..workloads {
-        let history = history(seed, runs);
+        let history = history(seed, runs, inputs);
         let started = Instant::now();
         black_box(recommend(black_box(&history), None, &SizingPolicy::default()));
         spent += started.elapsed();
@@ -49,10 +58,15 @@ fn time(workloads: u64, runs: u64) -> Duration {
     spent
 }
 
-fn history(seed: u64, runs: u64) -> History {
+fn history(seed: u64, runs: u64, inputs: bool) -> History {
     let mut history = History::new();
-    history.add_all((0..runs).map(|i| run(seed, i)));
+    history.add_all((0..runs).map(|i| Run { input_bytes: input(i).filter(|_| inputs), ..run(seed, i) }));
     history
+}
+
+/// One of forty sizes.
+fn input(number: u64) -> Option<f64> {
+    Some((1 + number * 7 % 40) as f64 * 1e9)
 }
 
 /// A daily run of half an hour; peaks and cores differ by a third, one in two hundred is killed.

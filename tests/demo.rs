@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use podfit::quantity::Quantity;
 use serde_json::Value;
 
 fn demo(args: &[&str]) -> String {
@@ -41,6 +42,17 @@ fn every_form_says_the_same() {
     let lines = json["workloads"].as_array().unwrap();
     assert_eq!(json["totals"]["containers"], lines.len());
     assert_eq!(demo(&["-o", "json"]), text, "two runs of the demo differ");
+
+    for line in lines {
+        let size = |value: &Value| Quantity::parse(value.as_str().unwrap()).unwrap();
+        let Some(limit) = line["recommended"]["memoryLimit"].as_str() else { continue };
+        let mut before = Quantity::parse(limit).unwrap();
+        for step in line["memoryLadder"].as_array().unwrap().iter().map(size) {
+            assert!(step > before, "{} after {before} of {}", step, line["workload"]);
+            before = step;
+        }
+        assert!(before > Quantity::parse(limit).unwrap(), "no ladder of {}", line["workload"]);
+    }
 
     let yaml = demo(&["-o", "yaml"]);
     let from_yaml: Value = serde_saphyr::from_str(&yaml).unwrap();

@@ -93,6 +93,8 @@ pub struct ByInput {
     plain: TailEstimator,
     /// Runs with a known input: the input in bytes, and what was seen.
     known: Vec<(f64, Seen)>,
+    /// Of the same runs the place of the input on a logarithmic scale.
+    places: Vec<f64>,
     largest_input: f64,
     failing_share: f64,
     /// What each of [`Way::ALL`] would have cost.
@@ -105,6 +107,7 @@ impl ByInput {
         Self {
             plain: TailEstimator::new(failing_share),
             known: Vec::new(),
+            places: Vec::new(),
             largest_input: 0.0,
             failing_share,
             past: [Tally::default(); 3],
@@ -185,13 +188,14 @@ impl ByInput {
         if self.known.len() < NEIGHBOURS {
             return None;
         }
-        // Of nothing to a few bytes it is not far.
-        let apart = |other: f64| ((other + 1.0) / (input + 1.0)).ln().abs();
-        let mut distances: Vec<f64> = self.known.iter().map(|(x, _)| apart(*x)).collect();
+        let here = place(input);
+        let apart = |other: &f64| (other - here).abs();
+        let mut distances: Vec<f64> = self.places.iter().map(apart).collect();
         let (_, nth, _) = distances.select_nth_unstable_by(NEIGHBOURS - 1, f64::total_cmp);
         // A factor that is exactly the bound on paper must not miss it for its last bit.
         let radius = nth.max(NEAR_FACTOR.ln()) + 1e-12;
-        Some(self.known.iter().filter(|(x, _)| apart(*x) <= radius).map(|(_, seen)| *seen).collect())
+        let near = self.known.iter().zip(&self.places).filter(|(_, other)| apart(other) <= radius);
+        Some(near.map(|((_, seen), _)| *seen).collect())
     }
 
     /// Every run as it would have been with this input.
@@ -242,6 +246,7 @@ impl Estimator for ByInput {
             if self.known.len() >= FEWEST {
                 self.judge(input, run);
             }
+            self.places.push(place(input));
             self.known.push((input, Seen { peak, seconds: amount(run.seconds).unwrap_or(0.0) }));
             self.largest_input = self.largest_input.max(input);
         }
@@ -259,6 +264,11 @@ impl Estimator for ByInput {
     fn formula(&self) -> &'static str {
         Way::Plain.formula()
     }
+}
+
+/// On a scale where equal factors are equally far; from nothing to a few bytes it is not far.
+fn place(input: f64) -> f64 {
+    (input + 1.0).ln()
 }
 
 fn amount(value: Option<f64>) -> Option<f64> {
@@ -360,16 +370,16 @@ mod tests {
     #[case::no_number(Next { input_bytes: Some(f64::NAN), ..Next::default() })]
     #[case::negative(Next { input_bytes: Some(-1.0), ..Next::default() })]
     fn without_an_input_it_is_the_plain_rule(#[case] next: Next) {
-        let estimator = after((0..40).map(|i| run(Some(i as f64), 100.0 * i as f64)));
+        let estimator = after((0..40).map(|i| run(Some(f64::from(i)), 100.0 * f64::from(i))));
         let mut plain = TailEstimator::new(FAILING_SHARE);
-        (0..40).for_each(|i| plain.observe(&run(None, 100.0 * i as f64)));
+        (0..40).for_each(|i| plain.observe(&run(None, 100.0 * f64::from(i))));
         assert_eq!(estimator.recommend(&next), plain.recommend(&next));
     }
 
     #[test]
     fn beyond_what_was_seen_nothing_gets_less_than_without_its_input() {
         // The largest inputs happened to need least.
-        let estimator = after((0..40).map(|i| run(Some(i as f64), 4000.0 - 90.0 * i as f64)));
+        let estimator = after((0..40).map(|i| run(Some(f64::from(i)), 4000.0 - 90.0 * f64::from(i))));
         let plain = estimator.recommend(&Next::default()).unwrap() / MIB;
         assert!(mib(&estimator, 38.0) < 2000.0);
         assert_eq!(mib(&estimator, 1000.0), plain);
@@ -377,13 +387,13 @@ mod tests {
 
     #[test]
     fn the_table_rises_with_the_input() {
-        let estimator = after((0..60).map(|i| run(Some((i % 20) as f64), 100.0 + 1000.0 * (i % 20) as f64)));
+        let estimator = after((0..60).map(|i| run(Some(f64::from(i % 20)), 100.0 + 1000.0 * f64::from(i % 20))));
         let table = estimator.table();
         assert!((3..=8).contains(&table.len()) && table.last().unwrap().0 == 19.0 * GB, "{table:?}");
         assert!(table.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1), "{table:?}");
         assert!(table[0].1 < 5000.0 * MIB);
         assert!(after((0..60).map(|i| run(None, 1000.0 * noise(i)))).table().is_empty());
-        assert!(after((0..60).map(|i| run(Some(i as f64), 1000.0))).table().is_empty());
+        assert!(after((0..60).map(|i| run(Some(f64::from(i)), 1000.0))).table().is_empty());
     }
 
     #[test]

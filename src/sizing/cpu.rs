@@ -10,8 +10,8 @@
 //!
 //! This price alone would let every second run wait, because waiting is cheap for a run with little memory. So there is
 //! a bound below: the mean use of 19 of 20 runs ([`COVERED_SHARE`]), with which these never take longer than they would
-//! have with that use spread evenly. Slices can raise the request above it, and do so where much memory is held by runs
-//! with bursts; one run alone cannot, as all are weighed by their run time.
+//! have with that use spread evenly. Slices raise the request above it only where that saves a tenth ([`WORTH_IT`]):
+//! where much memory is held by runs with bursts. One run alone cannot, as all are weighed by their run time.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub const GIB_PER_CORE: f64 = 4.0;
 const THROTTLED: f64 = 0.05;
 /// Requests are whole multiples of this, in millicores, rounded up.
 const STEP_MILLIS: u64 = 5;
+/// A request above the bound must cost at most this share of what the bound costs: the busiest slice of a steady run is
+/// always a little above its mean, and that is no reason to ask for more.
+const WORTH_IT: f64 = 0.9;
 /// Requests that are weighed, from the bound below to the highest slice, evenly spread on a logarithmic scale.
 const CANDIDATES: u32 = 16;
 const GIB: f64 = 1_073_741_824.0;
@@ -141,14 +144,14 @@ fn covering(uses: &[Use]) -> f64 {
     means[rank - 1]
 }
 
-/// The request from `least` up with which the runs hold least; the lowest of equals.
+/// The request from `least` up with which the runs hold least; `least` where none is worth it.
 fn cheapest(uses: &[Use], least: f64) -> f64 {
     let most = uses.iter().map(|u| u.peak).fold(least, f64::max);
     if least <= 0.0 || most <= least {
         return least;
     }
     let cost = |cores: f64| uses.iter().map(|u| u.cost(cores)).sum::<f64>();
-    let mut best = (least, cost(least));
+    let mut best = (least, WORTH_IT * cost(least));
     for step in 1..=CANDIDATES {
         let cores = least * (most / least).powf(f64::from(step) / f64::from(CANDIDATES));
         let cost = cost(cores);
@@ -174,6 +177,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::history::{CpuUse, Outcome};
 
     fn used(mean: f64, peak: f64, gib: f64) -> Use {
         Use { mean, peak, seconds: 600.0, held: gib / GIB_PER_CORE }
@@ -182,6 +186,7 @@ mod tests {
     /// The exact minimum of one kind of run is at √(h·m / (1 − m/p)), between the bound and the peak.
     #[rstest]
     #[case::steady(1.0, 1.0, 8.0, 1.0)]
+    #[case::nearly_steady(1.0, 1.1, 8.0, 1.0)]
     #[case::little_memory(1.0, 4.0, 0.5, 1.0)]
     #[case::as_much_memory_as_cores(1.0, 4.0, 16.0, (4.0_f64 / 0.75).sqrt())]
     #[case::much_memory(1.0, 4.0, 256.0, 4.0)]
@@ -214,6 +219,31 @@ mod tests {
         assert_eq!(covering(&uses), 2.0);
     }
 
+    #[rstest]
+    #[case::zero(0.0, Some(0.0), 10)]
+    #[case::no_number(f64::NAN, None, 0)]
+    #[case::negative(-1.0, None, 0)]
+    #[case::peak_that_is_no_number(1.0, Some(f64::NAN), 1000)]
+    #[case::peak_without_end(1.0, Some(f64::INFINITY), 1000)]
+    fn absurd_uses(#[case] mean: f64, #[case] peak: Option<f64>, #[case] expected: u64) {
+        let run = |day: i64| Run {
+            pod: format!("p-{day}"),
+            uid: None,
+            started_ms: day * 86_400_000,
+            ended_ms: day * 86_400_000,
+            memory: None,
+            cpu: Some(CpuUse { mean_cores: mean, peak_cores: peak, throttled_share: Some(f64::NAN) }),
+            resources: Resources::default(),
+            outcome: Outcome::Completed,
+            attempt: None,
+            input_bytes: None,
+        };
+        let runs: Vec<Run> = (0..9).map(run).collect();
+        let runs: Vec<&Run> = runs.iter().collect();
+        let size = size(&runs, &Resources::default(), &SizingPolicy::default(), &mut Evidence::default());
+        assert_eq!(size.known().map_or(0, |size| size.request_millis), expected);
+    }
+
     proptest! {
         #[test]
         fn nothing_between_bound_and_peak_is_much_cheaper(
@@ -229,7 +259,7 @@ mod tests {
             prop_assert!(cores >= least && cores <= most * (1.0 + 1e-9));
             let cost = |r: f64| uses.iter().map(|u| u.cost(r)).sum::<f64>();
             let other = least + at * (most - least);
-            prop_assert!(cost(cores) <= cost(other) * (most / least).powf(1.0 / 16.0));
+            prop_assert!(cost(cores) <= cost(other) * (most / least).powf(1.0 / 16.0) / WORTH_IT);
         }
     }
 }

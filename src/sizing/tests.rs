@@ -128,6 +128,38 @@ fn the_ladder_begins_above_the_size_and_knows_the_outliers_left_to_it() {
     assert!(recommend(&history, None, &full).memory.known().unwrap().ladder.is_empty());
 }
 
+/// 100 MiB, and 500 more for every GB of input.
+fn with_input(day: i64) -> Run {
+    let gigabytes = u64::try_from(day * 7 % 10).unwrap() + 1;
+    Run { input_bytes: Some(gigabytes as f64 * 1e9), ..run(day, 100 + 500 * gigabytes, 0.5) }
+}
+
+#[test]
+fn a_known_input_gets_what_it_needs_and_an_unknown_one_what_all_need() {
+    let sizing = sized((0..60).map(with_input).collect());
+    let size = sizing.memory.known().unwrap();
+    assert!(size.bytes >= 5100 * MIB, "{size:?}");
+    assert!((600 * MIB..1400 * MIB).contains(&size.for_input(1_000_000_000)), "{size:?}");
+    assert!((5100 * MIB..=size.bytes).contains(&size.for_input(10_000_000_000)), "{size:?}");
+    assert_eq!(size.for_input(11_000_000_000), size.bytes, "more than was ever seen");
+    assert!(size.by_input.windows(2).all(|w| w[0].bytes < w[1].bytes), "{size:?}");
+    // Every run would have been given what its own input asks for; only new highs among the first ten may exceed that.
+    assert_eq!(sizing.evidence.replay.decisions, 57);
+    assert!(sizing.evidence.replay.exceeded <= 2, "{:?}", sizing.evidence.replay);
+    // Where inputs do not matter, none is looked at.
+    let same = sized((0..60).map(|d| Run { input_bytes: with_input(d).input_bytes, ..run(d, 1000, 0.5) }).collect());
+    assert!(same.memory.known().unwrap().by_input.is_empty());
+}
+
+#[test]
+fn a_kill_without_answer_makes_no_input_safe() {
+    let mut runs: Vec<Run> = (0..60).map(with_input).collect();
+    runs.push(Run { outcome: Outcome::OomKilled, resources: asked(8192, 500), ..with_input(60) });
+    let sizing = sized(runs);
+    let size = sizing.memory.known().unwrap();
+    assert_eq!((size.bytes, size.by_input.len()), (16_384 * MIB, 0));
+}
+
 #[test]
 fn nothing_shrinks_on_a_few_scraped_samples() {
     let thin = |day| Run {
@@ -201,6 +233,10 @@ fn what_the_runs_reserved_is_what_the_effect_counts() {
     let effect = Effect::of(&history, &asked(4096, 2000), Some(2048 * MIB), &[], Some(1000));
     assert!((effect.memory_gib_hours_per_week.unwrap() - 7.0 / 6.0 * 2.0).abs() < 1e-9);
     assert!((effect.cpu_core_hours_per_week.unwrap() - 7.0 / 6.0).abs() < 1e-9);
+    // With half of what is needed each of them holds 512 MiB in vain first, then 1.5 GiB.
+    let failing = Effect::of(&history, &asked(4096, 2000), Some(512 * MIB), &[1536 * MIB], None);
+    assert!((failing.memory_gib_hours_per_week.unwrap() - 7.0 / 6.0 * (4.0 - 0.5 - 1.5)).abs() < 1e-9);
+    assert!((failing.failed_gib_hours_per_week - 7.0 / 6.0 * 1.5).abs() < 1e-9);
     assert_eq!(Effect::of(&history, &Resources::default(), Some(1), &[], Some(1)).memory_gib_hours_per_week, None);
 }
 
