@@ -306,6 +306,91 @@ fn every_alert_is_tested_and_tells_what_to_do() {
     }
 }
 
+/// A small platform as its metrics show it: a Spark application whose executors ask for too much and whose driver asks
+/// for too little, a webhook with some trouble, and API servers that call it. Values by the minute.
+const PLATFORM: [(&str, &str); 41] = [
+    ("podfit_build_info{version='1'}", "1x60"),
+    ("podfit_recommended_workloads", "2x60"),
+    ("podfit_resizing_stopped", "0x60"),
+    ("podfit_certificate_expiry_timestamp_seconds", "9000000x60"),
+    ("podfit_reload_last_success_timestamp_seconds{input='policy'}", "0x60"),
+    ("podfit_reload_failed{input='policy'}", "1x60"),
+    ("podfit_leader", "1x60"),
+    ("podfit_recommend_last_success_timestamp_seconds", "60x60"),
+    ("podfit_recommend_failures_total", "0x60"),
+    ("podfit_admission_reviews_total{entry='mutate',outcome='resized'}", "0+10x60"),
+    ("podfit_admission_reviews_total{entry='mutate',outcome='shed'}", "0+1x60"),
+    ("podfit_admission_reviews_total{entry='validate',outcome='allowed'}", "0+10x60"),
+    ("podfit_admission_duration_seconds_bucket{entry='mutate',le='0.001'}", "0+10x60"),
+    ("podfit_admission_duration_seconds_bucket{entry='mutate',le='+Inf'}", "0+11x60"),
+    ("podfit_admission_in_flight{entry='mutate'}", "1x60"),
+    ("podfit_admission_shed_total{entry='mutate',cause='busy'}", "0+1x60"),
+    ("podfit_admission_reasons_total{entry='mutate',reason='opted-out'}", "0+1x60"),
+    ("podfit_findings_total{rule='latest-tag',mode='warn'}", "0+1x60"),
+    ("podfit_connections", "25x60"),
+    ("podfit_connections_accepted_total", "0+1x60"),
+    ("podfit_tls_handshake_failures_total{cause='refused'}", "0+1x60"),
+    ("podfit_http_refused_total{status='404'}", "0+1x60"),
+    ("podfit_requested_memory_bytes{namespace='etl',workload='spark-executor/a',container='main'}", "4000x60"),
+    ("podfit_recommended_memory_bytes{namespace='etl',workload='spark-executor/a',container='main'}", "1000x60"),
+    ("podfit_requested_memory_bytes{namespace='etl',workload='spark-driver/a',container='main'}", "1000x60"),
+    ("podfit_recommended_memory_bytes{namespace='etl',workload='spark-driver/a',container='main'}", "2000x60"),
+    ("podfit_requested_cpu_cores{namespace='etl',workload='spark-executor/a',container='main'}", "4x60"),
+    ("podfit_recommended_cpu_cores{namespace='etl',workload='spark-executor/a',container='main'}", "1x60"),
+    ("podfit_workload_info{namespace='etl',workload='spark-executor/a',engine='spark',label='ab'}", "1x60"),
+    ("podfit_workload_info{namespace='etl',workload='spark-driver/a',engine='spark',label='cd'}", "1x60"),
+    ("podfit_oom_kills_total{namespace='etl',workload='spark-executor/a'}", "0+1x60"),
+    ("apiserver_admission_webhook_fail_open_count{name='size.podfit.dev'}", "0+1x60"),
+    ("apiserver_admission_webhook_admission_duration_seconds_bucket{name='size.podfit.dev',le='+Inf'}", "0+1x60"),
+    ("kube_pod_labels{namespace='etl',pod='e',label_podfit_dev_workload='ab',label_spark_role='executor'}", "1x60"),
+    ("kube_pod_labels{namespace='etl',pod='d',label_podfit_dev_workload='cd',label_spark_role='driver'}", "1x60"),
+    ("kube_pod_status_phase{namespace='etl',pod='e',phase='Running'}", "1x60"),
+    ("container_memory_working_set_bytes{namespace='etl',pod='e',container='main'}", "900x60"),
+    ("container_memory_working_set_bytes{namespace='etl',pod='d',container='main'}", "900x60"),
+    ("container_cpu_usage_seconds_total{namespace='etl',pod='e',container='main'}", "0+30x60"),
+    ("container_cpu_cfs_{}_total{namespace='etl',pod='e',container='main'}", "0+30x60"),
+    ("metrics_executor_JVMHeapMemory_bytes{namespace='etl'}", "500x60"),
+];
+
+#[test]
+fn every_panel_shows_something_of_a_platform_that_has_everything() {
+    let mut series = Vec::new();
+    for (name, values) in PLATFORM {
+        let names = if name.contains("{}") {
+            ["throttled_periods", "periods"].map(|part| name.replace("{}", part)).to_vec()
+        } else {
+            vec![name.to_owned()]
+        };
+        series.extend(names.iter().map(|name| json!({"series": name.replace('\'', "\""), "values": values})));
+    }
+    let mut questions = Vec::new();
+    for (board, dashboard) in dashboards() {
+        for target in panels(&dashboard).iter().filter_map(|p| p["targets"].as_array()).flatten() {
+            // The workload's page is about one of them, the others about all.
+            let workload = if board == "workload" { "spark-executor/a" } else { ".*" };
+            let mut expression = target["expr"].as_str().unwrap().to_owned();
+            for (variable, value) in
+                [("$cluster", ".*"), ("$namespace", "etl"), ("$workload", workload), ("$engine", ".*")]
+            {
+                expression = expression.replace(variable, value);
+            }
+            let something = json!({"labels": "{}", "value": 1});
+            let expression = format!("count({expression}) > bool 0");
+            questions.push(json!({"expr": expression, "eval_time": "30m", "exp_samples": [something]}));
+        }
+    }
+    assert!(questions.len() > 50, "{}", questions.len());
+    let rules = ["recording.yaml", "alerts.yaml"].map(|file| dir().join("rules").join(file));
+    let tests = json!([{"interval": "1m", "input_series": series, "promql_expr_test": questions}]);
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), json!({"rule_files": rules, "evaluation_interval": "1m", "tests": tests}).to_string())
+        .unwrap();
+    promtool(
+        "every_panel_shows_something_of_a_platform_that_has_everything",
+        &["test", "rules", file.path().to_str().unwrap()],
+    );
+}
+
 #[test]
 fn every_expression_of_the_dashboards_is_promql() {
     let rules: Vec<String> = expressions()

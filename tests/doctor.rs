@@ -94,3 +94,9 @@ fn who_is_not_there_is_told_in_one_line_with_nothing_of_the_address() {
     assert_eq!((prometheus.1.as_str(), code), ("fail", Some(1)));
     assert!(!prometheus.2.contains("hunter2"), "{prometheus:?}");
 }
+
+#[test]
+fn a_wrong_argument_is_one_line_without_its_secret() {
+    let ran = run(command().args(["doctor", "--webhook-url", "https://reader:hunter2@podfit:8443"]));
+    ran.refused_with(&["--webhook-url", "https://127.0.0.1:9443"]);
+}

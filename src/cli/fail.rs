@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue};
 
 /// Arguments whose value is not repeated, since it may hold a password or a token.
-const SECRET: [&str; 5] = ["--prometheus-header", "--prometheus-param", "--prometheus-url", "--org-id", "--url"];
+const SECRET: [&str; 6] =
+    ["--prometheus-header", "--prometheus-param", "--prometheus-url", "--org-id", "--url", "--webhook-url"];
 
 /// Prints an error with what caused it.
 pub fn failed(error: &anyhow::Error) -> ExitCode {

@@ -86,10 +86,10 @@ mod tests {
         "2026-11-22T12:00:00Z".parse().unwrap()
     }
 
-    fn served_by(ca: &Authority) -> Result<(Vec<CertificateFacts>, String), String> {
+    fn served_by(ca: &Authority) -> (Vec<CertificateFacts>, String) {
         let names = ServerNames::of_service("podfit-webhook", "podfit").unwrap();
         let pair = ca.issue(&names, now(), LEAF_LIFE).unwrap();
-        Ok((read_certificates(pair.certificate.as_bytes()).unwrap(), "in Secret podfit-webhook-tls".to_owned()))
+        (read_certificates(pair.certificate.as_bytes()).unwrap(), "in Secret podfit-webhook-tls".to_owned())
     }
 
     fn states(checks: &[Check]) -> Vec<(&str, State)> {
@@ -100,7 +100,7 @@ mod tests {
     fn a_bundle_that_fits_is_trusted_and_another_is_not() {
         let (ca, other) = (Authority::create(now(), CA_LIFE).unwrap(), Authority::create(now(), CA_LIFE).unwrap());
         let (own, foreign) = (ca.certificate().as_bytes().to_vec(), other.certificate().as_bytes().to_vec());
-        let chain = served_by(&ca);
+        let chain = Ok(served_by(&ca));
         let good = served(&chain, &[own.clone(), own.clone()], NAME, now());
         assert_eq!(states(&good), [(CHECK, State::Ok), (BUNDLE, State::Ok)]);
         let mixed = served(&chain, &[own, foreign], NAME, now());
@@ -111,7 +111,7 @@ mod tests {
     fn what_is_empty_late_or_for_another_name_is_told() {
         let ca = Authority::create(now(), CA_LIFE).unwrap();
         let bundle = ca.certificate().as_bytes().to_vec();
-        let chain = served_by(&ca);
+        let chain = Ok(served_by(&ca));
         let late = now() + LEAF_LIFE - SignedDuration::from_hours(24 * 3);
         for (bundles, name, at, expected) in [
             (vec![Vec::new()], NAME, now(), State::Fail),

@@ -71,7 +71,7 @@ impl Installation {
             found.built_in_ca = false;
             let volumes = pod["volumes"].as_array().into_iter().flatten();
             let named = volumes.filter(|v| v["name"] == "tls").find_map(|v| v.pointer("/secret/secretName")?.as_str());
-            found.secret = named.unwrap_or(SECRET).to_owned();
+            named.unwrap_or(SECRET).clone_into(&mut found.secret);
         }
         if let Some(lease) = argument(&arguments, "--lease") {
             found.lease = after_slash(lease);

@@ -16,6 +16,9 @@ const TO_COME: [&str; 4] = ["--recommend-every", "--lease", "--store", "--histor
 /// Built-in groups, whose schemas kubernetes-validate has.
 const CUSTOM: [&str; 3] = ["podfit.dev/v1alpha1", "cert-manager.io/v1", "monitoring.coreos.com/v1"];
 
+/// Versions of Kubernetes: the oldest that the chart is for, podfit's own client's, and the newest.
+const SCHEMAS: [&str; 3] = ["1.30", "1.33", "1.37"];
+
 /// Values in the large: one of every kind of installation.
 fn kinds_of_installations() -> Vec<(&'static str, Vec<String>)> {
     let set = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect();
@@ -84,6 +87,19 @@ fn the_chart_lints() {
 }
 
 #[test]
+fn a_packaged_chart_holds_what_its_links_lead_to() {
+    let Some(staged) = Staged::new("a_packaged_chart_holds_what_its_links_lead_to") else { return };
+    staged.must("helm", None, &["package", "deploy/helm/podfit", "-d", "packaged"]);
+    let file = std::fs::read_dir(staged.path("packaged")).unwrap().next().unwrap().unwrap().path();
+    let args = ["template", "podfit", file.to_str().unwrap(), "--set", "monitoring.rules=true"];
+    let objects = documents(&staged.must("helm", None, &args));
+    assert_eq!(objects.iter().filter(|o| o["kind"] == "CustomResourceDefinition").count(), 2);
+    let groups = find(&objects, "PrometheusRule/podfit")["spec"]["groups"].as_array().unwrap();
+    let alerts = groups.iter().flat_map(|g| g["rules"].as_array().unwrap()).filter(|r| r.get("alert").is_some());
+    assert!(alerts.count() >= 10);
+}
+
+#[test]
 fn every_installation_is_made_of_valid_objects() {
     let Some(staged) = Staged::new("every_installation_is_made_of_valid_objects") else { return };
     for (number, (what, values)) in kinds_of_installations().into_iter().enumerate() {
@@ -96,8 +112,10 @@ fn every_installation_is_made_of_valid_objects() {
         let text: String = built_in.iter().map(|o| format!("---\n{o}\n")).collect();
         let file = staged.write(&format!("objects-{number}.yaml"), &text);
         let file = file.to_str().unwrap();
-        let ran = staged.run("kubernetes-validate", None, &["--strict", "-k", "1.33", file]);
-        assert!(ran.ok, "{what}: {}{}", ran.out, ran.err);
+        for version in SCHEMAS {
+            let ran = staged.run("kubernetes-validate", None, &["--strict", "-k", version, file]);
+            assert!(ran.ok, "{what}, {version}: {}{}", ran.out, ran.err);
+        }
         // podfit holds itself to its own rules, the ones that only warn too.
         let reviewed = cli::podfit(["review", "--fail-on", "warn", file]);
         assert_eq!(reviewed.code, Some(0), "{what}: {reviewed:?}");
