@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use podfit::quantity::Quantity;
 use podfit::simulate::{
@@ -40,14 +40,15 @@ fn nightly(peak_mib: u64, spread: f64) -> Simulation {
     Platform { days: 14, nodes: 2, models, scrape: ScrapeOptions::default() }.simulate(NOON, 7)
 }
 
-/// The simulation's series, and what the drivers tell of their executors where `heap_mib` says how much they used.
-fn history(simulation: &Simulation, heap_mib: Option<u64>) -> (tempfile::TempDir, PathBuf) {
+/// The simulation's series, and what the drivers tell of their executors where `heap` says how much of it they used, and
+/// whether processes were looked at.
+fn history(simulation: &Simulation, heap: Option<(u64, bool)>) -> (tempfile::TempDir, PathBuf) {
     let mut text = Vec::new();
     simulation.write_openmetrics(&mut text).unwrap();
     let mut text = String::from_utf8(text).unwrap();
-    if let Some(heap_mib) = heap_mib {
+    if let Some((heap_mib, process_tree)) = heap {
         text.truncate(text.len() - "# EOF\n".len());
-        text.push_str(&of_executors(simulation, heap_mib));
+        text.push_str(&of_executors(simulation, heap_mib, process_tree));
         text.push_str("# EOF\n");
     }
     written(&text)
@@ -60,7 +61,7 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-fn of_executors(simulation: &Simulation, heap_mib: u64) -> String {
+fn of_executors(simulation: &Simulation, heap_mib: u64, process_tree: bool) -> String {
     let mut applications = BTreeMap::new();
     simulation.for_each_series_of(Metric::PodLabels, |labels, _| {
         let get = |name: &str| labels.get(name).map(str::to_owned);
@@ -72,6 +73,8 @@ fn of_executors(simulation: &Simulation, heap_mib: u64) -> String {
     for (metric, kind, at_end) in [
         ("JVMHeapMemory_bytes", "gauge", (heap_mib * MIB) as f64),
         ("JVMOffHeapMemory_bytes", "gauge", 120e6),
+        ("ProcessTreeJVMRSSMemory_bytes", "gauge", if process_tree { 4.4e9 } else { 0.0 }),
+        ("ProcessTreePythonRSSMemory_bytes", "gauge", 0.0),
         ("totalGCTime_seconds_total", "counter", 40.0),
         ("totalDuration_seconds_total", "counter", 1800.0),
     ] {
@@ -96,7 +99,7 @@ fn of_executors(simulation: &Simulation, heap_mib: u64) -> String {
 }
 
 /// The executors' line of the report.
-fn executors(file: &PathBuf) -> Value {
+fn executors(file: &Path) -> Value {
     let file = file.to_str().unwrap();
     let report = podfit(["recommend", "--openmetrics", file, "--at", NOON_TEXT, "-o", "json"]).report();
     let lines = report["workloads"].as_array().unwrap();
@@ -116,7 +119,7 @@ fn total(line: &Value) -> u64 {
 fn a_heap_that_is_used_to_two_fifths_is_lowered_where_the_jvms_say_so() {
     let simulation = nightly(4300, 0.01);
     let used = HEAP_MIB * 2 / 5;
-    let (_folder, file) = history(&simulation, Some(used));
+    let (_folder, file) = history(&simulation, Some((used, true)));
     let line = executors(&file);
     let heap = mib(&line, "heapBytes");
     assert!((used..used * 5 / 4).contains(&heap), "{heap}: {line:#}");
@@ -136,9 +139,14 @@ fn a_heap_that_is_used_to_two_fifths_is_lowered_where_the_jvms_say_so() {
 #[test]
 fn without_the_jvms_own_word_the_heap_stays() {
     let simulation = nightly(4300, 0.01);
-    let (_folder, file) = history(&simulation, None);
-    let line = executors(&file);
-    assert_eq!((mib(&line, "heapBytes"), total(&line)), (HEAP_MIB, TOTAL_MIB), "{line:#}");
+    for (heap, said) in
+        [(None, "whose default overhead"), (Some((HEAP_MIB * 2 / 5, false)), "processTreeMetrics.enabled")]
+    {
+        let (_folder, file) = history(&simulation, heap);
+        let line = executors(&file);
+        assert_eq!((mib(&line, "heapBytes"), total(&line)), (HEAP_MIB, TOTAL_MIB), "{line:#}");
+        assert!(line["notes"].to_string().contains(said), "{line:#}");
+    }
 }
 
 #[test]
@@ -146,7 +154,7 @@ fn a_killed_container_gets_overhead_and_keeps_its_heap() {
     let simulation = nightly(4380, 0.03);
     let killed = simulation.truth().iter().filter(|run| run.oom).count();
     assert!(killed > 0, "the simulation kills some");
-    for heap in [None, Some(HEAP_MIB * 2 / 5)] {
+    for heap in [None, Some((HEAP_MIB * 2 / 5, true))] {
         let (_folder, file) = history(&simulation, heap);
         let line = executors(&file);
         assert_eq!(mib(&line, "heapBytes"), HEAP_MIB, "{line:#}");

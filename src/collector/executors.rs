@@ -72,15 +72,17 @@ impl Executors {
         let [heap, non_heap, direct, jvm, python, other, collecting, working, _] =
             *self.values(kind, namespace, pod, object)?;
         let bytes = |value: Option<f64>| value.filter(|value| *value > 0.0).map(|value| value as u64);
-        let sum = |values: [Option<f64>; 3]| bytes(values.into_iter().flatten().reduce(|a, b| a + b));
+        let sum = |values: [Option<f64>; 2]| values.into_iter().flatten().reduce(|a, b| a + b);
         let gc_share = match (collecting, working) {
             (Some(collecting), Some(working)) if working > 0.0 => Some((collecting / working).min(1.0)),
             _ => None,
         };
         Some(JvmUse {
             heap_peak_bytes: bytes(heap),
-            non_heap_peak_bytes: sum([non_heap, direct, None]),
-            process_peak_bytes: sum([jvm, python, other]),
+            non_heap_peak_bytes: bytes(sum([non_heap, direct])),
+            // Where the process tree is not looked at, all of it is 0.
+            process_peak_bytes: bytes(jvm),
+            others_peak_bytes: bytes(jvm).map(|_| sum([python, other]).unwrap_or(0.0) as u64),
             gc_share,
             heap_exhausted: false,
         })
@@ -172,16 +174,22 @@ mod tests {
             ("spark-1", "3", "DirectPoolMemory_bytes", 5e7),
             ("spark-1", "3", "totalGCTime_seconds_total", 30.0),
             ("spark-1", "3", "totalDuration_seconds_total", 600.0),
+            ("spark-1", "3", "ProcessTreeJVMRSSMemory_bytes", 0.0),
+            ("spark-1", "3", "ProcessTreePythonRSSMemory_bytes", 0.0),
             ("spark-1", "driver", "JVMHeapMemory_bytes", 7e8),
+            ("spark-1", "driver", "ProcessTreeJVMRSSMemory_bytes", 9e8),
+            ("spark-1", "driver", "ProcessTreePythonRSSMemory_bytes", 3e8),
+            ("spark-1", "driver", "ProcessTreeOtherRSSMemory_bytes", 1e8),
             ("spark-2", "3", "JVMHeapMemory_bytes", 9e9),
             ("spark-1", "4", "JVMHeapMemory_bytes", -1.0),
         ]);
         let object = object("spark-1", 2000);
         let found = all.of(Kind::SparkExecutor, "ns", "join-0123456789abcd-exec-3", Some(&object)).unwrap();
         assert_eq!((found.heap_peak_bytes, found.non_heap_peak_bytes), (Some(2_000_000_000), Some(150_000_000)));
-        assert_eq!((found.process_peak_bytes, found.gc_share), (None, Some(0.05)));
+        assert_eq!((found.process_peak_bytes, found.others_peak_bytes, found.gc_share), (None, None, Some(0.05)));
         let driver = all.of(Kind::SparkDriver, "ns", "join-driver", Some(&object)).unwrap();
-        assert_eq!(driver.heap_peak_bytes, Some(700_000_000));
+        assert_eq!((driver.heap_peak_bytes, driver.process_peak_bytes), (Some(700_000_000), Some(900_000_000)));
+        assert_eq!(driver.others_peak_bytes, Some(400_000_000));
         for (kind, namespace, pod) in [
             (Kind::SparkExecutor, "ns", "join-exec-4"),
             (Kind::SparkExecutor, "other", "join-exec-3"),

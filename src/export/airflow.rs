@@ -7,7 +7,7 @@ use super::{Body, Item};
 const IMPORT: &str = "from kubernetes.client import models as k8s\n\n";
 
 /// `executor_config` of a task.
-pub(super) fn pod_override(item: &Item) -> Result<Body, String> {
+pub(super) fn pod_override(item: &Item) -> Body {
     let code = format!(
         "{IMPORT}executor_config = {{\n    \
              \"pod_override\": k8s.V1Pod(\n        \
@@ -25,14 +25,14 @@ pub(super) fn pod_override(item: &Item) -> Result<Body, String> {
         requirements(item, 20)
     );
     let task = format!("task {} of DAG {}: executor_config=executor_config", item.name(1), item.name(0));
-    Ok(Body::new([task], code))
+    Body::new([task], code)
 }
 
 /// `container_resources` of a `KubernetesPodOperator`.
-pub(super) fn container_resources(item: &Item) -> Result<Body, String> {
+pub(super) fn container_resources(item: &Item) -> Body {
     let code = format!("{IMPORT}container_resources = {}\n", requirements(item, 0));
     let task = format!("task {} of DAG {}: container_resources=container_resources", item.name(1), item.name(0));
-    Ok(Body::new([task], code))
+    Body::new([task], code)
 }
 
 fn requirements(item: &Item, indent: usize) -> String {

@@ -33,12 +33,12 @@ pub(super) fn tags(item: &Item) -> Result<Body, String> {
 }
 
 /// Run config: `execution.config.per_step_k8s_config`.
-pub(super) fn run_config(item: &Item) -> Result<Body, String> {
+pub(super) fn run_config(item: &Item) -> Body {
     let op = last(item);
     let container = item.resources().below(&["container_config", "resources"]);
     let steps = Node::Map(vec![(op.to_owned(), container)]);
     let node = steps.below(&["execution", "config", "per_step_k8s_config"]);
-    Ok(Body::yaml([format!("run config of the job {}, whose executor is k8s_job_executor", item.name(0))], &node))
+    Body::yaml([format!("run config of the job {}, whose executor is k8s_job_executor", item.name(0))], &node)
 }
 
 /// The job of a run, the op of a step.

@@ -30,7 +30,7 @@ pub(super) fn deployment(items: &[&Item]) -> Result<Body, Vec<String>> {
 }
 
 /// Keys of Flink's configuration.
-pub(super) fn configuration(items: &[&Item]) -> Result<Body, Vec<String>> {
+pub(super) fn configuration(items: &[&Item]) -> Body {
     let mut node = Node::Map(Vec::new());
     for item in items {
         let component = if item.workload.kind == Kind::FlinkJobmanager { "jobmanager" } else { "taskmanager" };
@@ -42,7 +42,7 @@ pub(super) fn configuration(items: &[&Item]) -> Result<Body, Vec<String>> {
             node.put(&format!("kubernetes.{component}.cpu.amount"), cores);
         }
     }
-    Ok(Body::yaml(["into config.yaml or spec.flinkConfiguration"], &node))
+    Body::yaml(["into config.yaml or spec.flinkConfiguration"], &node)
 }
 
 /// Cores as a decimal number.

@@ -161,7 +161,7 @@ impl Form {
             Self::Patch | Self::Kustomize => super::kubernetes::has_template(kind),
             // A chart may make anything but what an engine computes from its own settings.
             Self::HelmValues => {
-                !(spark || airflow_spark) && !matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager)
+                !(spark || airflow_spark || matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager))
             }
         }
     }

@@ -271,6 +271,7 @@ impl Item {
                 );
                 (heap, Some(why))
             }
+            (None, None) if now == Some(total) => return Ok(None),
             (None, None) => {
                 return Err(format!(
                     "the {role}'s heap is not known, so its {total}m cannot be divided: make spark.{role}.memory and \

@@ -83,11 +83,11 @@ fn without_namespace(node: Node) -> Node {
 }
 
 /// `resources`, as most charts take them for their one container.
-pub(super) fn helm_values(items: &[&Item]) -> Result<Body, Vec<String>> {
+pub(super) fn helm_values(items: &[&Item]) -> Body {
     let hint = "where the chart has resources; `helm show values` tells".to_owned();
     if let [item] = items {
-        return Ok(Body::yaml([hint], &item.resources().below(&["resources"])));
+        return Body::yaml([hint], &item.resources().below(&["resources"]));
     }
     let by_container = items.iter().map(|i| (i.container.clone(), i.resources().below(&["resources"]))).collect();
-    Ok(Body::yaml([hint], &Node::Map(by_container)))
+    Body::yaml([hint], &Node::Map(by_container))
 }

@@ -60,7 +60,11 @@ pub fn export(items: &[Item], form: Option<Form>) -> Vec<Snippet> {
         };
         groups.entry((item.workload.namespace.clone(), form, together)).or_default().push(item);
     }
-    groups.into_iter().map(|((namespace, form, _), items)| snippet(namespace, form, &items)).collect()
+    let write = |((namespace, form, _), mut items): (_, Vec<&Item>)| {
+        items.sort_by(|a, b| (&a.workload, &a.container).cmp(&(&b.workload, &b.container)));
+        snippet(namespace, form, &items)
+    };
+    groups.into_iter().map(write).collect()
 }
 
 /// Kinds whose pods one manifest makes.
@@ -113,8 +117,8 @@ impl Body {
 /// The body of a form, or why there is none: one sentence per reason.
 fn body(form: Form, items: &[&Item]) -> Result<Body, Vec<String>> {
     match form {
-        Form::AirflowPodOverride => one(items, airflow::pod_override),
-        Form::AirflowContainerResources => one(items, airflow::container_resources),
+        Form::AirflowPodOverride => one(items, |item| Ok(airflow::pod_override(item))),
+        Form::AirflowContainerResources => one(items, |item| Ok(airflow::container_resources(item))),
         Form::SparkConf => spark::conf(items, spark::defaults_file),
         Form::SparkSubmit => spark::conf(items, spark::arguments),
         Form::SparkResourceProfile => one(items, spark::resource_profile),
@@ -122,15 +126,15 @@ fn body(form: Form, items: &[&Item]) -> Result<Body, Vec<String>> {
         Form::ScheduledSparkApplication => spark_application::scheduled(items),
         Form::ApacheSparkApplication => spark_application::apache(items),
         Form::DagsterTags => one(items, dagster::tags),
-        Form::DagsterRunConfig => one(items, dagster::run_config),
-        Form::PrefectJobVariables => one(items, prefect::job_variables),
+        Form::DagsterRunConfig => one(items, |item| Ok(dagster::run_config(item))),
+        Form::PrefectJobVariables => one(items, |item| Ok(prefect::job_variables(item))),
         Form::ArgoTemplate => argo::template(items),
         Form::ArgoPodSpecPatch => argo::pod_spec_patch(items),
         Form::FlinkDeployment => flink::deployment(items),
-        Form::FlinkConfiguration => flink::configuration(items),
+        Form::FlinkConfiguration => Ok(flink::configuration(items)),
         Form::Patch => kubernetes::patch(items),
         Form::Kustomize => kubernetes::kustomize(items),
-        Form::HelmValues => kubernetes::helm_values(items),
+        Form::HelmValues => Ok(kubernetes::helm_values(items)),
     }
 }
 

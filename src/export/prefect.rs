@@ -5,7 +5,7 @@ use super::literal::Node;
 use super::{Body, Item};
 
 /// `job_variables` of a deployment in `prefect.yaml`.
-pub(super) fn job_variables(item: &Item) -> Result<Body, String> {
+pub(super) fn job_variables(item: &Item) -> Body {
     let whole = item.whole();
     let mut variables = Node::Map(Vec::new());
     for (key, value) in [
@@ -23,5 +23,5 @@ pub(super) fn job_variables(item: &Item) -> Result<Body, String> {
     let node = Node::List(vec![deployment]).below(&["deployments"]);
     let pool = "the work pool's base job template must have these variables; those made before prefect-kubernetes \
                 0.7.6 have not";
-    Ok(Body::yaml([format!("flow {}, in prefect.yaml", item.name(0)), pool.to_owned()], &node))
+    Body::yaml([format!("flow {}, in prefect.yaml", item.name(0)), pool.to_owned()], &node)
 }

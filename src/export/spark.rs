@@ -6,9 +6,12 @@ use super::item::SparkParts;
 use super::{Body, Item};
 use crate::fit::spark::{Conf, lines};
 
+/// Settings by role, as Spark's keys name it.
+pub(super) type ByRole = Vec<(String, Conf)>;
+
 /// The settings of all roles, and what is to be said of them; the role of a profile other than the default one has
 /// none.
-pub(super) fn settings(items: &[&Item]) -> Result<(Vec<String>, Vec<(String, Conf)>), Vec<String>> {
+pub(super) fn settings(items: &[&Item]) -> Result<(Vec<String>, ByRole), Vec<String>> {
     let (mut said, mut by_role) = (Vec::new(), Vec::new());
     for item in items {
         if let Some(profile) = item.profile() {

@@ -25,6 +25,7 @@ struct JvmV2 {
     heap_peak_bytes: Option<u64>,
     non_heap_peak_bytes: Option<u64>,
     process_peak_bytes: Option<u64>,
+    others_peak_bytes: Option<u64>,
     gc_share: Option<f64>,
     heap_exhausted: bool,
 }
@@ -103,9 +104,22 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
         .runs()
         .zip(0..)
         .filter_map(|(run, number)| {
-            let JvmUse { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted } =
-                **run.jvm.as_ref()?;
-            let said = JvmV2 { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted };
+            let JvmUse {
+                heap_peak_bytes,
+                non_heap_peak_bytes,
+                process_peak_bytes,
+                others_peak_bytes,
+                gc_share,
+                heap_exhausted,
+            } = **run.jvm.as_ref()?;
+            let said = JvmV2 {
+                heap_peak_bytes,
+                non_heap_peak_bytes,
+                process_peak_bytes,
+                others_peak_bytes,
+                gc_share,
+                heap_exhausted,
+            };
             Some((number, said))
         })
         .collect();
@@ -139,8 +153,22 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     }
     for (number, said) in jvm {
         let run = runs.get_mut(number as usize).ok_or("a JVM's words are of a run that is not there")?;
-        let JvmV2 { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted } = said;
-        let said = JvmUse { heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, gc_share, heap_exhausted };
+        let JvmV2 {
+            heap_peak_bytes,
+            non_heap_peak_bytes,
+            process_peak_bytes,
+            others_peak_bytes,
+            gc_share,
+            heap_exhausted,
+        } = said;
+        let said = JvmUse {
+            heap_peak_bytes,
+            non_heap_peak_bytes,
+            process_peak_bytes,
+            others_peak_bytes,
+            gc_share,
+            heap_exhausted,
+        };
         run.jvm = Some(Box::new(said));
     }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))

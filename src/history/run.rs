@@ -74,8 +74,10 @@ pub struct JvmUse {
     pub heap_peak_bytes: Option<u64>,
     /// What the JVM used beside its heap at its peak, in bytes.
     pub non_heap_peak_bytes: Option<u64>,
-    /// Resident memory of the container's processes at its peak, in bytes.
+    /// Resident memory of the JVM's process at its peak, in bytes; what was beside it was measured too where this is set.
     pub process_peak_bytes: Option<u64>,
+    /// Resident memory of the processes beside the JVM (Python workers, others) at their peak, in bytes.
+    pub others_peak_bytes: Option<u64>,
     /// Share of the tasks' time spent on collecting garbage, 0 to 1.
     pub gc_share: Option<f64>,
     /// It ended because its heap was full.

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 /// What the next run should ask for, in each test.
-pub const CPU: &str = "775m";
+const CPU: &str = "775m";
 /// The same for memory, request and limit.
-pub const MEMORY: &str = "1397Mi";
+const MEMORY: &str = "1397Mi";
 
 /// A folder with a file of recommendations, as `podfit recommend -o json` prints them.
-pub fn recommended(entries: &[Value]) -> (tempfile::TempDir, PathBuf) {
+fn recommended(entries: &[Value]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("recommendations.json");
     std::fs::write(&file, json!({"workloads": entries, "notes": []}).to_string()).unwrap();
@@ -28,7 +28,7 @@ pub fn recommended(entries: &[Value]) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// One recommendation.
-pub fn entry(namespace: &str, workload: &str, container: &str) -> Value {
+fn entry(namespace: &str, workload: &str, container: &str) -> Value {
     json!({"namespace": namespace, "workload": workload, "container": container,
         "current": {"cpuRequest": "2", "memoryRequest": "8Gi", "memoryLimit": "8Gi"},
         "recommended": {"cpuRequest": CPU, "memoryRequest": MEMORY, "memoryLimit": MEMORY},
@@ -36,7 +36,7 @@ pub fn entry(namespace: &str, workload: &str, container: &str) -> Value {
 }
 
 /// What the command prints of one recommendation in a form.
-pub fn exported(entry: &Value, form: &str) -> String {
+fn exported(entry: &Value, form: &str) -> String {
     let (_folder, file) = recommended(std::slice::from_ref(entry));
     let file = file.to_str().unwrap();
     let ran = support::cli::podfit(["export", "--recommendations", file, "--format", form]);
@@ -45,6 +45,6 @@ pub fn exported(entry: &Value, form: &str) -> String {
 }
 
 /// The resources that are recommended, as JSON.
-pub fn resources() -> Value {
+fn resources() -> Value {
     json!({"requests": {"cpu": CPU, "memory": MEMORY}, "limits": {"memory": MEMORY}})
 }

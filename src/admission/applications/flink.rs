@@ -24,7 +24,7 @@ pub(super) fn is_ours(object: &Value) -> bool {
 /// Why none of it is touched, in one word.
 pub(super) fn parts(object: &Value) -> Result<Vec<Part>, &'static str> {
     let on = |key: &&str| configured(object, key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if AUTOSCALER.iter().any(|key| on(&key)) {
+    if AUTOSCALER.iter().any(on) {
         return Err("autoscaler");
     }
     Ok(Component::ALL.into_iter().map(|component| part(object, component)).collect())

@@ -1,11 +1,12 @@
 //! What a Spark workload needs: heap and overhead apart, from what its JVMs said and from how its containers ended.
-//! Must not guess a smaller heap: without a word of the JVM the heap stays.
+//! Must not guess a smaller heap: without a word of the JVM, and of what runs beside it, the heap stays.
 //!
 //! A JVM takes its heap whole (`-Xms` = `-Xmx`) and never more. So a container that was killed for memory outgrew what
 //! is beside the heap, and one that ended with exit code 52 outgrew the heap.
 
 use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR, likely_heap};
 use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::sizing::evidence::reached_limit;
 use crate::sizing::{Answer, MemorySize, SizingPolicy, recommend};
 
 const MIB: u64 = 1 << 20;
@@ -50,8 +51,11 @@ pub fn need(
 ) -> Option<Need> {
     let overhead_now = total_mib.checked_sub(heap_now_mib).filter(|overhead| *overhead > 0)?;
     let heaps = Heaps { total_mib, heap_now_mib };
-    let killed = recommended(&beside_the_heap(history, heaps), overhead_now, LEAST_OVERHEAD_MIB, policy)
-        .filter(|size| size.rule.contains("limit"))
+    let killed = history
+        .runs()
+        .any(|run| was_killed(run, total_mib))
+        .then(|| recommended(&beside_the_heap(history, heaps), overhead_now, LEAST_OVERHEAD_MIB, policy))
+        .flatten()
         .map(|size| size.bytes.div_ceil(MIB))
         .filter(|overhead| *overhead > overhead_now);
     let (mut heap_mib, mut notes) = heap(history, heaps, policy);
@@ -65,13 +69,17 @@ pub fn need(
             (heap_mib, notes) = (heap_now_mib, Vec::new());
         }
         notes.push(format!(
-            "killed with {total_mib}m, of which the heap takes {heap_now_mib}m and no more: the overhead grows"
+            "the heap takes {heap_now_mib}m of {total_mib}m and no more, so that what is beside it was too little: the \
+             overhead grows"
         ));
         // Sizing doubles the whole of what killed; only what is beside the heap can have been too little.
         let sized = sized_mib.filter(|sized| *sized < total_mib.saturating_mul(2)).unwrap_or(0);
         overhead.max(sized.saturating_sub(heap_mib))
     } else if heap_mib < heap_now_mib {
-        overhead_now
+        // What runs beside the JVM may have lived in what the heap did not use.
+        let others = others_mib(history);
+        let with_others = if others > 0 { others.saturating_add(usual(heap_mib)) } else { 0 };
+        overhead_now.max(with_others)
     } else if heap_mib > heap_now_mib {
         overhead_now.max(usual(heap_mib))
     } else {
@@ -79,6 +87,15 @@ pub fn need(
         sized_mib.unwrap_or(total_mib).saturating_sub(heap_mib).max(overhead_now)
     };
     Some(Need { heap_now_mib, heap_mib, overhead_mib, notes })
+}
+
+/// Whether a run outgrew what is beside its heap, with as much as a pod has now: killed, or at its limit when it ended in
+/// a way that nothing recorded.
+fn was_killed(run: &Run, total_mib: u64) -> bool {
+    let with_this = run.resources.memory_limit_bytes.is_some_and(|limit| limit.div_ceil(MIB) == total_mib);
+    with_this
+        && !run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted)
+        && (run.outcome == Outcome::OomKilled || (run.outcome == Outcome::Unknown && reached_limit(run)))
 }
 
 /// The heap that runs had, by the size of their pods.
@@ -107,11 +124,13 @@ fn heap(history: &History, heaps: Heaps, policy: &SizingPolicy) -> (u64, Vec<Str
     let peak =
         seen.runs().filter_map(|run| run.memory).map(|memory| memory.peak_bytes.div_ceil(MIB)).max().unwrap_or(0);
     let wanted = size.bytes.div_ceil(MIB);
-    if wanted > now && size.rule.contains("limit") {
+    // A heap that merely comes near its end is one that works.
+    let full = seen.runs().filter(|run| run.outcome == Outcome::Unknown).count();
+    if wanted > now && exhausted + full > 0 {
         let why = if exhausted > 0 {
             format!("{exhausted} ended with exit code 52: a heap of {now}m was full")
         } else {
-            format!("{collecting} spent more than a tenth of their tasks' time on collecting garbage in a full heap")
+            format!("{full} spent more than a tenth of their tasks' time on collecting garbage in a full heap")
         };
         return (wanted, vec![why]);
     }
@@ -124,7 +143,21 @@ fn heap(history: &History, heaps: Heaps, policy: &SizingPolicy) -> (u64, Vec<Str
         return (now, vec![why]);
     }
     let runs = seen.runs().len();
+    let measured = |run: &Run| run.jvm.as_ref().is_none_or(|jvm| jvm.others_peak_bytes.is_some());
+    if !history.runs().all(measured) {
+        let why = format!(
+            "the heap of {runs} JVMs never held more than {peak}m of its {now}m; it is not lowered, since what is beside \
+             the JVM is not measured: set spark.executor.processTreeMetrics.enabled"
+        );
+        return (now, vec![why]);
+    }
     (lower, vec![format!("the heap of {runs} JVMs never held more than {peak}m of its {now}m")])
+}
+
+/// The most that the processes beside the JVM held, with headroom, in MiB.
+fn others_mib(history: &History) -> u64 {
+    let peaks = history.runs().filter_map(|run| run.jvm.as_ref()?.others_peak_bytes);
+    (peaks.max().unwrap_or(0) as f64 * HEADROOM / MIB as f64).ceil() as u64
 }
 
 /// The runs whose JVM said something of its heap, as runs of which the heap is all.
@@ -200,6 +233,10 @@ mod tests {
 
     /// Executors of 4 GiB of heap in 4505 MiB, each `(container's peak, heap's peak, garbage, outcome)`.
     fn history(runs: &[(u64, Option<u64>, Option<f64>, Outcome)], exhausted: bool) -> History {
+        beside(runs, exhausted, Some(0))
+    }
+
+    fn beside(runs: &[(u64, Option<u64>, Option<f64>, Outcome)], exhausted: bool, others: Option<u64>) -> History {
         let mut history = History::new();
         history.add_all(runs.iter().zip(0..).map(|((peak, heap, gc_share, outcome), n): (_, i64)| Run {
             pod: format!("join-exec-{n}"),
@@ -215,6 +252,7 @@ mod tests {
             jvm: (heap.is_some() || exhausted).then(|| {
                 Box::new(JvmUse {
                     heap_peak_bytes: heap.map(|heap| heap * MIB),
+                    others_peak_bytes: others,
                     gc_share: *gc_share,
                     heap_exhausted: exhausted,
                     ..JvmUse::default()
@@ -236,6 +274,10 @@ mod tests {
         let (heap, overhead) = needed(&history(&used, false), Some(4505)).unwrap();
         assert!((1760..1900).contains(&heap), "{heap}");
         assert_eq!(overhead, 409, "the overhead stays");
+        let unmeasured = needed(&beside(&used, false, None), Some(4505));
+        assert_eq!(unmeasured, Some((4096, 409)), "what Python takes is not known");
+        let python = needed(&beside(&used, false, Some(2000 * MIB)), Some(4505));
+        assert_eq!(python, Some((heap, 2200 + 384)), "Python has lived in the room of the heap");
         let silent: Vec<_> = used.iter().map(|run| (run.0, None, None, run.3)).collect();
         assert_eq!(needed(&history(&silent, false), Some(4505)), Some((4096, 409)));
         assert_eq!(
