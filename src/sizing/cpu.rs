@@ -237,6 +237,7 @@ mod tests {
             outcome: Outcome::Completed,
             attempt: None,
             input_bytes: None,
+            jvm: None,
         };
         let runs: Vec<Run> = (0..9).map(run).collect();
         let runs: Vec<&Run> = runs.iter().collect();
