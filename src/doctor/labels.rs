@@ -21,6 +21,7 @@ pub const ALLOWLIST: [&str; 34] = [
     "spark-role",
     "spark-app-name",
     "spark-app-selector",
+    "spark-exec-id",
     "spark-exec-resourceprofile-id",
     "sparkoperator.k8s.io/app-name",
     "sparkoperator.k8s.io/scheduled-app-name",
