@@ -7,7 +7,7 @@ use super::Check;
 use crate::workload::facts::kube_state_metrics_name;
 
 /// What `--metric-labels-allowlist` of kube-state-metrics has to name, as the README has it.
-pub const ALLOWLIST: [&str; 34] = [
+pub const ALLOWLIST: [&str; 35] = [
     "dag_id",
     "task_id",
     "run_id",
