@@ -171,6 +171,10 @@ fn nodes() -> anyhow::Result<HashMap<String, f64>> {
     text.split(',').map(one).collect()
 }
 
+fn is_gz(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+}
+
 fn read() -> anyhow::Result<Groups> {
     let mut paths: Vec<String> = std::env::args().skip(1).collect();
     paths.sort();
@@ -179,7 +183,7 @@ fn read() -> anyhow::Result<Groups> {
     for path in &paths {
         let file = BufReader::new(File::open(path).with_context(|| format!("cannot read {path}"))?);
         let text: Box<dyn Read> =
-            if path.ends_with(".gz") { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
+            if is_gz(path) { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
         let source =
             Path::new(path).parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let read = runs_csv::read(text, path, |row| {

@@ -181,7 +181,8 @@ fn by_input(line: &Line) -> String {
     let mut text = String::new();
     for (at, size) in line.memory_by_input.iter().enumerate() {
         let begin = if at == 0 { "        Where the input is known: " } else { "                                  " };
-        let _ = writeln!(text, "{begin}up to {} {}", units::memory(size.up_to_input_bytes), units::memory(size.bytes));
+        let _ =
+            writeln!(text, "{begin}up to {} → {}", units::memory(size.up_to_input_bytes), units::memory(size.bytes));
     }
     text
 }

@@ -83,14 +83,11 @@ pub(super) fn size(
     if known > 0 {
         estimator.observe_older(history.older());
     }
-    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between; but a
-    // run with a known input has its own answer.
+    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between.
     let mut held_answer = None;
     for run in &finished {
         let Some(mut seen) = Observed::of(run) else { continue };
-        let enough = known >= MIN_RUNS as u64;
-        let own = enough && run.input_bytes.is_some();
-        if own || ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && enough) {
+        if ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && known >= MIN_RUNS as u64) {
             held_answer = estimator.recommend(&next_of(run)).map(rounded);
         }
         if let Some(given) = held_answer {
@@ -190,11 +187,11 @@ fn unsampled_margin(run: &Run) -> f64 {
     }
 }
 
-/// A run as it looked before it started.
+/// A run as it looked before it started, without its input: the one number that is recommended holds for all inputs.
 fn next_of(run: &Run) -> Next {
     Next {
         start_seconds: Some(run.started_ms as f64 / 1000.0),
-        input_bytes: run.input_bytes,
+        input_bytes: None,
         requested_bytes: run.resources.memory_request_bytes.map(|b| b as f64),
         running_peak_bytes: None,
     }

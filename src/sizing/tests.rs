@@ -143,7 +143,7 @@ fn a_known_input_gets_what_it_needs_and_an_unknown_one_what_all_need() {
     assert!((5100 * MIB..=size.bytes).contains(&size.for_input(10_000_000_000)), "{size:?}");
     assert_eq!(size.for_input(11_000_000_000), size.bytes, "more than was ever seen");
     assert!(size.by_input.windows(2).all(|w| w[0].bytes < w[1].bytes), "{size:?}");
-    // Every run would have been given what its own input asks for; only new highs among the first ten may exceed that.
+    // The number for all inputs is what is replayed: only new highs among the first ten runs may exceed it.
     assert_eq!(sizing.evidence.replay.decisions, 57);
     assert!(sizing.evidence.replay.exceeded <= 2, "{:?}", sizing.evidence.replay);
     // Where inputs do not matter, none is looked at.
