@@ -50,6 +50,10 @@ pub struct Args {
     /// Recommendations (JSON) as `podfit recommend -o json` prints them; without, no pod is resized
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     recommendations: Option<PathBuf>,
+    /// Show this page at `/report` beside the metrics: what `podfit report --out FILE.html` wrote last. Who may reach
+    /// that port may read it
+    #[arg(long, value_name = "FILE", help_heading = "Ports")]
+    report_file: Option<PathBuf>,
     /// Pod labels whose values name a workload, before any engine's rules, as for `podfit recommend`
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "What is known")]
     group_by_labels: Vec<String>,
@@ -102,6 +106,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         client_ca: args.client_ca_file,
         policy: args.policy,
         recommendations: args.recommendations,
+        report: args.report_file,
         identity: IdentityRules { label_keys: args.group_by_labels },
         reload_every: args.reload_seconds.max(Duration::from_millis(10)),
         drain: args.drain_seconds,
