@@ -22,7 +22,7 @@ const LINE: f64 = 16.0;
 
 /// The classes that pictures use. A page that holds one has this in its style.
 pub const STYLE: &str = "\
-svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:13px system-ui,sans-serif;overflow:visible}
+svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:12.5px system-ui,sans-serif;overflow:visible}
 .chart text{fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}.chart .axis{fill:var(--soft);font-size:12px}.chart .grid{stroke:var(--line);stroke-width:1}
 .chart .past{fill:var(--shade);stroke:var(--line)}.chart .base{stroke:var(--soft);stroke-width:1}
 .chart .ok{fill:var(--c-used)}.chart .odd{fill:var(--paper);stroke:var(--c-failed);stroke-width:1.6}
