@@ -45,13 +45,13 @@ async fn page(State(file): State<Arc<PathBuf>>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::{Method, Request};
+    use axum::http::{HeaderMap, Method, Request};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
 
-    async fn ask(file: PathBuf, method: Method) -> (StatusCode, axum::http::HeaderMap, String) {
+    async fn ask(file: PathBuf, method: Method) -> (StatusCode, HeaderMap, String) {
         let request = Request::builder().method(method).uri("/report").body(Body::empty()).unwrap();
         let response = router(file).oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
