@@ -59,8 +59,26 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 
 /// What is live and what is remembered, workload by workload.
 fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch: bool) -> Report {
+    let lines = lines(snapshots, gathered.histories, &gathered.policy, show_patch);
+    let mut notes = gathered.notes;
+    let mut unidentified = Vec::new();
+    for (namespace, snapshot) in snapshots {
+        notes.extend(snapshot.notes.iter().cloned());
+        unidentified
+            .extend(snapshot.unidentified.iter().map(|(pod, reason)| (format!("{namespace}/{pod}"), reason.clone())));
+    }
+    Report::new(lines, unidentified, notes)
+}
+
+/// A line for each container that is live or remembered.
+pub(super) fn lines(
+    snapshots: &BTreeMap<String, Snapshot>,
+    known: BTreeMap<WorkloadKey, History>,
+    policy: &SizingPolicy,
+    show_patch: bool,
+) -> Vec<Line> {
     let mut by_workload: BTreeMap<Workload, BTreeMap<String, History>> = BTreeMap::new();
-    for (key, history) in gathered.histories {
+    for (key, history) in known {
         by_workload.entry(key.workload).or_default().insert(key.container, history);
     }
     for snapshot in snapshots.values() {
@@ -75,24 +93,17 @@ fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch
         let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
-                lines.extend(live_lines(&workload, histories, live, surroundings, &gathered.policy, show_patch));
+                lines.extend(live_lines(&workload, histories, live, surroundings, policy, show_patch));
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
-                let mut line = Line::new(&key, history, None, &gathered.policy, surroundings, |_| None);
+                let mut line = Line::new(&key, history, None, policy, surroundings, |_| None);
                 line.live_pods = Some(0);
                 line
             })),
         }
     }
-    let mut notes = gathered.notes;
-    let mut unidentified = Vec::new();
-    for (namespace, snapshot) in snapshots {
-        notes.extend(snapshot.notes.iter().cloned());
-        unidentified
-            .extend(snapshot.unidentified.iter().map(|(pod, reason)| (format!("{namespace}/{pod}"), reason.clone())));
-    }
-    Report::new(lines, unidentified, notes)
+    lines
 }
 
 /// Lines of a workload that has a pod (or a template) to look at.

@@ -18,6 +18,7 @@ mod policy;
 mod progress;
 mod recommend;
 mod report;
+mod report_live;
 mod review;
 mod serve;
 mod source_args;

@@ -1,5 +1,6 @@
 //! `podfit report`: the report of a week or of any time, in five forms. Reads only.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,11 +10,14 @@ use anyhow::{Context, anyhow, bail};
 use super::Outcome;
 use super::cluster_args::namespace;
 use super::demo;
+use super::dry_run;
 use super::fail::tell;
 use super::gather::{Gathered, gather, gather_from, lines};
+use super::report_live::{LiveArgs, Seen};
 use super::source_args::{SourceArgs, span};
 use crate::collector::KnownPods;
 use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
+use crate::history::History;
 use crate::report::weekly::{Entry, Face, Period, Prices, Settings, Weekly};
 
 /// Arguments of `podfit report`.
@@ -68,6 +72,8 @@ pub struct Args {
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
+    live: LiveArgs,
+    #[command(flatten)]
     source: SourceArgs,
 }
 
@@ -101,7 +107,7 @@ impl From<Format> for Face {
 ///
 /// # Errors
 /// One line that says what, where and what to do.
-pub async fn run(args: Args) -> anyhow::Result<Outcome> {
+pub async fn run(mut args: Args) -> anyhow::Result<Outcome> {
     let face = face(args.output, args.out.as_deref())?;
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from >= to
@@ -110,9 +116,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     }
     // Read before the history is, which may take long.
     let plan = args.deliver.as_deref().map(plan).transpose()?;
-    let (gathered, end_ms) = history(&args).await?;
+    let mut known = KnownPods::default();
+    let seen = args.live.look(&mut args.namespace, &mut known, &args.source.rules()).await?;
+    let (gathered, end_ms) = history(&args, known).await?;
     gathered.not_empty("nothing to report")?;
-    let report = report(&args, gathered, end_ms)?;
+    let report = report(&args, &gathered, end_ms, seen)?;
     write(&args, face, plan.is_none(), &report)?;
     if let Some(plan) = plan {
         send(&args, &plan, &report).await?;
@@ -183,7 +191,7 @@ fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
 }
 
 /// What is known, and where its time ends.
-async fn history(args: &Args) -> anyhow::Result<(Gathered, i64)> {
+async fn history(args: &Args, known: KnownPods) -> anyhow::Result<(Gathered, i64)> {
     if args.demo {
         let (gathered, window) = demo::history(args.namespace.clone()).await?;
         return Ok((gathered, window.end_ms));
@@ -199,17 +207,17 @@ async fn history(args: &Args) -> anyhow::Result<(Gathered, i64)> {
     // The period before is looked at too.
     let source = args.source.clone().covering(length.saturating_mul(2), args.to);
     if !source.runs().is_empty() || source.is_only_a_store() {
-        let gathered = gather(&source, args.namespace.clone(), KnownPods::default()).await?;
-        let end = gathered.histories.values().filter_map(crate::history::History::last_ms).max();
+        let gathered = gather(&source, args.namespace.clone(), known).await?;
+        let end = gathered.histories.values().filter_map(History::last_ms).max();
         return Ok((gathered, end.unwrap_or(0)));
     }
     let store = source.store()?;
     let (opened, window) = source.open().await?;
-    let gathered = gather_from(&opened, window, &store, &source, args.namespace.clone(), KnownPods::default()).await?;
+    let gathered = gather_from(&opened, window, &store, &source, args.namespace.clone(), known).await?;
     Ok((gathered, window.end_ms))
 }
 
-fn report(args: &Args, gathered: Gathered, end_ms: i64) -> anyhow::Result<Weekly> {
+fn report(args: &Args, gathered: &Gathered, end_ms: i64, seen: Option<Seen>) -> anyhow::Result<Weekly> {
     let end_ms = args.to.map_or(end_ms, jiff::Timestamp::as_millisecond);
     let length = i64::try_from(args.period.as_millis()).unwrap_or(i64::MAX);
     let start_ms = args.from.map_or(end_ms.saturating_sub(length), jiff::Timestamp::as_millisecond);
@@ -228,10 +236,30 @@ fn report(args: &Args, gathered: Gathered, end_ms: i64) -> anyhow::Result<Weekly
         namespaces: args.namespace.clone(),
         policy: gathered.policy,
     };
-    let lines = lines(&gathered);
-    let entries: Vec<Entry<'_>> =
-        gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
-    Ok(Weekly::new(&entries, None, gathered.notes, &settings))
+    let mut notes = gathered.notes.clone();
+    let Some(seen) = seen else {
+        let lines = lines(gathered);
+        let entries: Vec<Entry<'_>> =
+            gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
+        return Ok(Weekly::new(&entries, None, notes, &settings));
+    };
+    notes.extend(seen.snapshots.values().flat_map(|s| s.notes.iter().cloned()));
+    let by_name: HashMap<(&str, String, &str), &History> = gathered
+        .histories
+        .iter()
+        .map(|(key, history)| {
+            ((key.workload.namespace.as_str(), key.workload.to_string(), key.container.as_str()), history)
+        })
+        .collect();
+    let none = History::new();
+    let entries: Vec<Entry<'_>> = dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, false)
+        .into_iter()
+        .map(|line| {
+            let name = (line.namespace.as_str(), line.workload.clone(), line.container.as_str());
+            Entry { history: by_name.get(&name).copied().unwrap_or(&none), line }
+        })
+        .collect();
+    Ok(Weekly::new(&entries, Some(seen.live), notes, &settings))
 }
 
 fn day_or_time(text: &str) -> Result<jiff::Timestamp, String> {

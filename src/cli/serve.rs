@@ -62,6 +62,10 @@ pub struct Args {
     /// Name of this replica in the lease (else one that is made up)
     #[arg(long, env = "POD_NAME", value_name = "NAME", help_heading = "Recommendations")]
     replica: Option<String>,
+    /// Show this page at `/report` beside the metrics: what `podfit report --out FILE.html` wrote last. Who may reach
+    /// that port may read it
+    #[arg(long, value_name = "FILE", help_heading = "Ports")]
+    report_file: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Watch these namespaces only, with rights in them alone; else all
@@ -130,6 +134,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         client_ca: args.client_ca_file,
         policy: args.policy,
         recommendations: args.recommendations,
+        report: args.report_file,
         identity,
         figures,
         reload_every: args.reload_seconds.max(Duration::from_millis(10)),

@@ -1,5 +1,6 @@
 //! The file that says where reports go. Holds no secret: an address that is one is named by its file or variable.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -51,6 +52,8 @@ pub enum Target {
         /// Headers to send, such as `Authorization`.
         headers: Vec<(String, SecretFrom)>,
     },
+    /// Object storage.
+    Bucket(Box<Bucket>),
     /// Mail by SMTP with TLS.
     Mail(Box<Mail>),
 }
@@ -81,6 +84,23 @@ impl From<Form> for Face {
             Form::Text => Self::Text,
         }
     }
+}
+
+/// Where in an object store.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bucket {
+    /// `s3://bucket/folder`, `gs://bucket/folder` or `az://container/folder`.
+    pub url: String,
+    /// Which forms.
+    #[serde(default = "page_alone")]
+    pub forms: Vec<Form>,
+    /// Options of the store that are no secrets, such as `region` and `endpoint`.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Options that are: `secret_access_key`. Without, the environment's own credentials are used.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretFrom>,
 }
 
 /// How TLS begins. Mail is not sent without.
@@ -147,7 +167,7 @@ pub enum ConfigError {
 #[serde(deny_unknown_fields)]
 struct FileForm {
     #[serde(default)]
-    destinations: Vec<DestinationForm>,
+    destinations: Option<Vec<DestinationForm>>,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +178,7 @@ struct DestinationForm {
     slack: Option<UrlForm>,
     teams: Option<UrlForm>,
     webhook: Option<WebhookForm>,
+    object_store: Option<Bucket>,
     mail: Option<Mail>,
 }
 
@@ -180,7 +201,7 @@ struct UrlForm {
 struct WebhookForm {
     url: SecretFrom,
     #[serde(default)]
-    headers: std::collections::BTreeMap<String, SecretFrom>,
+    headers: BTreeMap<String, SecretFrom>,
 }
 
 impl Plan {
@@ -190,11 +211,12 @@ impl Plan {
     /// [`ConfigError`].
     pub fn parse(yaml: &str) -> Result<Self, ConfigError> {
         let form: FileForm = serde_saphyr::from_str(yaml)
-            .map_err(|e| ConfigError::Form(text::clean(&e.without_snippet().to_string())))?;
-        if form.destinations.is_empty() {
+            .map_err(|e| ConfigError::Form(without_values(&text::clean(&e.without_snippet().to_string()))))?;
+        let destinations = form.destinations.unwrap_or_default();
+        if destinations.is_empty() {
             return Err(ConfigError::Empty);
         }
-        let destinations = form.destinations.into_iter().enumerate().map(|(i, d)| d.checked(i + 1));
+        let destinations = destinations.into_iter().enumerate().map(|(i, d)| d.checked(i + 1));
         Ok(Self { destinations: destinations.collect::<Result<_, _>>()? })
     }
 }
@@ -208,6 +230,7 @@ impl DestinationForm {
         targets.extend(
             self.webhook.map(|w| ("webhook", Target::Webhook { url: w.url, headers: w.headers.into_iter().collect() })),
         );
+        targets.extend(self.object_store.map(|b| ("object store", Target::Bucket(Box::new(b)))));
         targets.extend(self.mail.map(|m| ("mail", Target::Mail(Box::new(m)))));
         let several = targets.len() > 1;
         let kind = targets.first().map_or("destination", |(kind, _)| kind);
@@ -217,10 +240,14 @@ impl DestinationForm {
             return Err(wrong("it is of several kinds; write each as a destination of its own"));
         }
         let Some((_, target)) = targets.pop() else {
-            return Err(wrong("say what it is: file, slack, teams, webhook or mail"));
+            return Err(wrong("say what it is: file, slack, teams, webhook, objectStore or mail"));
         };
         match &target {
             Target::File { forms, .. } if forms.is_empty() => return Err(wrong("no form is named under `forms`")),
+            Target::Bucket(bucket) if bucket.forms.is_empty() => return Err(wrong("no form is named under `forms`")),
+            Target::Bucket(bucket) if bucket.options.keys().any(|name| is_secret(name)) => {
+                return Err(wrong("a secret is written under `options`; name its file or variable under `secrets`"));
+            }
             Target::Mail(mail) if mail.to.is_empty() => return Err(wrong("nobody is named under `to`")),
             Target::Mail(mail) if mail.user.is_some() != mail.password.is_some() => {
                 return Err(wrong("user and password go together; give both or none"));
@@ -229,6 +256,32 @@ impl DestinationForm {
         }
         Ok(Destination { name, target })
     }
+}
+
+/// What is wrong, without what stands there: a secret may have been written where none belongs. Names of fields stay.
+fn without_values(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['`', '"']) {
+        let quote = if rest[at..].starts_with('`') { '`' } else { '"' };
+        let (before, quoted) = (&rest[..at], &rest[at + 1..]);
+        out.push_str(before);
+        // Without its end all that follows may belong to it.
+        let (inside, after) = quoted.split_once(quote).unwrap_or((quoted, ""));
+        let is_name = quote == '`' && inside.len() <= 24 && inside.bytes().all(|b| b.is_ascii_alphabetic());
+        out.push_str(if is_name { inside } else { "…" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Whether an option of a store is one that opens it.
+fn is_secret(option: &str) -> bool {
+    let option = option.to_ascii_lowercase();
+    ["secret", "password", "token", "sas", "service_account_key"].iter().any(|word| option.contains(word))
+        || ["access_key", "account_key", "azure_storage_access_key", "azure_storage_account_key"]
+            .contains(&option.as_str())
 }
 
 #[cfg(test)]
@@ -245,21 +298,28 @@ mod tests {
              - slack: {url: {file: /secrets/slack}}\n\
              - name: ops\n  teams: {url: {env: TEAMS_URL}}\n\
              - webhook: {url: {env: HOOK}, headers: {Authorization: {file: /secrets/token}}}\n\
+             - objectStore: {url: 's3://reports/weekly', options: {region: eu-central-1}}\n\
              - mail: {host: smtp.example, from: podfit@example.com, to: [team@example.com]}\n",
         )
         .unwrap();
         let names: Vec<&str> = plan.destinations.iter().map(|d| d.name.as_str()).collect();
-        assert_eq!(names, ["file 1", "slack 2", "ops", "webhook 4", "mail 5"]);
-        let Target::Mail(mail) = &plan.destinations[4].target else { panic!("no mail") };
+        assert_eq!(names, ["file 1", "slack 2", "ops", "webhook 4", "object store 5", "mail 6"]);
+        let Target::Mail(mail) = &plan.destinations[5].target else { panic!("no mail") };
         assert_eq!((mail.security, mail.attach.as_slice()), (Security::StartTls, [Form::Html].as_slice()));
     }
 
     #[rstest]
     #[case("destinations: []", "names no destination")]
+    #[case("destinations:", "names no destination")]
     #[case("- slack", "")]
     #[case("destinations: [{name: a}]", "a: say what it is")]
     #[case("destinations: [{slack: {url: https://hooks.example/T0/hunter2}}]", "")]
+    #[case("destinations: [{slack: https://hooks.example/T0/hunter2}]", "")]
+    #[case("destinations: [{webhook: {url: {file: /a}, headers: {Authorization: Bearer hunter2}}}]", "{env: NAME}")]
+    #[case("destinations: [{webhook: {url: {file: /a, hunter2: b}}}]", "{env: NAME}")]
+    #[case("destinations: [{slak: {url: {file: /a}}}]", "slak")]
     #[case("destinations: [{slack: {url: {file: /a}}, teams: {url: {file: /b}}}]", "several kinds")]
+    #[case("destinations: [{objectStore: {url: 's3://b', options: {secret_access_key: hunter2}}}]", "under `options`")]
     #[case("destinations: [{mail: {host: a, from: b, to: [], password: {env: A}}}]", "nobody is named")]
     #[case("destinations: [{mail: {host: a, from: b, to: [c], user: d}}]", "go together")]
     #[case("destinations: [{mail: {host: a, from: b, to: [c], password: hunter2}}]", "")]

@@ -7,10 +7,11 @@ mod http;
 mod mail;
 mod message;
 mod secret;
+mod store;
 
 use std::time::Duration;
 
-pub use config::{ConfigError, Destination, Form, Mail, Plan, Security, Target};
+pub use config::{Bucket, ConfigError, Destination, Form, Mail, Plan, Security, Target};
 pub use file::whole as write_whole;
 pub use secret::{SecretError, SecretFrom};
 
@@ -118,6 +119,7 @@ pub async fn deliver(plan: &Plan, report: &Weekly, patience: Patience) -> Vec<De
                 Ok(body) => http::post(url, &body, headers, patience).await,
                 Err(why) => Err(why),
             },
+            Target::Bucket(bucket) => store::put(bucket, report, patience).await,
             Target::Mail(mail) => mail::send(mail, report, patience).await,
         };
         Delivered { name: destination.name.clone(), result }
@@ -135,6 +137,7 @@ pub fn rehearse(plan: &Plan, report: &Weekly) -> Vec<Delivered> {
             Target::Webhook { url, headers } => {
                 message::webhook(report).and_then(|body| http::described(url, &body, headers))
             }
+            Target::Bucket(bucket) => store::described(bucket, report, Patience::default()),
             Target::Mail(mail) => mail::described(mail, report),
         };
         Delivered { name: destination.name.clone(), result }

@@ -11,6 +11,7 @@ pub mod listener;
 pub mod metrics;
 pub mod pulse;
 pub mod reload;
+pub mod report_page;
 pub mod review;
 pub mod routes;
 pub mod run;

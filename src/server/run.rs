@@ -20,6 +20,7 @@ use super::limits::Limits;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::reload::{Followed, Input};
+use super::report_page;
 use super::review::Reviewer;
 use super::tls::{TlsError, server_config};
 use crate::admission::{Board, Knowledge, LoadedRecommendations};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub policy: Option<PathBuf>,
     /// Recommendations, JSON.
     pub recommendations: Option<PathBuf>,
+    /// Page that is shown on the metrics' port: the newest report.
+    pub report: Option<PathBuf>,
     /// The user's own say in identity.
     pub identity: IdentityRules,
     /// What the recommend loop counts, for the metrics' port.
@@ -165,7 +168,7 @@ impl Bound {
         let begun = readiness.wait_for("certificate, policy and recommendations");
         let mut parts = Parts::new();
         // Not ended before the process: who watches it drain asks until then.
-        parts.spawn(named("the metrics' port", health_port(health, &readiness, &metrics)));
+        parts.spawn(named("the metrics' port", health_port(health, plan.report.clone(), &readiness, &metrics)));
 
         let stop = CancellationToken::new();
         let inputs = Inputs { plan: &plan, board: &board, metrics: &metrics, stop: &stop };
@@ -245,10 +248,14 @@ fn name_of(ended: Option<Result<&'static str, JoinError>>) -> ServeError {
 
 fn health_port(
     socket: TcpListener,
+    report: Option<PathBuf>,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
 ) -> impl Future<Output = ()> + use<> {
-    let router = health::router(Arc::clone(readiness), Arc::clone(metrics));
+    let mut router = health::router(Arc::clone(readiness), Arc::clone(metrics));
+    if let Some(file) = report {
+        router = router.merge(report_page::router(file));
+    }
     let limits = Arc::new(Limits::for_metrics());
     Listener { socket, tls: None, router, limits, metrics: None }.serve(CancellationToken::new())
 }

@@ -12,13 +12,13 @@ const SECRET: &str = super::cli::SECRET;
 const PASSWORD: &str = "correct horse";
 
 /// A folder with the delivery's file and its secrets.
-struct Setup {
+pub struct Setup {
     dir: tempfile::TempDir,
     destinations: String,
 }
 
 impl Setup {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), destinations: "destinations:\n".to_owned() }
     }
 
@@ -26,7 +26,7 @@ impl Setup {
         self.dir.path().join(name)
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
@@ -39,12 +39,12 @@ impl Setup {
         self
     }
 
-    fn with(mut self, yaml: &str) -> Self {
+    pub fn with(mut self, yaml: &str) -> Self {
         self.destinations.push_str(yaml);
         self
     }
 
-    fn send(&self, more: &[&str]) -> Ran {
+    pub fn send(&self, more: &[&str]) -> Ran {
         let plan = self.file("deliver.yaml", &self.destinations);
         let mut command = command();
         command.args(["report", "--demo", "--deliver"]).arg(plan).args(more).env("TOKEN", format!("Bearer {SECRET}"));
@@ -174,7 +174,7 @@ fn mail(name: &str, port: u16, more: &str) -> String {
 fn mail_goes_by_starttls_with_text_page_and_table() {
     let setup = Setup::new();
     let (certificate, key) = certificate(setup.dir.path());
-    let mut server = match MailSink::start(&certificate, &key, &["busy"]) {
+    let server = match MailSink::start(&certificate, &key, &["busy"]) {
         Ok(server) => server,
         Err(reason) => return eprintln!("podfit-test-skipped: mail: {reason}"),
     };

@@ -63,7 +63,7 @@ fn every_form_has_the_same_numbers() {
     assert!((totals["saving"].as_f64().unwrap() - saving).abs() < 1e-6);
 
     // What people read is the same, written shorter.
-    let (html, markdown, text) = (demo("html"), demo("markdown"), demo("text"));
+    let (html, markdown, text) = (demo("html"), demo("md"), demo("txt"));
     let said = format!("{} USD of {} USD could have been saved", written(saving), written(sum));
     for (form, page) in [("html", &html), ("markdown", &markdown), ("text", &text)] {
         assert!(page.contains(&said), "{said:?} is not in the {form}");

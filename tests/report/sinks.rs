@@ -1,9 +1,9 @@
 //! Places that reports are sent to: an HTTP endpoint that follows a script, and a mail server. Both on loopback.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -83,7 +83,7 @@ pub fn ok() -> Option<Response> {
 /// A mail server, ended with its value.
 pub struct MailSink {
     child: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    mails: mpsc::Receiver<String>,
     pub port: u16,
 }
 
@@ -97,47 +97,87 @@ impl Drop for MailSink {
 impl MailSink {
     /// `Err` says why there can be none here.
     pub fn start(certificate: &Path, key: &Path, more: &[&str]) -> Result<Self, String> {
-        let python = aiosmtpd()?;
+        let python = python_with("aiosmtpd", "aiosmtpd==1.4.6", "import aiosmtpd")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/smtp_sink.py");
         let mut command = Command::new(python);
-        command.arg(script).arg(certificate).arg(key).args(more).stdout(Stdio::piped());
+        command.arg(script).arg(certificate).arg(key).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| e.to_string())?;
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut port = String::new();
         lines.read_line(&mut port).unwrap();
         let port = port.trim().parse().expect("the mail server did not say its port");
-        Ok(Self { child, lines, port })
+        // Read as they come: a mail is longer than a pipe holds.
+        let (sender, mails) = mpsc::channel();
+        std::thread::spawn(move || lines.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Ok(Self { child, mails, port })
     }
 
     /// The next mail.
-    pub fn mail(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+    pub fn mail(&self) -> Value {
+        serde_json::from_str(&self.mails.recv().unwrap()).unwrap()
     }
 }
 
-/// A Python that has aiosmtpd, in the user's cache.
-fn aiosmtpd() -> Result<PathBuf, String> {
+/// moto's S3, ended with its value.
+pub struct S3Sink {
+    child: Child,
+    answers: BufReader<std::process::ChildStdout>,
+    pub port: u16,
+}
+
+impl Drop for S3Sink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl S3Sink {
+    /// `Err` says why there can be none here.
+    pub fn start() -> Result<Self, String> {
+        let python = python_with("moto", "moto[server,s3]==5.2.5", "import moto.server, boto3")?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report/s3_sink.py");
+        let mut command = Command::new(python);
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|e| e.to_string())?;
+        let mut answers = BufReader::new(child.stdout.take().unwrap());
+        let mut port = String::new();
+        answers.read_line(&mut port).unwrap();
+        let port = port.trim().parse().expect("the S3 did not say its port");
+        Ok(Self { child, answers, port })
+    }
+
+    /// What is stored in the bucket `reports`: its media type and its text.
+    pub fn object(&mut self, key: &str) -> (String, String) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{key}").unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let found: Value = serde_json::from_str(&line).expect("it is not there");
+        let text = |field: &str| found[field].as_str().unwrap().to_owned();
+        (text("type"), text("body"))
+    }
+}
+
+/// A Python that has a package, in the user's cache.
+fn python_with(name: &str, package: &str, imports: &str) -> Result<PathBuf, String> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let home = cache.ok_or("there is no folder for caches")?.join("podfit-tools/aiosmtpd");
+    let home = cache.ok_or("there is no folder for caches")?.join("podfit-tools").join(name);
     let python = home.join("bin/python");
-    let has_it = || Command::new(&python).args(["-c", "import aiosmtpd"]).output().is_ok_and(|o| o.status.success());
+    let has_it = || Command::new(&python).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
     if has_it() {
         return Ok(python);
     }
-    let run = |command: &mut Command| match command.output() {
+    let run = |what: &str, command: &mut Command| match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            Err(said.trim().lines().last().unwrap_or("it failed").to_owned())
+            Err(format!("{what}: {}", said.trim().lines().last().unwrap_or("it failed")))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("{what}: {error}")),
     };
-    let failed = |what: &str, why: String| format!("{what}: {why}");
-    run(Command::new("python3").args(["-m", "venv"]).arg(&home)).map_err(|e| failed("python3 -m venv", e))?;
-    run(Command::new(home.join("bin/pip")).args(["install", "--quiet", "aiosmtpd==1.4.6"]))
-        .map_err(|e| failed("pip install aiosmtpd", e))?;
-    if has_it() { Ok(python) } else { Err("aiosmtpd does not run".to_owned()) }
+    run("python3 -m venv", Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+    let pip = home.join("bin/pip");
+    run(&format!("pip install {package}"), Command::new(pip).args(["install", "--quiet", package]))?;
+    if has_it() { Ok(python) } else { Err(format!("{name} does not run")) }
 }

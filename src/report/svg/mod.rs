@@ -22,7 +22,7 @@ const LINE: f64 = 16.0;
 
 /// The classes that pictures use. A page that holds one has this in its style.
 pub const STYLE: &str = "\
-svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:13px system-ui,sans-serif;overflow:visible}
+svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:12.5px system-ui,sans-serif;overflow:visible}
 .chart text{fill:var(--ink);paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}.chart .axis{fill:var(--soft);font-size:12px}.chart .grid{stroke:var(--line);stroke-width:1}
 .chart .past{fill:var(--shade);stroke:var(--line)}.chart .base{stroke:var(--soft);stroke-width:1}
 .chart .ok{fill:var(--c-used)}.chart .odd{fill:var(--paper);stroke:var(--c-failed);stroke-width:1.6}
@@ -157,8 +157,8 @@ fn legend(out: &mut String, entries: &[(Mark, String)], left: f64, right: f64, t
 
 /// A run that was killed.
 fn cross(out: &mut String, x: f64, y: f64) {
-    let (l, r, t, b) = (number(x - 4.0), number(x + 4.0), number(y - 4.0), number(y + 4.0));
-    let _ = write!(out, "<path class=\"kill\" d=\"M{l} {t}L{r} {b}M{l} {b}L{r} {t}\"/>");
+    let (left, right, top, low) = (number(x - 4.0), number(x + 4.0), number(y - 4.0), number(y + 4.0));
+    let _ = write!(out, "<path class=\"kill\" d=\"M{left} {top}L{right} {low}M{left} {low}L{right} {top}\"/>");
 }
 
 /// A run that failed for another reason.
@@ -168,6 +168,6 @@ fn odd(out: &mut String, x: f64, y: f64) {
 
 /// A run whose peak reached its limit.
 fn limited(out: &mut String, x: f64, y: f64) {
-    let (l, r, t, b) = (number(x - 4.5), number(x + 4.5), number(y - 4.0), number(y + 4.0));
-    let _ = write!(out, "<path class=\"limited\" d=\"M{l} {b}L{r} {b}L{} {t}Z\"/>", number(x));
+    let (left, right, top, low) = (number(x - 4.5), number(x + 4.5), number(y - 4.0), number(y + 4.0));
+    let _ = write!(out, "<path class=\"limited\" d=\"M{left} {low}L{right} {low}L{} {top}Z\"/>", number(x));
 }

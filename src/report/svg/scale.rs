@@ -39,15 +39,16 @@ pub(super) fn memory_between(from: f64, to: f64, about: usize) -> Vec<(f64, Stri
         .collect()
 }
 
-/// Steps of less than half a GiB need finer words than others: `768Mi`, `1.25Gi`, `1088Mi`.
+/// Steps of less than half a GiB need finer words than others: `768Mi`, `3.125Gi`; and still smaller ones MiB alone.
 fn finely(bytes: f64, step: f64) -> String {
-    let quarters = bytes / (256.0 * MIB);
+    let mib = bytes / MIB;
     if step >= 512.0 * MIB {
         units::memory(bytes as u64)
-    } else if quarters >= 4.0 && quarters == quarters.trunc() {
-        format!("{}Gi", quarters / 4.0)
+    } else if step >= 128.0 * MIB && mib >= 1024.0 {
+        let text = format!("{:.3}", mib / 1024.0);
+        format!("{}Gi", text.trim_end_matches('0').trim_end_matches('.'))
     } else {
-        format!("{}Mi", (bytes / MIB).round())
+        format!("{}Mi", mib.round())
     }
 }
 
@@ -90,7 +91,7 @@ fn grouped(text: &str) -> String {
 }
 
 /// Moments between two, at most `about`, at midnights where there are days enough: `11-18`, `14:00`.
-pub(super) fn time(start_ms: i64, end_ms: i64, about: usize) -> Vec<(i64, String)> {
+pub(super) fn time(start_ms: i64, end_ms: i64, about: u8) -> Vec<(i64, String)> {
     const STEPS: [i64; 13] = [
         HOUR_MS / 12,
         HOUR_MS / 4,
@@ -107,11 +108,11 @@ pub(super) fn time(start_ms: i64, end_ms: i64, about: usize) -> Vec<(i64, String
         364 * DAY_MS,
     ];
     let length = end_ms.saturating_sub(start_ms).max(1);
-    let step = STEPS.into_iter().find(|s| length / s <= about as i64).unwrap_or(STEPS[STEPS.len() - 1]);
+    let step = STEPS.into_iter().find(|s| length / s <= i64::from(about)).unwrap_or(STEPS[STEPS.len() - 1]);
     let first =
         start_ms.div_euclid(step).saturating_add(i64::from(start_ms.rem_euclid(step) != 0)).saturating_mul(step);
     let form = if step < DAY_MS { "%m-%d %H:%M" } else { "%m-%d" };
-    (0..=about as i64 + 1)
+    (0..=i64::from(about) + 1)
         .map(|i| first.saturating_add(i * step))
         .take_while(|at| *at <= end_ms)
         .filter_map(|at| Some((at, jiff::Timestamp::from_millisecond(at).ok()?.strftime(form).to_string())))

@@ -57,7 +57,7 @@ pub fn render(report: &Weekly) -> csv::Result<String> {
     for (at, row) in report.workloads.iter().enumerate() {
         writer.write_record(cells(report, at, row).iter().map(|cell| harmless(cell)))?;
     }
-    let bytes = writer.into_inner().map_err(|e| e.into_error())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

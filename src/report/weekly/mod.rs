@@ -8,6 +8,7 @@ pub mod csv;
 mod face;
 pub mod html;
 pub mod json;
+mod live;
 pub mod markdown;
 mod method;
 mod period;
@@ -29,6 +30,7 @@ pub use amounts::{Amounts, Counts, End, Money, Size, Sums};
 pub use brief::Brief;
 pub use changed::{SizeChange, Source};
 pub use face::{Face, Unwritten};
+pub use live::{Live, Objects, QuotaRoom};
 pub use period::Period;
 pub use risk::{Risk, RiskKind};
 pub use row::{Entry, Peak, Row};
@@ -128,33 +130,6 @@ pub struct FoundAt {
     pub finding: FindingLine,
 }
 
-/// How much room a quota has.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct QuotaRoom {
-    /// Namespace.
-    pub namespace: String,
-    /// The `ResourceQuota`.
-    pub quota: String,
-    /// What it bounds: `requests.memory`.
-    pub resource: String,
-    /// Its bound, as the cluster writes it.
-    pub hard: String,
-    /// What is used of it; `None` where nothing has counted yet.
-    pub used: Option<String>,
-    /// Share that is used, 0 to 1 and more.
-    pub used_share: Option<f64>,
-}
-
-/// What a live cluster adds to a report.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Live {
-    /// Findings that are of a namespace or of something in it that is no pod.
-    pub findings: Vec<FoundAt>,
-    /// Quotas.
-    pub quotas: Vec<QuotaRoom>,
-}
-
 /// A row with what its pictures are drawn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
@@ -226,7 +201,9 @@ impl Weekly {
         let (workloads, entries): (Vec<Row>, Vec<&Entry<'_>>) = rows.into_iter().unzip();
         let top = settings.top.max(1);
         let mut totals = Sums::default();
-        workloads.iter().for_each(|row| totals.add(&row.now));
+        for row in &workloads {
+            totals.add(&row.now);
+        }
         let largest_savings = largest_savings(&workloads, top);
         let mut risks: Vec<Risk> = workloads.iter().enumerate().flat_map(|(at, row)| risk::of(at, row)).collect();
         risks.sort_by_key(|r| (r.kind, std::cmp::Reverse(r.runs), r.row));
@@ -340,16 +317,7 @@ fn details(
     period: Period,
 ) -> Vec<Detail> {
     let mut wanted: Vec<usize> = savings.to_vec();
-    let mut at_risk = 0;
-    for risk in risks {
-        if at_risk == top {
-            break;
-        }
-        if !wanted.contains(&risk.row) {
-            wanted.push(risk.row);
-        }
-        at_risk += 1;
-    }
+    wanted.extend(risks.iter().take(top).map(|risk| risk.row));
     wanted.sort_unstable();
     wanted.dedup();
     wanted

@@ -5,7 +5,7 @@ use crate::report::units;
 
 /// GiB-hours or core-hours: `0.4`, `12.3`, `1,240`.
 pub(super) fn amount(hours: f64) -> String {
-    let digits = if hours.abs() < 99.95 { 1 } else { 0 };
+    let digits = usize::from(hours.abs() < 99.95);
     grouped(hours, digits)
 }
 
@@ -117,7 +117,11 @@ pub(super) fn at_risk(report: &Weekly) -> String {
             grouped(n as f64, 0),
             counted(runs.finished, "finished run"),
             were(n),
-            if runs.suspected_kills == 0 { String::new() } else { format!(" ({} probably)", runs.suspected_kills) },
+            if runs.suspected_kills == 0 {
+                String::new()
+            } else {
+                format!(" ({} of them probably)", runs.suspected_kills)
+            },
             money(failed_by_memory(&report.totals, &report.prices), &report.prices)
         ),
     };
@@ -224,7 +228,7 @@ pub(super) fn against(report: &Weekly) -> String {
             "{} requested, {}, {} of them killed for memory",
             money(s.money.requested, &report.prices),
             counted(s.runs.finished, "finished run"),
-            s.runs.memory_failures()
+            grouped(s.runs.memory_failures() as f64, 0)
         )
     };
     format!(

@@ -65,10 +65,10 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
             limit: bytes(row.current.memory_limit),
             recommended,
         });
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<div class=\"pictures\"><figure><figcaption>Memory peaks over time</figcaption>{over_time}</figure>\
-             <figure><figcaption>Distribution of the peaks of both periods</figcaption>{spread}</figure></div>\n"
+             <figure><figcaption>Distribution of the peaks of both periods</figcaption>{spread}</figure></div>"
         );
     }
     out.push_str(&facts(report, detail.row, row));

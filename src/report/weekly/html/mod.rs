@@ -45,7 +45,7 @@ pub fn page(report: &Weekly) -> String {
     out.push_str("</ul></nav></header>\n<main id=\"main\">\n");
     out.push_str(&tell(report));
     for section in sections {
-        let _ = write!(out, "<section id=\"{}\"><h2>{}</h2>\n{}</section>\n", section.id, section.title, section.body);
+        let _ = writeln!(out, "<section id=\"{}\"><h2>{}</h2>\n{}</section>", section.id, section.title, section.body);
     }
     out.push_str("</main></body></html>\n");
     out
@@ -100,9 +100,9 @@ fn tell(report: &Weekly) -> String {
     ];
     let mut out = String::from("<div class=\"tell\">");
     for (class, title, big, said) in cards {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<section class=\"{class}\"><h2>{title}</h2><p class=\"big\">{}</p><p class=\"small\">{}</p></section>\n",
+            "<section class=\"{class}\"><h2>{title}</h2><p class=\"big\">{}</p><p class=\"small\">{}</p></section>",
             escaped(&big),
             escaped(&said)
         );
@@ -115,9 +115,11 @@ fn summary(report: &Weekly) -> String {
     let [what, rest @ ..] = SUMMARY_COLUMNS;
     let mut columns = vec![text(what)];
     columns.extend(rest.into_iter().map(number));
-    // On a phone the sentence below says it.
-    if let Some(last) = columns.last_mut() {
-        *last = last.wide();
+    // On a phone the sentences around the table say what these do.
+    for at in [3, 5] {
+        if let Some(column) = columns.get_mut(at) {
+            *column = column.wide();
+        }
     }
     let rows = words::summary(report).into_iter().map(|l| TableRow {
         heading: escaped(&l.what),
@@ -126,10 +128,10 @@ fn summary(report: &Weekly) -> String {
     let mut out = table("Requested, used, and what the same runs would have reserved", &columns, rows);
     let _ = writeln!(out, "<p class=\"small\">{}</p>", escaped(&words::against(report)));
     if report.namespaces.len() > 1 {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<div class=\"pictures\"><figure><figcaption>Memory by namespace, GiB·h</figcaption>{}</figure>\
-             <figure><figcaption>CPU by namespace, core·h</figcaption>{}</figure></div>\n",
+             <figure><figcaption>CPU by namespace, core·h</figcaption>{}</figure></div>",
             by_namespace(report, "memory-by-namespace", "Memory by namespace", "GiB·h", |s| &s.memory),
             by_namespace(report, "cpu-by-namespace", "CPU by namespace", "core·h", |s| &s.cpu),
         );

@@ -31,7 +31,7 @@ details{border-top:1px solid var(--line);padding:.2rem 0}details[open]{padding-b
 summary{cursor:pointer;padding:.4rem 0}summary b{font-weight:600}summary .soft{font-size:.9rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.5rem 0;font-size:.9rem}dt{color:var(--soft)}dd{margin:0}
 ul.plain{padding-left:1.1rem;margin:.4rem 0;font-size:.9rem}
-@media (max-width:44rem){body{padding:1rem .9rem 2rem}.w{display:none}h1{font-size:1.35rem}th,td{padding-right:.45rem}tbody th{min-width:7rem}
+@media (max-width:44rem){body{padding:1rem .9rem 2rem}.w{display:none}h1{font-size:1.35rem}th,td{padding-right:.4rem}tbody th{min-width:6.4rem}table{font-size:.85rem}
 dl{grid-template-columns:1fr}dd{margin-bottom:.3rem}}
 @media print{@page{size:A4;margin:14mm}
 :root{color-scheme:light;--ink:#000;--soft:#3f4855;--line:#c4cad3;--paper:#fff;--shade:#f1f4f8;--link:#000;
@@ -40,5 +40,6 @@ body{padding:0;max-width:none;font-size:10pt}nav,.skip{display:none}a{text-decor
 .w{display:table-cell}table{font-size:8pt}h2{break-after:avoid}tr,figure,.tell section{break-inside:avoid}
 .tell{grid-template-columns:repeat(3,1fr)}.tell section{border:1px solid var(--line)}
 .pictures{grid-template-columns:1fr 1fr;gap:.5rem 1.2rem}
-details::details-content{content-visibility:visible;display:block;block-size:auto}summary{list-style:none}details{break-inside:avoid}}
+details::details-content{content-visibility:visible;display:block;block-size:auto}summary{list-style:none;break-after:avoid;break-inside:avoid}
+.pictures,dl{break-inside:avoid}dl{font-size:8pt;gap:.05rem .8rem}details{padding:0}details .pictures{max-width:15.5cm}}
 ";
