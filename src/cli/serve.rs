@@ -44,7 +44,7 @@ pub struct Args {
     /// Serve only clients with a certificate that a CA of this PEM file has signed
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
-    /// Policy (YAML) from a file instead of the cluster's RightsizingPolicy
+    /// Policy (YAML) from a file instead of the cluster's `RightsizingPolicy`
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     policy: Option<PathBuf>,
     /// Recommendations (JSON) from a file, as `podfit recommend -o json` prints them, instead of the cluster's
@@ -148,13 +148,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
     bound
         .run(|board, loaded, stop| async move {
-            match in_cluster {
-                Some(in_cluster) => in_cluster.run(board, || loaded.met(), stop).await,
-                None => {
-                    loaded.met();
-                    stop.cancelled().await;
-                }
+            if let Some(in_cluster) = in_cluster {
+                return in_cluster.run(board, || loaded.met(), stop).await;
             }
+            loaded.met();
+            stop.cancelled().await;
         })
         .await?;
     Ok(Outcome::Fine)

@@ -31,7 +31,7 @@ fn fits(value: &Value, schema: &Value, place: &str) {
             assert!(schema.get("type") == Some(&json!("string")) || schema.get("anyOf").is_some(), "{place}");
         }
         Value::Number(_) => {
-            assert!(["integer", "number"].contains(&schema["type"].as_str().unwrap_or("integer")), "{place}")
+            assert!(["integer", "number"].contains(&schema["type"].as_str().unwrap_or("integer")), "{place}");
         }
         Value::Bool(_) => assert_eq!(schema["type"], "boolean", "{place}"),
         Value::Null => panic!("{place} is null"),

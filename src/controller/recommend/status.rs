@@ -220,12 +220,12 @@ fn at(ms: i64) -> Option<Timestamp> {
 /// Whether pods get it: the word for the column, and the sentence.
 struct Applied {
     word: &'static str,
-    is_applied: bool,
+    holds: bool,
     why: String,
 }
 
 fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
-    let no = |word, why: &str| Applied { word, is_applied: false, why: why.to_owned() };
+    let no = |word, why: &str| Applied { word, holds: false, why: why.to_owned() };
     if containers.iter().all(|c| c.recommended == ContainerResources::default()) {
         return no("unknown", "there is no number yet");
     }
@@ -242,22 +242,22 @@ fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
     match stage.mode {
         RolloutMode::Recommend => no("recommend", "the policy's rollout shows sizes only"),
         RolloutMode::Canary if stage.by == crate::policy::CanaryBy::Run => {
-            Applied { word: "canary", is_applied: true, why: format!("{} % of its runs get it", stage.percent) }
+            Applied { word: "canary", holds: true, why: format!("{} % of its runs get it", stage.percent) }
         }
         RolloutMode::Canary => {
             let workload = format!("{}/{}", facts.workload.namespace, facts.workload);
             if stage.applies(&workload, "") {
                 let why = format!("it is among the {} % of workloads that get their sizes", stage.percent);
-                return Applied { word: "canary", is_applied: true, why };
+                return Applied { word: "canary", holds: true, why };
             }
             no("recommend", "it is not among the workloads of the canary")
         }
         RolloutMode::Apply if containers.iter().any(|c| c.frozen.is_some()) => {
             let why = "a smaller size got a run killed: the one before is kept for now".to_owned();
-            Applied { word: "frozen", is_applied: true, why }
+            Applied { word: "frozen", holds: true, why }
         }
         RolloutMode::Apply => {
-            Applied { word: "apply", is_applied: true, why: "new pods get it when they are created".to_owned() }
+            Applied { word: "apply", holds: true, why: "new pods get it when they are created".to_owned() }
         }
     }
 }
@@ -301,12 +301,13 @@ fn summary(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied)
 fn conditions(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied) -> Vec<Condition> {
     let known = containers.iter().any(|c| c.recommended != ContainerResources::default());
     let why_unknown = containers.iter().flat_map(|c| &c.notes).next().cloned();
-    let ready = match known {
-        true => ("True", "Sized", "there is evidence for a size".to_owned()),
-        false => ("False", "NoEvidence", why_unknown.unwrap_or_else(|| "no run was seen".to_owned())),
+    let ready = if known {
+        ("True", "Sized", "there is evidence for a size".to_owned())
+    } else {
+        ("False", "NoEvidence", why_unknown.unwrap_or_else(|| "no run was seen".to_owned()))
     };
-    let reason = if applied.is_applied { "Applied" } else { "NotApplied" };
-    let of_applied = (if applied.is_applied { "True" } else { "False" }, reason, applied.why.clone());
+    let reason = if applied.holds { "Applied" } else { "NotApplied" };
+    let of_applied = (if applied.holds { "True" } else { "False" }, reason, applied.why.clone());
     let frozen = containers.iter().find_map(|c| c.frozen.as_ref().map(|f| (&c.name, f)));
     let frozen = match frozen {
         Some((name, frozen)) => (

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::kills::SeenKill;
 use crate::admission::{Kill, Knowledge, Recommended, Sizes, id_of};
 use crate::controller::crds::IN_FORCE;
-use crate::controller::recommend::object::Recommendation;
+use crate::controller::recommend::object::{ContainerStatus, Recommendation};
+use crate::fit::ContainerResources;
 use crate::policy::Policy;
 use crate::workload::Workload;
 
@@ -200,7 +201,7 @@ impl Own {
 
 /// What admission looks up.
 fn packed(read: &Recommendation) -> Recommended {
-    let sized = |c: &&crate::controller::recommend::object::ContainerStatus| c.recommended != Default::default();
+    let sized = |c: &&ContainerStatus| c.recommended != ContainerResources::default();
     let containers: Sizes =
         read.status.containers.iter().filter(sized).map(|c| (c.name.clone(), c.recommended)).collect();
     let ladders = read.status.containers.iter().filter(|c| !c.memory_ladder.is_empty());
