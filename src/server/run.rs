@@ -198,6 +198,7 @@ impl Bound {
         };
         let close = CancellationToken::new();
         let mut serving = tokio::spawn(listener.serve(close.clone()));
+        parts.spawn(named("the figures of what is known", figures_of(Arc::clone(&board), Arc::clone(&metrics))));
         parts.spawn(named("the watch of the cluster", watch(board, readiness.wait_for("the cluster"), stop.clone())));
         begun.met();
 
@@ -225,6 +226,21 @@ impl Bound {
             tracing::info!("all requests were answered");
         }
         Ok(())
+    }
+}
+
+/// How often what is known is counted.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
+/// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation.
+async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>) {
+    loop {
+        let known = board.current();
+        metrics.resizing_stopped.set(known.resizing_stopped.into());
+        let workloads: usize = known.namespaces.values().map(|namespace| namespace.recommendations.len()).sum();
+        metrics.recommended.set(i64::try_from(workloads).unwrap_or(i64::MAX));
+        drop(known);
+        sleep(COUNT_EVERY).await;
     }
 }
 
@@ -327,6 +343,7 @@ impl Inputs<'_> {
                 Policy::from_yaml(&text).map_err(|error| error.to_string())
             },
             apply: Arc::new(move |policy: Policy| {
+                // Counted at once, too: whoever waits for the reload looks at it.
                 metrics.resizing_stopped.set((policy.resizing == Resizing::Stopped).into());
                 board.update(|knowledge| knowledge.set_policy(policy));
             }),

@@ -34,6 +34,8 @@ fn nothing_is_changed_that_nobody_has_allowed_and_the_kill_switch_works_at_once(
     scene.until_next_limit("stopped", unchanged);
     eprintln!("kill switch: {:?}", begun.elapsed());
     said("stopped");
+    until("the metric says so", || (scene.webhook.metric("podfit_resizing_stopped") == 1.0).then_some(()));
+    assert_eq!(scene.webhook.metric("podfit_recommended_workloads"), 1.0);
 
     policy.set(&json!({"rollout": {"mode": "canary", "canaryPercent": 100}}));
     scene.until_next_limit("all of the canary", small);
