@@ -142,7 +142,7 @@ fn configuration(namespace: &str) -> String {
 fn cluster_rules(namespace: &str, verbs: &[&str]) -> Value {
     let watched = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
     let mut rules = vec![
-        watched("", &["limitranges", "resourcequotas", "nodes"]),
+        watched("", &["limitranges", "resourcequotas", "nodes", "pods"]),
         watched("batch", &["jobs"]),
         watched("apps", &["replicasets"]),
     ];
