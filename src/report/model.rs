@@ -211,7 +211,12 @@ impl Line {
         let current = current.unwrap_or_else(|| quantities_of(&sizing.current));
         let mut wanted = wanted(&sizing);
         let mut place = Place::without_pod(Some(key.workload.kind), &current);
-        let spark = SparkLine::of(key.workload.kind, history, &current, &wanted, policy);
+        // A pod that was looked at has its heap in it, and admission makes the size right for that.
+        let in_pod = fit_into_pod(&wanted);
+        let spark = match in_pod {
+            Some(_) => None,
+            None => SparkLine::of(key.workload.kind, history, &current, &wanted, policy),
+        };
         let divided =
             spark.as_ref().filter(|(_, total)| Some(*total) != wanted.memory_limit).map(|(line, _)| line.rule());
         if let Some((_, total)) = &spark {
@@ -219,7 +224,7 @@ impl Line {
             (wanted.memory_request, wanted.memory_limit) = (Some(*total), Some(*total));
             place.memory = MemoryRule::Free;
         }
-        let fitted = fit_into_pod(&wanted).unwrap_or_else(|| fit(&current, &wanted, &place, surroundings));
+        let fitted = in_pod.unwrap_or_else(|| fit(&current, &wanted, &place, surroundings));
         let mut recommended = fitted.resources;
         if sizing.memory.known().is_none() && spark.is_none() {
             (recommended.memory_request, recommended.memory_limit) = (None, None);

@@ -388,7 +388,7 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     let patched = ["patch", CONFIGURATIONS[0], "podfit-webhook", "--type", "json", "-p", &patch];
     release.kubectl(&patched);
     let file = release.staged.path("deploy/crds/recommendations.yaml");
-    let next = std::fs::read_to_string(&file).unwrap().replacen("metadata:", "metadata:\n  labels: {next: version}", 1);
+    let next = std::fs::read_to_string(&file).unwrap().replacen("metadata:", "metadata:\n  annotations: {podfit.test/next: version}", 1);
     std::fs::write(&file, next).unwrap();
     release.helm(&[
         "upgrade",
@@ -411,7 +411,7 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     assert_eq!(release.find(&secret).unwrap()["data"]["ca.key"], "a2V5");
     assert_eq!(release.find(&configuration).unwrap()["webhooks"][0]["clientConfig"]["caBundle"], bundle);
     let definition = release.find(&format!("{DEFINITIONS}/recommendations.podfit.dev")).unwrap();
-    assert_eq!(definition["metadata"]["labels"]["next"], "version", "definitions are upgraded too");
+    assert_eq!(definition["metadata"]["annotations"]["podfit.test/next"], "version", "definitions are upgraded too");
 
     release.helm(&["uninstall", "podfit"]);
     for kind in CONFIGURATIONS {
