@@ -388,7 +388,11 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     let patched = ["patch", CONFIGURATIONS[0], "podfit-webhook", "--type", "json", "-p", &patch];
     release.kubectl(&patched);
     let file = release.staged.path("deploy/crds/recommendations.yaml");
-    let next = std::fs::read_to_string(&file).unwrap().replacen("metadata:", "metadata:\n  annotations: {podfit.test/next: version}", 1);
+    let next = std::fs::read_to_string(&file).unwrap().replacen(
+        "metadata:",
+        "metadata:\n  annotations: {podfit.test/next: version}",
+        1,
+    );
     std::fs::write(&file, next).unwrap();
     release.helm(&[
         "upgrade",

@@ -40,6 +40,8 @@ use source::Raw;
 
 /// Shortest time between two publications. The first change after a pause is published at once.
 const BATCH: Duration = Duration::from_millis(50);
+/// Objects asked for at a time: a page is taken apart whole, and there may be ten thousand recommendations.
+const PAGE: u32 = 100;
 /// Longest reason of the API server that is repeated, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -154,7 +156,9 @@ fn open(
     };
     let source = source.clone();
     // Its back-off goes from 0.8 s to 30 s, with jitter.
-    watcher(api, watcher::Config::default()).default_backoff().map(move |answer| (source.clone(), answer))
+    watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .map(move |answer| (source.clone(), answer))
 }
 
 fn take_in(index: &mut Index, source: &Source, answer: Answer, status: &WatchStatus) {
