@@ -13,10 +13,10 @@ use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Fitted, Surroundings, fit_pod};
 use crate::history::History;
 use crate::policy::{Bounds, Modes, Options, PodSpec};
-use crate::report::{FindingLine, Line, Report, SparkLine};
+use crate::report::{FindingLine, Line, Report};
 use crate::sizing::{Answer, SizingPolicy, recommend};
 use crate::workload::containers::does_the_work;
-use crate::workload::{Kind, Workload, WorkloadKey};
+use crate::workload::{Workload, WorkloadKey};
 
 /// Arguments of `podfit dry-run`.
 #[derive(clap::Args)]
@@ -125,7 +125,7 @@ fn live_lines(
     let wanted: BTreeMap<String, ContainerResources> = histories
         .iter()
         .filter(|(name, _)| containers.contains_key(*name))
-        .map(|(name, history)| (name.clone(), wanted(workload.kind, history, containers.get(name), policy)))
+        .map(|(name, history)| (name.clone(), wanted(history, containers.get(name), policy)))
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
@@ -173,22 +173,13 @@ fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
         .collect()
 }
 
-fn wanted(
-    kind: Kind,
-    history: &History,
-    current: Option<&ContainerResources>,
-    policy: &SizingPolicy,
-) -> ContainerResources {
+/// For the container as a whole: a live Spark pod has its heap in it, which is seen to when the size is made right for it.
+fn wanted(history: &History, current: Option<&ContainerResources>, policy: &SizingPolicy) -> ContainerResources {
     let sizing = recommend(history, current.map(crate::report::resources_of), policy);
-    let mut wanted = match (&sizing.memory, &sizing.cpu) {
+    match (&sizing.memory, &sizing.cpu) {
         (Answer::Unknown(_), Answer::Unknown(_)) => ContainerResources::default(),
         _ => crate::report::wanted(&sizing),
-    };
-    let divided = current.and_then(|current| SparkLine::of(kind, history, current, &wanted, policy));
-    if let Some((_, total)) = divided {
-        (wanted.memory_request, wanted.memory_limit) = (Some(total), Some(total));
     }
-    wanted
 }
 
 /// What admission would say to the next pod: the very function that the webhook uses.
