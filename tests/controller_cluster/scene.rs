@@ -89,10 +89,16 @@ impl Scene {
         define(cluster);
         let namespace = cluster.namespace("learned");
         let prometheus = history(&namespace.name, test)?;
-        let mut all: Vec<String> =
-            ["--watch-namespaces", "{namespace}", "--lease", "{namespace}/podfit", "--recommend-every", "1s"]
-                .map(str::to_owned)
-                .into();
+        let mut all: Vec<String> = [
+            "--watch-namespaces",
+            "{namespace},{namespace}-gone",
+            "--lease",
+            "{namespace}/podfit",
+            "--recommend-every",
+            "1s",
+        ]
+        .map(str::to_owned)
+        .into();
         all.extend(["--prometheus-url".to_owned(), prometheus.url(), "--at".to_owned(), NOON_TEXT.to_owned()]);
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let webhook = Webhook::start_in(namespace, &Setup { arguments: all, ..Setup::default() });
@@ -199,15 +205,15 @@ fn history(namespace: &str, test: &str) -> Option<PrometheusServer> {
         memory_request_bytes: bytes,
         memory_limit_bytes: bytes,
     };
-    let model = WorkloadModel::new(
-        namespace,
-        "nightly",
-        Engine::CronJob { restart_in_place: false },
-        Schedule::Nightly { hour: 2, minute: 0 },
-        vec![Part::new("main", "registry.example/data/work:3.2.1", usage, asks)],
-    );
+    // The other namespace has been deleted since.
+    let model = |namespace: &str| {
+        let part = Part::new("main", "registry.example/data/work:3.2.1", usage, asks);
+        let engine = Engine::CronJob { restart_in_place: false };
+        WorkloadModel::new(namespace, "nightly", engine, Schedule::Nightly { hour: 2, minute: 0 }, vec![part])
+    };
+    let models = vec![model(namespace), model(&format!("{namespace}-gone"))];
     let scrape = ScrapeOptions { interval_ms: 60_000, state_interval_ms: 600_000, ..ScrapeOptions::default() };
-    let simulation = Platform { days: 12, nodes: 1, models: vec![model], scrape }.simulate(NOON, 3);
+    let simulation = Platform { days: 12, nodes: 1, models, scrape }.simulate(NOON, 3);
     let server = PrometheusServer::start_with_writer(|mut out| simulation.write_openmetrics(&mut out).unwrap(), &[]);
     if server.is_none() {
         skipped(test, "prometheus or promtool is not on PATH");

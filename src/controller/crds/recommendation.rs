@@ -76,7 +76,7 @@ fn status() -> Value {
             "One container.",
             &[
                 ("name", text("Its name.", 63)),
-                ("current", resources("What it asks for without podfit.")),
+                ("current", resources("What its newest run asked for.")),
                 ("recommended", resources("What it should ask for; what is not there stays as it is.")),
                 ("memoryLadder", list("Memory of the second try and further ones.", &quantity("One try's."), 10)),
                 ("notes", list("Why: unknown, held back, raised after a kill.", &text("One reason.", 1000), 20)),

@@ -40,7 +40,7 @@ pub struct Status {
 pub struct ContainerStatus {
     /// Its name.
     pub name: String,
-    /// What it asks for without podfit.
+    /// What its newest run asked for.
     pub current: ContainerResources,
     /// What it should ask for; what is not there stays as it is.
     pub recommended: ContainerResources,

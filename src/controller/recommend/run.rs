@@ -178,16 +178,29 @@ impl Recommender {
         let reading = tokio::task::spawn_blocking(move || by_namespace(&store, &sizing, &only, &sender));
         let (mut count, mut seen) = (Count::default(), BTreeSet::new());
         self.figures.begin();
+        // One namespace that cannot be written, such as one that is being deleted, stops no other.
+        let mut failed = None;
+        let mut take = |namespace: &str, written: Result<Count, String>| match written {
+            Ok(written) => count += written,
+            Err(why) => {
+                self.figures.failed();
+                tracing::warn!(namespace, "recommendations stay as they were: {why}");
+                failed = Some(why);
+            }
+        };
         while let Some((namespace, learned)) = batches.recv().await {
-            count += self.write_namespace(&namespace, &learned, now).await?;
+            take(&namespace, self.write_namespace(&namespace, &learned, now).await);
             seen.insert(namespace);
         }
         reading.await.map_err(|_| "a part of podfit failed".to_owned())??;
         for namespace in self.namespaces_with_objects().difference(&seen) {
-            count += self.write_namespace(namespace, &BTreeMap::new(), now).await?;
+            take(namespace, self.write_namespace(namespace, &BTreeMap::new(), now).await);
         }
         self.figures.end();
-        Ok(count)
+        match failed {
+            Some(why) if count.workloads == 0 => Err(why),
+            _ => Ok(count),
+        }
     }
 
     /// After the policy has changed: the same numbers, another word on whether they are applied.
@@ -288,6 +301,8 @@ impl Recommender {
             }
             match self.recommendations.write(workload, before.as_ref(), &status).await? {
                 (Written::Stored, stored) => return Ok(Outcome { status, changed: true, stored }),
+                // There is nobody left to tell, nor to size.
+                (Written::NoNamespace, _) => return Ok(Outcome { status, changed: false, stored: None }),
                 (Written::Overtaken, _) => before = self.recommendations.get(workload).await?,
             }
         }

@@ -34,6 +34,15 @@ pub enum Written {
     Stored,
     /// Somebody else was quicker: read again.
     Overtaken,
+    /// Its namespace is gone, and it with it.
+    NoNamespace,
+}
+
+/// What became of a patch.
+enum Applied {
+    Stored(Value),
+    NotThere,
+    Conflict,
 }
 
 /// The recommendations of a cluster.
@@ -104,7 +113,9 @@ impl Recommendations {
         let before = match before {
             Some(before) => before,
             None => match self.apply(&format!("{path}{query}"), &identity(workload)).await? {
-                Some(object) => {
+                Applied::NotThere => return Ok((Written::NoNamespace, None)),
+                Applied::Conflict => return Ok((Written::Overtaken, None)),
+                Applied::Stored(object) => {
                     created = stored(&object).ok_or("a Recommendation came back as something else")?;
                     // Somebody else's words: read them first.
                     if created.recommendation.status != Status::default() {
@@ -112,13 +123,15 @@ impl Recommendations {
                     }
                     &created
                 }
-                None => return Ok((Written::Overtaken, None)),
             },
         };
         let mut body = with_status(workload, status);
         body["metadata"]["resourceVersion"] = json!(before.version);
         let answer = self.apply(&format!("{path}/status{query}"), &body).await?;
-        Ok(answer.map_or((Written::Overtaken, None), |object| (Written::Stored, stored(&object))))
+        Ok(match answer {
+            Applied::Stored(object) => (Written::Stored, stored(&object)),
+            Applied::NotThere | Applied::Conflict => (Written::Overtaken, None),
+        })
     }
 
     /// Deletes an object, if it is still as it was read.
@@ -177,11 +190,12 @@ impl Recommendations {
         }
     }
 
-    /// `None` where the object has changed since it was read, or is gone.
-    async fn apply(&self, path: &str, body: &Value) -> Result<Option<Value>, String> {
+    async fn apply(&self, path: &str, body: &Value) -> Result<Applied, String> {
         match self.api.send("PATCH", path, APPLY, Some(body)).await.map_err(|why| failed("patch", &why))? {
-            Answer::Text(text) => json_of(&text).map(Some),
-            Answer::Status(404 | 409) => Ok(None),
+            Answer::Text(text) => json_of(&text).map(Applied::Stored),
+            // Applying makes what is not there: then it is the namespace.
+            Answer::Status(404) => Ok(Applied::NotThere),
+            Answer::Status(409) => Ok(Applied::Conflict),
             Answer::Status(status) => Err(refused("patch", status)),
         }
     }
