@@ -18,7 +18,7 @@ use support::prometheus_server::skipped;
 use support::webhook::{Serve, certificates, get, write_recommendations};
 
 /// podfit's own that take a cluster and recommendations, which there are none of here.
-const TO_COME: [&str; 9] = [
+const OF_A_CLUSTER: [&str; 9] = [
     "podfit_requested_memory_bytes",
     "podfit_recommended_memory_bytes",
     "podfit_requested_cpu_cores",
@@ -243,7 +243,7 @@ fn every_metric_that_is_named_is_exported_with_the_labels_that_it_is_selected_by
             used.insert(name.clone());
             let known = exported.contains_key(&name)
                 || recorded.contains(&name)
-                || TO_COME.contains(&name.as_str())
+                || OF_A_CLUSTER.contains(&name.as_str())
                 || FOREIGN.contains(&name.as_str());
             assert!(known, "{place}: nobody exports {name}");
             let Some(Some(has)) = exported.get(&name) else { continue };

@@ -115,6 +115,24 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The engine that makes such pods, in one word; `kubernetes` for its own controllers.
+    pub const fn engine(self) -> &'static str {
+        match self {
+            Self::AirflowTask | Self::AirflowPod | Self::AirflowSparkDriver | Self::AirflowSparkExecutor => "airflow",
+            Self::SparkDriver | Self::SparkExecutor | Self::SparkConnect | Self::SparkMaster | Self::SparkWorker => {
+                "spark"
+            }
+            Self::DagsterRun | Self::DagsterStep | Self::DagsterOp => "dagster",
+            Self::Prefect => "prefect",
+            Self::Argo => "argo",
+            Self::FlinkJobmanager | Self::FlinkTaskmanager => "flink",
+            Self::Cronjob | Self::Job | Self::Deployment | Self::Statefulset | Self::Daemonset => "kubernetes",
+            Self::Custom | Self::Labels => "other",
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -61,6 +61,25 @@ fn a_shrink_that_kills_is_taken_back_for_the_very_next_try() {
     assert_eq!((&event["regarding"]["name"], &event["type"]), (&json!("cronjob.nightly"), &json!("Warning")));
     assert!(event["note"].as_str().unwrap().contains("was killed for memory at"), "{event:#}");
 
+    // What dashboards and alerts look for.
+    let metrics = scene.webhook.metrics();
+    let namespace = &scene.namespace().name;
+    for beginning in [
+        format!(
+            "podfit_workload_info{{namespace=\"{namespace}\",workload=\"cronjob/nightly\",engine=\"kubernetes\",label=\""
+        ),
+        format!(
+            "podfit_recommended_memory_bytes{{namespace=\"{namespace}\",workload=\"cronjob/nightly\",container=\"main\"}}"
+        ),
+        format!(
+            "podfit_requested_cpu_cores{{namespace=\"{namespace}\",workload=\"cronjob/nightly\",container=\"main\"}}"
+        ),
+        format!("podfit_oom_kills_total{{namespace=\"{namespace}\",workload=\"cronjob/nightly\"}}"),
+        "podfit_leader 1".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(&beginning)), "{beginning}\n{metrics}");
+    }
+
     // A later cycle, which learns from the same old history, does not undo it.
     let done = scene.webhook.metric("podfit_recommend_last_success_timestamp_seconds");
     until("a later cycle", || {

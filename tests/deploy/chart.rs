@@ -11,8 +11,6 @@ use crate::support::cli;
 const PROMETHEUS: &str = "prometheus.url=http://prometheus.monitoring:9090";
 const CA: &str = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n";
 
-/// Flags of `podfit serve` that the chart sets and this build does not have yet.
-const TO_COME: [&str; 4] = ["--recommend-every", "--lease", "--store", "--history"];
 /// Built-in groups, whose schemas kubernetes-validate has.
 const CUSTOM: [&str; 3] = ["podfit.dev/v1alpha1", "cert-manager.io/v1", "monitoring.coreos.com/v1"];
 
@@ -298,7 +296,7 @@ fn podfit_knows_every_argument_that_it_is_given() {
             let flag = arg.split('=').next().unwrap();
             let of_history = ["--org-id", "--series-label", "--prometheus-token-file"].contains(&flag);
             let known = help.split(|c: char| c.is_whitespace() || c == ',').any(|word| word == flag);
-            assert!(known || of_history || TO_COME.contains(&flag), "{what}: podfit serve has no {flag}");
+            assert!(known || of_history, "{what}: podfit serve has no {flag}");
         }
     }
 }

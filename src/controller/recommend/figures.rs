@@ -108,7 +108,7 @@ impl Figures {
             let info = [
                 ("namespace", namespace.clone()),
                 ("workload", text.clone()),
-                ("kind", workload.kind.as_str().to_owned()),
+                ("engine", workload.kind.engine().to_owned()),
                 ("label", label),
             ];
             self.info.get_or_create(&info).set(1);

@@ -108,7 +108,6 @@ impl Recommender {
                     retry = Some(Instant::now());
                 }
                 Some(kill) = kills.recv() => {
-                    self.figures.killed(&kill.workload);
                     note(&mut pending, kill);
                     if leading {
                         retry = self.take_in(&mut pending).await.err().map(|why| self.later(&why));
@@ -321,6 +320,8 @@ impl Recommender {
                 .map(|(container, kill)| (container.clone(), kill.clone()))
                 .collect();
             if !news.is_empty() {
+                // By whoever takes it in, so that several replicas count it once.
+                self.figures.killed(workload);
                 let outcome = self.write(workload, before, &[], &news, now).await?;
                 self.tell(&outcome, &news, now).await;
             }
