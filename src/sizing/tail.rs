@@ -53,7 +53,8 @@
 //!
 //! So forgetting old runs costs more than it brings: what needed much once does so again. The growth of related tasks,
 //! although taken from the whole of their runs here, later ones included, says little that the own first spacings do not.
-//! Weekdays and ends of months were not tried: no record spans a month, so nothing could have spoken for them.
+//! Weekdays and ends of months were not tried: one record alone spans more than a week, 55 days, which has one or two ends
+//! of months and says nothing of work that runs by the calendar.
 //! Going up is at once, with the first peak that is higher; going down takes about 150 runs, see 1.
 
 use std::cell::OnceCell;
