@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::applications::{self, Application};
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
-use super::object::read_object;
+use super::object::{read_object, read_pod_to_size};
 use super::resize::{Resizing, Sizing, resize};
 use super::retry;
 use super::review::{Answer, Operation, Review};
@@ -114,7 +114,8 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         Answer { warnings: vec![warning(&format!("not resized: {problem}"))], ..Answer::default() }
     };
     let Some(raw) = review.object else { return not_read(seen, "the review has no object") };
-    let object = match read_object(raw) {
+    let read = if is_application { read_object(raw) } else { read_pod_to_size(raw) };
+    let object = match read {
         Ok(object) => object,
         Err(problem) => return not_read(seen, &problem.to_string()),
     };

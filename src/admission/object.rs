@@ -1,13 +1,17 @@
-//! Reads the object of a review as JSON, all of it but `metadata.managedFields`: often most of the bytes, and nothing
-//! that a decision or a patch looks at.
+//! Reads the object of a review as JSON, without what nobody looks at: `metadata.managedFields` always, often most of
+//! the bytes; and of a pod that is to be sized also what says nothing about sizes, most of its environment above all.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::review::place_of;
+use crate::fit::HEAP_VARIABLE;
+use crate::workload::READ_ENV;
 
 /// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,56 +23,148 @@ pub struct UnreadableObject(String);
 /// # Errors
 /// It is no JSON object, or nested deeper than 128 levels.
 pub fn read_object(raw: &RawValue) -> Result<Value, UnreadableObject> {
+    read(raw, &OBJECT)
+}
+
+/// A pod as far as its size can depend on it. Its containers have their places and resources, but it is no pod to store:
+/// volumes, probes and the like are missing, and so are the environment variables that podfit never reads.
+///
+/// # Errors
+/// As [`read_object`]; also where a list of containers or variables is none.
+pub fn read_pod_to_size(raw: &RawValue) -> Result<Value, UnreadableObject> {
+    read(raw, &POD_TO_SIZE)
+}
+
+fn read(raw: &RawValue, shape: &'static Shape) -> Result<Value, UnreadableObject> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    let object = Without { key: "metadata", inner: Some("managedFields") }.deserialize(&mut deserializer);
-    object.map_err(|error| UnreadableObject(place_of(&error)))
+    match Part(shape).deserialize(&mut deserializer) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(_) => Err(UnreadableObject("it is no object".to_owned())),
+        Err(error) => Err(UnreadableObject(place_of(&error))),
+    }
 }
 
-/// Reads an object without a key; with `inner`, the key stays and its own key `inner` goes.
+/// What is read of a value.
+enum Shape {
+    /// Members of an object: all but those named, some of them in part only. null is read as null.
+    Object { without: &'static [&'static str], within: &'static [(&'static str, Shape)] },
+    /// A list, each item in part.
+    List(&'static Shape),
+    /// A container's `env`: the literal variables that podfit reads.
+    Environment,
+}
+
+const OBJECT: Shape = Shape::Object { without: &[], within: &[("metadata", METADATA)] };
+const METADATA: Shape = Shape::Object { without: &["managedFields"], within: &[] };
+const POD_TO_SIZE: Shape =
+    Shape::Object { without: &["status"], within: &[("metadata", METADATA), ("spec", SPEC_TO_SIZE)] };
+const SPEC_TO_SIZE: Shape = Shape::Object {
+    without: &["volumes", "affinity", "tolerations", "topologySpreadConstraints", "dnsConfig", "hostAliases"],
+    within: &[
+        ("containers", Shape::List(&CONTAINER_TO_SIZE)),
+        ("initContainers", Shape::List(&CONTAINER_TO_SIZE)),
+        ("ephemeralContainers", Shape::List(&CONTAINER_TO_SIZE)),
+    ],
+};
+const CONTAINER_TO_SIZE: Shape = Shape::Object {
+    without: &[
+        "envFrom",
+        "volumeMounts",
+        "volumeDevices",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle",
+        "ports",
+    ],
+    within: &[("env", Shape::Environment)],
+};
+
+/// Whether anything about a pod's size is read from the variable of this name.
+fn is_read(variable: &str) -> bool {
+    READ_ENV.contains(&variable) || variable == HEAP_VARIABLE
+}
+
 #[derive(Clone, Copy)]
-struct Without {
-    key: &'static str,
-    inner: Option<&'static str>,
-}
+struct Part(&'static Shape);
 
-impl<'de> DeserializeSeed<'de> for Without {
+impl<'de> DeserializeSeed<'de> for Part {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        // What is no object is read as whatever it is, and found odd by who looks at it.
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Without {
+impl<'de> Visitor<'de> for Part {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str(match self.0 {
+            Shape::Object { .. } => "an object",
+            Shape::List(_) | Shape::Environment => "a list",
+        })
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        match self.inner {
-            Some(_) => Err(E::custom("null")),
-            None => Ok(Value::Null),
-        }
+        Ok(Value::Null)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let Shape::Object { without, within } = self.0 else {
+            return Err(A::Error::invalid_type(serde::de::Unexpected::Map, &self));
+        };
         let mut object = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let value = match self.inner {
-                Some(inner) if key == self.key => members.next_value_seed(Without { key: inner, inner: None })?,
-                None if key == self.key => {
-                    members.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                _ => members.next_value()?,
+        while let Some(Key(key)) = members.next_key()? {
+            if without.contains(&&*key) {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = match within.iter().find(|(name, _)| *name == key) {
+                Some((_, shape)) => members.next_value_seed(Part(shape))?,
+                None => members.next_value()?,
             };
-            object.insert(key, value);
+            object.insert(key.into_owned(), value);
         }
         Ok(Value::Object(object))
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        match self.0 {
+            Shape::Object { .. } => return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self)),
+            Shape::List(shape) => {
+                while let Some(item) = items.next_element_seed(Part(shape))? {
+                    list.push(item);
+                }
+            }
+            Shape::Environment => {
+                while let Some(Variable { name, value }) = items.next_element()? {
+                    let value = value.filter(|_| is_read(&name));
+                    if let Some(value) = value.and_then(|value| serde_json::from_str(value.get()).ok()) {
+                        let members = [("name", Value::String(name.into_owned())), ("value", value)];
+                        list.push(Value::Object(
+                            members.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(Value::Array(list))
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A variable; what is not literal has no value here.
+#[derive(Deserialize)]
+struct Variable<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
 }
 
 #[cfg(test)]
@@ -76,7 +172,16 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::admission::owners::Owners;
+    use crate::admission::resize::{Resizing, Sizing, resize};
+    use crate::admission::stamp::Stamp;
+    use crate::admission::whose::whose;
+    use crate::fit::{ContainerResources, Surroundings};
+    use crate::policy::{Bounds, PodSpec};
+    use crate::workload::{IdentityRules, Kind};
 
     #[test]
     fn only_managed_fields_are_left_out() {
@@ -106,5 +211,80 @@ mod tests {
         let text = format!("{{\"spec\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
         let raw: Box<RawValue> = RawValue::from_string(text).unwrap();
         assert!(read_object(&raw).is_err());
+    }
+
+    #[test]
+    fn of_a_pod_to_size_only_what_sizes_depend_on_is_read() {
+        let text = r#"{"metadata":{"managedFields":[],"labels":{"a":"b"}},"status":{},"spec":{"volumes":[{}],"os":{},
+            "containers":[{"name":"a","new":1,"volumeMounts":[1],"env":[{"name":"SECRET","value":"x"},
+            {"value":"app-7","name":"SPARK_APPLICATION_ID"},{"name":"SPARK_EXECUTOR_ID","valueFrom":{}},{}]}],
+            "initContainers":null}}"#;
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let env = json!([{"name": "SPARK_APPLICATION_ID", "value": "app-7"}]);
+        assert_eq!(
+            read_pod_to_size(raw).unwrap(),
+            json!({"metadata": {"labels": {"a": "b"}}, "spec": {"os": {},
+                "containers": [{"name": "a", "new": 1, "env": env}], "initContainers": null}})
+        );
+    }
+
+    #[rstest]
+    #[case(r#"{"spec": {"containers": {}}}"#)]
+    #[case(r#"{"spec": {"containers": [[]]}}"#)]
+    #[case(r#"{"spec": {"containers": [{"env": {}}]}}"#)]
+    #[case(r#"{"spec": {"containers": [{"env": [{"name": 7}]}]}}"#)]
+    fn lists_of_another_shape_are_errors(#[case] text: &str) {
+        assert!(read_pod_to_size(serde_json::from_str(text).unwrap()).is_err());
+    }
+
+    /// Every pod that an engine's own code made is taken for the same workload, and sized alike, as if all of it were
+    /// read.
+    #[test]
+    fn no_recorded_pod_is_sized_otherwise_than_as_a_whole() {
+        let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/recorded");
+        let files = walk(&recorded);
+        assert!(files.len() > 100, "{}", files.len());
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else { continue };
+            let Ok(whole) = read_object(raw) else { continue };
+            if whole.get("kind") != Some(&json!("Pod")) {
+                continue;
+            }
+            let part = read_pod_to_size(raw).unwrap();
+            let identity = |pod| whose(pod, "jobs", &Owners::default(), &IdentityRules::default());
+            assert_eq!(identity(&whole), identity(&part), "{}", file.display());
+            assert_eq!(sized(&whole), sized(&part), "{}", file.display());
+        }
+    }
+
+    fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+    }
+
+    /// What becomes of a pod of each kind whose containers all should ask for the same.
+    fn sized(pod: &Value) -> Vec<Resizing> {
+        let size: ContainerResources =
+            serde_json::from_value(json!({"cpuRequest": "150m", "memoryRequest": "700Mi", "memoryLimit": "700Mi"}))
+                .unwrap();
+        let spec = PodSpec::of_pod(pod).unwrap();
+        let recommended = spec.containers().map(|container| (container.name.to_owned(), size)).collect();
+        let stamp = Stamp { workload: "job/a".into(), recommendation: "r1".into() };
+        Kind::ALL
+            .into_iter()
+            .map(|kind| {
+                let sizing = Sizing {
+                    pod,
+                    kind: Some(kind),
+                    recommended: &recommended,
+                    killed_at: &BTreeMap::new(),
+                    stamp: Some(&stamp),
+                    surroundings: &Surroundings::default(),
+                    bounds: &Bounds::default(),
+                };
+                resize(&sizing, &spec)
+            })
+            .collect()
     }
 }

@@ -16,7 +16,7 @@ mod prefect;
 pub mod recurring_name;
 mod spark;
 
-pub use facts::{ContainerFacts, Keys, Owner, PodFacts, kube_state_metrics_name};
+pub use facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV, kube_state_metrics_name};
 pub use from_pod::{NotAPod, controller_of, pod_facts};
 pub use identify::{Identity, IdentityRules, Unidentified, identify};
 pub use key::{Kind, Workload, WorkloadKey};
