@@ -31,7 +31,7 @@ pub fn run(dir: &Path) {
         let stop = CancellationToken::new();
         let listener = Listener {
             socket,
-            tls: Some(server_config(served, None).expect("TLS")),
+            tls: Some(server_config(served, None).expect("TLS").into()),
             router: router(Arc::new(reviewer), Arc::new(Readiness::default())),
             limits,
             metrics: Some(metrics),

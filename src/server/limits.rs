@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections at a time; above it none is accepted until one ends. API servers keep 25 idle ones each (client-go).
     pub connections: usize,
-    /// Reviews at a time; what comes above it is shed at once.
+    /// Reviews at a time; what comes above it is shed at once. As many as connections: an HTTP/1.1 client has one on
+    /// each, and what they may hold in memory is bounded by [`Limits::buffered_bytes`].
     pub in_flight: usize,
     /// Reviews of more than [`Limits::large_bytes`] that are decided at a time. One of 7 MiB can need a tenth of a
     /// second and, as JSON values, a hundred MiB.
@@ -36,7 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1_000,
-            in_flight: 256,
+            in_flight: 1_000,
             large_in_flight: 2,
             large_bytes: 512 * 1_024,
             body_bytes: 7 * 1_024 * 1_024,

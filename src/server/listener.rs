@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -23,6 +22,7 @@ use tower::ServiceExt;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::pulse::{Felt, Look, Pulse};
+use super::tls::Tls;
 
 /// Longest head of a request: API servers send some 300 bytes.
 const HEAD_BYTES: usize = 16 * 1_024;
@@ -44,7 +44,7 @@ pub struct Listener {
     /// The bound socket.
     pub socket: TcpListener,
     /// TLS; plain HTTP/1.1 without it.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Tls>,
     /// What answers.
     pub router: Router,
     /// What bounds it.
@@ -55,7 +55,7 @@ pub struct Listener {
 
 /// What one connection needs to know.
 struct Serving {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     router: Router,
     limits: Arc<Limits>,
     metrics: Option<Arc<Metrics>>,
@@ -68,7 +68,7 @@ impl Listener {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         let serving = Arc::new(Serving {
-            tls: self.tls.map(TlsAcceptor::from),
+            tls: self.tls,
             router: self.router,
             limits: self.limits,
             metrics: self.metrics,
@@ -123,7 +123,7 @@ impl Serving {
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.http1(stream).await };
         let failed = |cause| self.metrics.iter().for_each(|m| m.handshake_failed(cause));
-        let handshake = timeout(self.limits.handshake, handshake(tls, stream));
+        let handshake = timeout(self.limits.handshake, handshake(tls.acceptor(), stream));
         let handshake = tokio::select! {
             handshake = handshake => handshake,
             () = self.stop.cancelled() => return,
@@ -215,7 +215,7 @@ impl Serving {
     }
 }
 
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Result<tokio_rustls::server::TlsStream<TcpStream>, NoTls> {
+async fn handshake(tls: TlsAcceptor, stream: TcpStream) -> Result<tokio_rustls::server::TlsStream<TcpStream>, NoTls> {
     // A TLS handshake begins with 0x16, a request with its method's first letter.
     let mut first = [0];
     let read = stream.peek(&mut first).await.map_err(|_| NoTls::Refused)?;

@@ -6,6 +6,7 @@ pub mod body;
 mod built_in_ca;
 pub mod drain;
 pub mod health;
+mod inputs;
 pub mod limits;
 pub mod listener;
 pub mod metrics;

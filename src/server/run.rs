@@ -3,33 +3,27 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::built_in_ca;
 use super::drain::Signals;
 use super::health::{self, Condition, Readiness};
+use super::inputs::Inputs;
 use super::limits::Limits;
 use super::listener::Listener;
 use super::metrics::Metrics;
-use super::reload::{Followed, Input};
 use super::report_page;
 use super::review::Reviewer;
-use super::tls::{TlsError, server_config};
-use crate::admission::{Board, Knowledge, LoadedRecommendations};
-use crate::certs::files::FilePair;
-use crate::certs::pair::CertifiedPair;
-use crate::certs::resolver::ServedPair;
+use super::tls::TlsError;
+use crate::admission::{Board, Knowledge};
 use crate::controller::built_in_ca::BuiltInCa;
 use crate::controller::recommend::Figures;
-use crate::policy::{Policy, Resizing};
 use crate::workload::IdentityRules;
 
 /// What is to be served, and from what.
@@ -121,7 +115,7 @@ pub struct Bound {
 }
 
 /// Parts of the service, each running for as long as it does; the value is the part's name.
-type Parts = JoinSet<&'static str>;
+pub(super) type Parts = JoinSet<&'static str>;
 
 impl Plan {
     /// Binds both ports.
@@ -174,21 +168,17 @@ impl Bound {
         let inputs = Inputs { plan: &plan, board: &board, metrics: &metrics, stop: &stop };
         let starting = async {
             let served = inputs.certificate(&mut parts).await?;
+            let tls = inputs.tls(served, &mut parts).await?;
             inputs.policy(&mut parts).await?;
             inputs.recommendations(&mut parts).await?;
-            Ok::<_, ServeError>(served)
+            Ok::<_, ServeError>(tls)
         };
-        let served = tokio::select! {
-            served = starting => served?,
+        let tls = tokio::select! {
+            tls = starting => tls?,
             _ = signals.next() => return Ok(()),
         };
         let limits = Arc::new(plan.limits.clone());
-        let client_ca = plan.client_ca.as_deref().map(read_client_ca).transpose()?;
         let reviewer = Reviewer::new(Arc::clone(&board), Arc::clone(&metrics), Arc::clone(&limits));
-        let tls = server_config(served, client_ca.as_deref()).map_err(|error| match &plan.client_ca {
-            Some(path) => ServeError::Input { flag: CLIENT_CA, problem: format!("{} {error}", path.display()) },
-            None => ServeError::Tls(error),
-        })?;
         let listener = Listener {
             socket: webhook,
             tls: Some(tls),
@@ -244,16 +234,7 @@ async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>) {
     }
 }
 
-const CLIENT_CA: &str = "--client-ca-file";
-
-fn read_client_ca(path: &Path) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(path).map_err(|error| ServeError::Input {
-        flag: CLIENT_CA,
-        problem: format!("{}: cannot be read: {error}", path.display()),
-    })
-}
-
-async fn named(name: &'static str, part: impl Future<Output = ()>) -> &'static str {
+pub(super) async fn named(name: &'static str, part: impl Future<Output = ()>) -> &'static str {
     part.await;
     name
 }
@@ -274,123 +255,4 @@ fn health_port(
     }
     let limits = Arc::new(Limits::for_metrics());
     Listener { socket, tls: None, router, limits, metrics: None }.serve(CancellationToken::new())
-}
-
-/// What is read from files, once now and then again and again.
-struct Inputs<'a> {
-    plan: &'a Plan,
-    board: &'a Arc<Board>,
-    metrics: &'a Arc<Metrics>,
-    stop: &'a CancellationToken,
-}
-
-impl Inputs<'_> {
-    async fn certificate(&self, parts: &mut Parts) -> Result<Arc<ServedPair>, ServeError> {
-        match &self.plan.certificate {
-            Certificate::Files { certificate, key } => self.certificate_files(FilePair::new(certificate, key), parts),
-            Certificate::BuiltIn(ca) => {
-                let (metrics, stop) = (Arc::clone(self.metrics), self.stop.clone());
-                let (served, follow) = built_in_ca::begin((**ca).clone(), metrics, self.plan.reload_every, stop).await;
-                parts.spawn(named("the built-in CA", follow));
-                Ok(served)
-            }
-        }
-    }
-
-    fn certificate_files(&self, mut files: FilePair, parts: &mut Parts) -> Result<Arc<ServedPair>, ServeError> {
-        let pair = files.load(Timestamp::now()).map_err(|error| ServeError::Input {
-            flag: "--tls-cert-file and --tls-key-file:",
-            problem: error.to_string(),
-        })?;
-        let loaded = |metrics: &Metrics, pair: &CertifiedPair| {
-            metrics.certificate_ends(pair.expires_at().as_second() as f64);
-            metrics.reloaded("certificate", true);
-        };
-        loaded(self.metrics, &pair);
-        let served = Arc::new(ServedPair::new(pair));
-        let (serving, metrics, stop) = (Arc::clone(&served), Arc::clone(self.metrics), self.stop.clone());
-        let every = self.plan.reload_every;
-        parts.spawn(named("the certificate's reload", async move {
-            while timeout(every, stop.cancelled()).await.is_err() {
-                let was_bad = files.error().is_some();
-                match files.poll(Timestamp::now()) {
-                    Some(Ok(pair)) => {
-                        loaded(&metrics, &pair);
-                        tracing::info!(until = %pair.expires_at(), "certificate loaded anew");
-                        serving.swap(pair);
-                    }
-                    Some(Err(error)) => {
-                        metrics.reloaded("certificate", false);
-                        tracing::warn!(%error, "the certificate that was loaded before is served on");
-                    }
-                    None if was_bad && files.error().is_none() => metrics.reloaded("certificate", true),
-                    None => {}
-                }
-            }
-        }));
-        Ok(served)
-    }
-
-    async fn policy(&self, parts: &mut Parts) -> Result<(), ServeError> {
-        let Some(path) = &self.plan.policy else { return Ok(()) };
-        let (board, metrics) = (Arc::clone(self.board), Arc::clone(self.metrics));
-        let input = Input {
-            name: "policy",
-            file: Followed::new(path.clone()),
-            load: |reader| {
-                let mut text = String::new();
-                reader.read_to_string(&mut text).map_err(|error| error.to_string())?;
-                Policy::from_yaml(&text).map_err(|error| error.to_string())
-            },
-            apply: Arc::new(move |policy: Policy| {
-                // Counted at once, too: whoever waits for the reload looks at it.
-                metrics.resizing_stopped.set((policy.resizing == Resizing::Stopped).into());
-                board.update(|knowledge| knowledge.set_policy(policy));
-            }),
-            metrics: Arc::clone(self.metrics),
-        };
-        self.follow("--policy", "the policy's reload", input, parts).await
-    }
-
-    async fn recommendations(&self, parts: &mut Parts) -> Result<(), ServeError> {
-        let Some(path) = &self.plan.recommendations else { return Ok(()) };
-        let (board, metrics) = (Arc::clone(self.board), Arc::clone(self.metrics));
-        let input = Input {
-            name: "recommendations",
-            file: Followed::new(path.clone()),
-            load: |reader| LoadedRecommendations::read(reader).map_err(|error| error.to_string()),
-            apply: Arc::new(move |recommendations: LoadedRecommendations| {
-                metrics.recommended.set(i64::try_from(recommendations.workloads).unwrap_or(i64::MAX));
-                let before = board.current();
-                board.update(|knowledge| recommendations.replace_in(knowledge));
-                free_last(before);
-            }),
-            metrics: Arc::clone(self.metrics),
-        };
-        self.follow("--recommendations", "the recommendations' reload", input, parts).await
-    }
-
-    async fn follow<T: Send + 'static>(
-        &self,
-        flag: &'static str,
-        name: &'static str,
-        input: Input<T>,
-        parts: &mut Parts,
-    ) -> Result<(), ServeError> {
-        let input = input.first().await.map_err(|problem| ServeError::Input { flag, problem })?;
-        parts.spawn(named(name, input.follow(self.plan.reload_every, self.stop.clone())));
-        Ok(())
-    }
-}
-
-/// Drops knowledge after the decisions that still look at it: freeing a hundred thousand recommendations takes longer
-/// than a review should, and whoever holds the last reference has to do it.
-fn free_last(knowledge: Arc<Knowledge>) {
-    for _ in 0..100 {
-        if Arc::strong_count(&knowledge) == 1 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    drop(knowledge);
 }

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::TlsAcceptor;
 
 /// HTTP/2 in TLS.
 pub const H2: &[u8] = b"h2";
@@ -26,32 +29,59 @@ pub enum TlsError {
     Setup(rustls::Error),
 }
 
-/// TLS 1.2 and 1.3 with the certificates of `resolver`. With `client_ca`, PEM of one CA or more, only clients with a
-/// certificate of theirs are served.
+/// What new connections are served with. Replaced as a whole: a new setup resumes no session that an old one began, so
+/// that who lost the trust in between is asked again.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ArcSwap<ServerConfig>>);
+
+impl Tls {
+    /// Serves new connections with this from now on.
+    pub fn replace(&self, config: Arc<ServerConfig>) {
+        self.0.store(config);
+    }
+
+    /// For the next connection.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.0.load_full().into()
+    }
+}
+
+impl From<Arc<ServerConfig>> for Tls {
+    fn from(config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+}
+
+/// TLS 1.2 and 1.3 with the certificates of `resolver`. With `clients`, only who they know is served.
 ///
 /// # Errors
-/// [`TlsError`].
+/// [`TlsError::Setup`].
 pub fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
-    client_ca: Option<&[u8]>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?;
-    let builder = match client_ca {
+    let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(pem) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(pem)?), provider)
-                .build()
-                .map_err(|error| TlsError::BadAuthority(error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder.with_cert_resolver(resolver);
     // API servers ask for HTTP/1.1 alone.
     config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Knows clients by a certificate of one of these CAs, which are given as PEM.
+///
+/// # Errors
+/// [`TlsError::NoAuthority`], [`TlsError::BadAuthority`].
+pub fn clients_of(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(pem)?), provider)
+        .build()
+        .map_err(|error| TlsError::BadAuthority(error.to_string()))
 }
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {

@@ -6,7 +6,6 @@
 //! | 5, an error is taken for "no finding" | `answer_tests`: `an_object_that_cannot_be_read_passes_the_mutating_entry_and_fails_…` |
 //! | 12, containers that a later webhook adds | `second_webhook`: `hole_12_…` |
 //! | 13, anybody may call the webhook | `tests/webhook`: `with_a_client_ca_only_its_clients_are_served` |
-//! | 14, a request makes the webhook act for its author | none: `admission::answer` is a pure function of bytes and memory |
 //! | 16, the old object decides | `answer_tests`: `an_update_whose_old_object_cannot_be_read_is_judged_as_if_all_were_new` |
 //! | 18, floods, slow headers, deep JSON | `tests/webhook/faults.rs` |
 //! | 20, static pods | `answer_tests`: `a_mirror_pod_is_believed_of_a_kubelet_alone` |
@@ -158,6 +157,44 @@ fn holes_10_11_forged_owners_and_labels_relax_nothing_and_reach_no_other_namespa
     assert_eq!(sizes(&stored, "main")["limits"]["memory"], "1Gi");
     pod["spec"]["containers"][0]["image"] = json!("reg.example/app:latest");
     assert!(refused(poor.namespace.try_create("/api/v1", "pods", &pod)).contains("latest-tag"));
+}
+
+/// A webhook that fetches what an object names, or evaluates what stands in it, does so with its own rights.
+#[test]
+fn hole_14_nothing_that_a_pod_names_is_fetched_or_looked_up() {
+    let Some(cluster) = cluster("hole_14_nothing_that_a_pod_names_is_fetched_or_looked_up") else { return };
+    let size = json!({"memoryRequest": "1536Mi", "memoryLimit": "1536Mi"});
+    let setup = Setup { recommended: vec![("cronjob/nightly", "main", size)], ..Setup::default() };
+    let webhook = Webhook::start(cluster, "deputy", &setup);
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    trap.set_nonblocking(true).unwrap();
+    let at = trap.local_addr().unwrap();
+    let (url, lookup) = (format!("http://{at}/bait"), "bait-of-hole-14");
+
+    let mut pod = nightly_pod(&json!({"requests": {"memory": "4Gi"}, "limits": {"memory": "4Gi"}}));
+    pod["metadata"]["annotations"] = json!({"url": url, "podfit.dev/input-bytes": url, "podfit.dev/resized": url,
+        "expression": "{{ request.object.metadata.name }} ${jndi:ldap://127.0.0.1} $(id) object.spec == 1",
+        "dag_id": url, "task_id": "{{ lookup('v1', 'Secret', 'kube-system', 'bait-of-hole-14') }}"});
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "bait.example/v1", "kind": "Secret", "name": lookup,
+        "uid": "0b5f7a53-2f2c-4d53-8a53-1d9a4a2c0e14"}]);
+    let container = &mut pod["spec"]["containers"][0];
+    container["image"] = json!(format!("{at}/bait:1"));
+    container["env"] = json!([{"name": "ARGO_TEMPLATE", "value": format!("{{\"name\":\"{url}\"}}")},
+        {"name": "BAIT", "valueFrom": {"configMapKeyRef": {"name": lookup, "key": "a"}}}]);
+    container["envFrom"] = json!([{"secretRef": {"name": lookup}}]);
+    pod["spec"]["volumes"] = json!([{"name": "a", "image": {"reference": format!("{at}/volume:1")}},
+        {"name": "b", "persistentVolumeClaim": {"claimName": lookup}}]);
+    pod["spec"]["priorityClassName"] = json!("system-node-critical");
+
+    let stored = webhook.namespace.try_create("/api/v1", "pods", &pod).unwrap();
+    assert_eq!(stored["metadata"]["annotations"]["url"], json!(url), "it went through the webhook as it was");
+    assert!(webhook.metrics().contains("podfit_admission_reviews_total"));
+    let knock = trap.accept().map(|(_, from)| from);
+    assert_eq!(knock.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    let ours = |line: &&Value| line["userAgent"].as_str().is_some_and(|agent| agent.starts_with("podfit"));
+    let asked: Vec<Value> = cluster.audit_log().iter().filter(ours).map(|line| line["requestURI"].clone()).collect();
+    assert!(!asked.is_empty(), "podfit's own requests are in the log");
+    assert!(!asked.iter().any(|uri| uri.as_str().unwrap().contains(lookup)), "{asked:?}");
 }
 
 #[test]

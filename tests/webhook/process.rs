@@ -11,7 +11,9 @@ use podfit::certs::authority::Authority;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Connection, Tls, post};
-use crate::scene::{DEADLINE, authority, banned, created, issue, padded, patch_of, recommendations, response};
+use crate::scene::{
+    DEADLINE, authority, banned, client_of, created, issue, padded, patch_of, recommendations, response,
+};
 use crate::support::cli::{command, run};
 
 /// A folder with all that `podfit serve` needs.
@@ -287,6 +289,26 @@ async fn a_certificate_on_disk_is_taken_twice_and_open_connections_live_on() {
     folder.write("tls.crt", "no certificate\n");
     serve.counts("podfit_reload_failed{input=\"certificate\"} 1").await;
     assert_eq!(serve.connect(&folder.ca).await.leaf(), leaf);
+}
+
+#[tokio::test]
+async fn another_ca_of_clients_counts_for_new_connections_and_a_bad_one_changes_nothing() {
+    let folder = Folder::new();
+    let (first, second) = (authority(), authority());
+    folder.write("clients.crt", first.certificate());
+    let serve = Serve::start(folder.command().arg("--client-ca-file").arg(folder.path("clients.crt"))).await;
+    let is_served = async |clients: &Authority| {
+        let tls = Tls { roots: vec![folder.ca.der()], identity: Some(client_of(clients)), ..Tls::default() };
+        let Ok(mut connection) = tls.connect(serve.webhook).await else { return false };
+        connection.ask(&post("/mutate", &created("known"))).await.is_some()
+    };
+    assert!(is_served(&first).await && !is_served(&second).await);
+    folder.write("clients.crt", second.certificate());
+    serve.until("the new CA", async || is_served(&second).await).await;
+    assert!(!is_served(&first).await);
+    folder.write("clients.crt", "no certificate\n");
+    serve.counts("podfit_reload_failed{input=\"client-ca\"} 1").await;
+    assert!(is_served(&second).await && !is_served(&first).await);
 }
 
 #[tokio::test]

@@ -1,16 +1,14 @@
 //! TLS versions, client certificates, HTTP/2, certificates that change, and connections above the cap.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use podfit::server::Limits;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rstest::rstest;
 use rustls::ProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
 use crate::client::{Tls, post};
-use crate::scene::{Scene, Setup, authority, created, pair, patch_of, response};
+use crate::scene::{Scene, Setup, authority, client_of, created, pair, patch_of, response};
 
 const ONLY_12: &[&rustls::SupportedProtocolVersion] = &[&TLS12];
 const ONLY_13: &[&rustls::SupportedProtocolVersion] = &[&TLS13];
@@ -55,13 +53,7 @@ async fn http_2_gets_the_same_answers() {
 
 #[tokio::test]
 async fn with_a_client_ca_only_its_clients_are_served() {
-    let key = KeyPair::generate().unwrap();
     let clients = authority();
-    let mut params = CertificateParams::default();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let signer = KeyPair::from_pem(clients.key().expose()).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(clients.certificate(), signer).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
     let setup = Setup { client_ca: Some(clients.certificate().to_owned()), ..Setup::default() };
     let scene = Scene::start(setup).await;
 
@@ -75,8 +67,7 @@ async fn with_a_client_ca_only_its_clients_are_served() {
         assert!(answer.is_none(), "{answer:?}");
     }
     scene.counts("tls_handshake_failures_total{cause=\"refused\"}", 2).await;
-    let identity = (vec![certificate.der().clone()], Arc::new(key.serialize_der().try_into().unwrap()));
-    let known = Tls { identity: Some(identity), ..scene.tls() };
+    let known = Tls { identity: Some(client_of(&clients)), ..scene.tls() };
     let mut connection = known.connect(scene.address).await.unwrap();
     let answer = connection.ask(&post("/mutate", &created("known"))).await.unwrap();
     assert_eq!(patch_of(&answer)[0]["value"], "500m");

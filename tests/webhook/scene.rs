@@ -11,8 +11,10 @@ use podfit::certs::authority::{Authority, CA_LIFE, LEAF_LIFE};
 use podfit::certs::names::ServerNames;
 use podfit::certs::pair::CertifiedPair;
 use podfit::certs::resolver::ServedPair;
-use podfit::server::tls::server_config;
+use podfit::server::tls::{clients_of, server_config};
 use podfit::server::{Decide, Limits, Listener, Metrics, Readiness, Reviewer, router};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -33,6 +35,17 @@ pub fn issue(ca: &Authority) -> (String, String) {
     let names = ServerNames::of_service("podfit-webhook", "podfit").unwrap().with_ip([127, 0, 0, 1].into());
     let pair = ca.issue(&names, Timestamp::now(), LEAF_LIFE).unwrap();
     (pair.certificate, pair.key.expose().to_owned())
+}
+
+/// A client that this CA has signed, as certificates and key.
+pub fn client_of(ca: &Authority) -> (Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let signer = KeyPair::from_pem(ca.key().expose()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(ca.certificate(), signer).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    (vec![certificate.der().clone()], Arc::new(key.serialize_der().try_into().unwrap()))
 }
 
 pub fn pair(ca: &Authority) -> Arc<CertifiedPair> {
@@ -76,7 +89,9 @@ impl Scene {
         let resolver = Arc::clone(&served);
         let listener = Listener {
             socket,
-            tls: Some(server_config(resolver, setup.client_ca.as_deref().map(str::as_bytes)).unwrap()),
+            tls: Some(
+                server_config(resolver, setup.client_ca.map(|pem| clients_of(pem.as_bytes()).unwrap())).unwrap().into(),
+            ),
             router: router(Arc::new(reviewer.deciding(setup.decide)), Arc::clone(&readiness)),
             limits,
             metrics: Some(Arc::clone(&metrics)),
