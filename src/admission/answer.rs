@@ -15,8 +15,10 @@ use super::retry;
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
 use super::whose::whose;
+use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
 use crate::policy::{self, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject};
+use crate::quantity::Quantity;
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +153,9 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let (mut sizes, mut killed_at) = (BTreeMap::new(), BTreeMap::new());
     if held_back.is_none() {
         sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
+        if let Some(recommended) = recommended {
+            with_own_heap(&mut sizes, recommended, &pod);
+        }
         let kills = namespace.kills.get(&identity.workload);
         killed_at = retry::raise(&mut sizes, kills, recommended, identity.attempt, &pod);
     }
@@ -171,6 +176,18 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     );
     resizing.skipped = held_back.filter(|_| recommended.is_some()).or(resizing.skipped);
     answer_of(resizing, seen)
+}
+
+/// The heap of a Spark pod is fixed before it is made: what is beside it is what its size can give.
+fn with_own_heap(sizes: &mut BTreeMap<String, ContainerResources>, recommended: &Recommended, pod: &PodSpec<'_>) {
+    for (name, divided) in &recommended.divided {
+        let (Some(size), Some(container)) = (sizes.get_mut(&**name), pod.containers().find(|c| *c.name == **name)) else {
+            continue;
+        };
+        let heap = spark_executor_heap(container.json).map(|heap| heap.bytes_rounded_up().div_ceil(1 << 20));
+        let total = Some(Quantity::from_bytes_mib_rounded_up(divided.with_heap(heap) << 20));
+        size.set(Resource::Memory, Pair { request: total, limit: total });
+    }
 }
 
 /// What a resize comes to.

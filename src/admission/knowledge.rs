@@ -9,10 +9,11 @@ use arc_swap::ArcSwap;
 
 use super::owners::Owners;
 use super::retry::Kills;
+use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::policy::{Applications, Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
 use crate::quantity::Quantity;
-use crate::workload::{IdentityRules, Workload};
+use crate::workload::{IdentityRules, Workload, WorkloadKey};
 
 /// What a workload's containers should ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Recommended {
     pub containers: Sizes,
     /// What further tries get after a kill for memory, by container, rising.
     pub ladders: Vec<(Box<str>, Box<[Quantity]>)>,
+    /// How the memory of Spark's containers is divided, by container.
+    pub divided: Vec<(Box<str>, Divided)>,
     /// Its author or administrator has switched sizing off for the workload.
     pub is_opted_out: bool,
     /// Time of the newest kill for memory that it has taken in, in milliseconds since the epoch; 0 = of none.
@@ -33,6 +36,11 @@ impl Recommended {
     /// What further tries of a container get; empty where nothing is known.
     pub fn ladder(&self, container: &str) -> &[Quantity] {
         self.ladders.iter().find(|(name, _)| **name == *container).map_or(&[], |(_, ladder)| ladder)
+    }
+
+    /// How the memory of a Spark container is divided, where that is known.
+    pub fn divided(&self, container: &str) -> Option<Divided> {
+        self.divided.iter().find(|(name, _)| **name == *container).map(|(_, divided)| *divided)
     }
 }
 
@@ -167,6 +175,12 @@ impl Knowledge {
         self.set_policy(Policy::default());
         self.rollout = Arc::new(Rollout { mode: RolloutMode::Recommend, ..Rollout::default() });
         self.policy = None;
+    }
+
+    /// Which heap pods of a size have, as recommendations of a container were divided: totals and heaps, in MiB.
+    pub fn heaps(&self, key: &WorkloadKey) -> Vec<(u64, u64)> {
+        let recommended = self.namespaces.get(&key.workload.namespace).and_then(|n| n.recommendations.get(&key.workload));
+        recommended.and_then(|r| r.divided(&key.container)).map(|divided| divided.sizes().to_vec()).unwrap_or_default()
     }
 
     /// A namespace to change, made where there is none.

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
 use crate::fit::ContainerResources;
+use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::policy::text;
 use crate::quantity::Quantity;
@@ -50,7 +51,9 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let recommended = Recommended { id: id_of(&containers), containers, ..Recommended::default() };
+            let Kept { containers, divided } = containers;
+            let id = id_of(&containers, &divided);
+            let recommended = Recommended { id, containers, divided, ..Recommended::default() };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -83,7 +86,9 @@ impl LoadedRecommendations {
 }
 
 /// The same sizes have the same id, on every replica and after every restart.
-pub fn id_of(containers: &Sizes) -> String {
+pub fn id_of(containers: &Sizes, divided: &[(Box<str>, Divided)]) -> String {
+    let heaps = divided.iter().filter(|(_, divided)| divided.heap_is_proven);
+    let heaps = heaps.map(|(name, divided)| format!("{name} heap {}Mi", divided.heap_mib));
     let text: String = containers
         .iter()
         .flat_map(|(name, r)| {
@@ -91,6 +96,7 @@ pub fn id_of(containers: &Sizes) -> String {
             let values = [r.cpu_request, r.cpu_limit, r.memory_request, r.memory_limit].map(value);
             [name.to_owned(), values.join(" ")]
         })
+        .chain(heaps)
         .collect::<Vec<_>>()
         .join("\n");
     format!("{:016x}", fnv1a(text.as_bytes()))
@@ -113,10 +119,48 @@ struct Entry {
     container: String,
     #[serde(default)]
     recommended: ContainerResources,
+    #[serde(default)]
+    spark: Option<SparkEntry>,
+}
+
+/// How a Spark container's memory is divided, in bytes.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SparkEntry {
+    heap_bytes: u64,
+    overhead_bytes: u64,
+    heap_now_bytes: u64,
+    /// Releases that did not write it changed a heap only where it was proven.
+    heap_is_proven: Option<bool>,
+    #[serde(default)]
+    total_now_bytes: u64,
+}
+
+impl SparkEntry {
+    /// `None` for what is no division of this size.
+    fn divided(self, size: &ContainerResources) -> Option<Divided> {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let divided = Divided {
+            heap_mib: mib(self.heap_bytes),
+            heap_is_proven: self.heap_is_proven.unwrap_or(self.heap_bytes != self.heap_now_bytes),
+            overhead_mib: mib(self.overhead_bytes),
+            heap_now_mib: mib(self.heap_now_bytes),
+            total_now_mib: mib(self.total_now_bytes),
+        };
+        let is_whole = size.memory_limit.is_some_and(|limit| mib(limit.bytes_rounded_up()) == divided.total_mib());
+        (is_whole && divided.heap_mib > 0 && divided.overhead_mib > 0 && divided.heap_now_mib > 0).then_some(divided)
+    }
+}
+
+/// What is kept of a workload's entries.
+#[derive(Default)]
+struct Kept {
+    containers: Sizes,
+    divided: Vec<(Box<str>, Divided)>,
 }
 
 /// What is kept of the entries.
-struct Gathered(HashMap<Workload, Sizes>);
+struct Gathered(HashMap<Workload, Kept>);
 
 impl<'de> Deserialize<'de> for Gathered {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,7 +198,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
 }
 
 impl Entry {
-    fn keep(self, gathered: &mut HashMap<Workload, Sizes>) -> Result<(), String> {
+    fn keep(self, gathered: &mut HashMap<Workload, Kept>) -> Result<(), String> {
         let quoted = |value: &str| text::clip(&text::clean(value), SHOWN_CHARS);
         for (field, value) in [("namespace", &self.namespace), ("container", &self.container)] {
             if value.is_empty() || value.len() > MAX_NAME_BYTES {
@@ -185,9 +229,12 @@ impl Entry {
             return Ok(());
         }
         let shown = quoted(&self.container);
-        if !gathered.entry(workload).or_default().insert(&self.container, self.recommended) {
+        let kept = gathered.entry(workload).or_default();
+        if !kept.containers.insert(&self.container, self.recommended) {
             return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
         }
+        let divided = self.spark.and_then(|spark| spark.divided(&self.recommended));
+        kept.divided.extend(divided.map(|divided| (self.container.as_str().into(), divided)));
         Ok(())
     }
 }
@@ -239,6 +286,29 @@ mod tests {
                 "sidecar": {"memoryRequest": "64Mi"}})
         );
         assert!(looked_up(&knowledge, "cronjob/unknown").is_none(), "an entry without numbers is none");
+    }
+
+    #[test]
+    fn a_spark_containers_division_is_kept_where_it_is_one() {
+        let spark = |limit: &str, mut spark: Value| {
+            let memory = json!({"memoryRequest": limit, "memoryLimit": limit});
+            let mut entry = entry("spark-executor/join", "spark-kubernetes-executor", memory);
+            for (_, value) in spark.as_object_mut().unwrap() {
+                *value = value.as_u64().map_or_else(|| value.clone(), |mib| json!(mib << 20));
+            }
+            entry["spark"] = spark;
+            let mut knowledge = Knowledge::default();
+            of(&[entry]).replace_in(&mut knowledge);
+            looked_up(&knowledge, "spark-executor/join").unwrap().divided("spark-kubernetes-executor")
+        };
+        let whole = json!({"heapBytes": 1804, "heapIsProven": true, "overheadBytes": 409, "heapNowBytes": 4096,
+            "totalNowBytes": 4505});
+        let divided =
+            Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 409, heap_now_mib: 4096, total_now_mib: 4505 };
+        assert_eq!(spark("2213Mi", whole.clone()), Some(divided));
+        assert_eq!(spark("3Gi", whole), None, "somebody has changed the size");
+        let older = json!({"heapBytes": 1804, "overheadBytes": 409, "heapNowBytes": 4096});
+        assert_eq!(spark("2213Mi", older), Some(Divided { total_now_mib: 0, ..divided }));
     }
 
     #[test]

@@ -10,13 +10,15 @@ use super::source_args::SourceArgs;
 use crate::admission::{Decision, Request, Sizing, Stamp, decide};
 use crate::cluster::{LiveWorkload, Reader, Snapshot};
 use crate::collector::KnownPods;
-use crate::fit::{ContainerResources, Fitted, Surroundings, fit_pod};
+use crate::fit::spark::KnownHeaps;
+use crate::fit::{ContainerResources, Fitted, Pair, Resource, Surroundings, fit_pod, spark_executor_heap};
 use crate::history::History;
 use crate::policy::{Bounds, Modes, Options, PodSpec};
-use crate::report::{FindingLine, Line, Report};
-use crate::sizing::{Answer, SizingPolicy, recommend};
+use crate::quantity::Quantity;
+use crate::report::{FindingLine, Line, Report, Wanted};
+use crate::sizing::{Answer, SizingPolicy};
 use crate::workload::containers::does_the_work;
-use crate::workload::{Workload, WorkloadKey};
+use crate::workload::{Kind, Workload, WorkloadKey};
 
 /// Arguments of `podfit dry-run`.
 #[derive(clap::Args)]
@@ -97,7 +99,7 @@ pub(super) fn lines(
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
-                let mut line = Line::new(&key, history, None, policy, surroundings, |_| None);
+                let mut line = Line::new(&key, history, None, policy, surroundings, &KnownHeaps::default(), |_| None);
                 line.live_pods = Some(0);
                 line
             })),
@@ -125,7 +127,10 @@ fn live_lines(
     let wanted: BTreeMap<String, ContainerResources> = histories
         .iter()
         .filter(|(name, _)| containers.contains_key(*name))
-        .map(|(name, history)| (name.clone(), wanted(history, containers.get(name), policy)))
+        .map(|(name, history)| {
+            let wanted = in_pod(workload.kind, history, containers.get(name), policy, &heaps_of(live, name));
+            (name.clone(), wanted)
+        })
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
@@ -144,7 +149,8 @@ fn live_lines(
                     None => fitted.containers.get(name).cloned(),
                 }
             };
-            let mut line = Line::new(&key, history, current, policy, surroundings, |_| fitted_one());
+            let heaps = heaps_of(live, name);
+            let mut line = Line::new(&key, history, current, policy, surroundings, &heaps, |_| fitted_one());
             line.live_pods = Some(live.pods);
             line.patch.clone_from(&patch);
             line
@@ -173,13 +179,29 @@ fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
         .collect()
 }
 
-/// For the container as a whole: a live Spark pod has its heap in it, which is seen to when the size is made right for it.
-fn wanted(history: &History, current: Option<&ContainerResources>, policy: &SizingPolicy) -> ContainerResources {
-    let sizing = recommend(history, current.map(crate::report::resources_of), policy);
-    match (&sizing.memory, &sizing.cpu) {
-        (Answer::Unknown(_), Answer::Unknown(_)) => ContainerResources::default(),
-        _ => crate::report::wanted(&sizing),
+/// The heap that the newest pod gives its JVM, where it says so.
+fn heaps_of(live: &LiveWorkload, container: &str) -> KnownHeaps {
+    let Ok(pod) = PodSpec::of_pod(&live.newest) else { return KnownHeaps::default() };
+    let heap = pod.containers().find(|c| c.name == container).and_then(|c| spark_executor_heap(c.json));
+    KnownHeaps { of_pod_mib: heap.map(|heap| heap.bytes_rounded_up().div_ceil(1 << 20)), ..KnownHeaps::default() }
+}
+
+/// What the next pod should have: a Spark pod has its heap in it.
+fn in_pod(
+    kind: Kind,
+    history: &History,
+    current: Option<&ContainerResources>,
+    policy: &SizingPolicy,
+    heaps: &KnownHeaps,
+) -> ContainerResources {
+    let Wanted { sizing, mut size, spark, .. } = Wanted::of(kind, history, current.copied(), policy, heaps);
+    if let Some(spark) = spark {
+        let total = Quantity::from_bytes(spark.divided().with_heap(heaps.of_pod_mib) << 20);
+        size.set(Resource::Memory, Pair { request: Some(total), limit: Some(total) });
+    } else if matches!((&sizing.memory, &sizing.cpu), (Answer::Unknown(_), Answer::Unknown(_))) {
+        return ContainerResources::default();
     }
+    size
 }
 
 /// What admission would say to the next pod: the very function that the webhook uses.

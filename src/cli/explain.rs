@@ -8,6 +8,7 @@ use super::cluster_args::namespace;
 use super::gather::{find, gather};
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{History, Outcome as RunOutcome};
 use crate::quantity::Quantity;
@@ -47,7 +48,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 
 /// Everything there is to say about one container of a workload.
 pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> String {
-    let line = Line::new(key, history, None, policy, &Surroundings::default(), |_| None::<Fitted>);
+    let line = Line::new(key, history, None, policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>);
     let mut out = String::new();
     let _ = writeln!(
         out,

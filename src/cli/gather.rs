@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::progress::Bar;
 use super::source_args::{Source, SourceArgs, open_text};
 use crate::collector::{KnownPods, Request, Summary, Who, collect, runs_csv};
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{History, Store};
 use crate::prometheus::TimeRange;
@@ -156,7 +157,7 @@ pub fn lines(gathered: &Gathered) -> Vec<Line> {
         .histories
         .iter()
         .map(|(key, history)| {
-            Line::new(key, history, None, &gathered.policy, &Surroundings::default(), |_| None::<Fitted>)
+            Line::new(key, history, None, &gathered.policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>)
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use super::{ClusterError, Reader};
-use crate::collector::KnownPods;
+use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, Surroundings};
 use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, controller_of, identify, pod_facts};
 
@@ -58,9 +58,9 @@ impl Snapshot {
                 &format!("/api/v1/namespaces/{namespace}/pods"),
                 &format!("list pods in namespace {namespace}"),
                 |pod| {
-                    // Of the status only the phase tells anything here.
+                    // Of the status only the phase and how containers ended tell anything here.
                     if let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) {
-                        status.retain(|key, _| key == "phase");
+                        status.retain(|key, _| key == "phase" || key == "containerStatuses");
                     }
                 },
             )
@@ -80,6 +80,11 @@ impl Snapshot {
         facts.owner_of_owner = facts.owner.as_ref().and_then(|o| owners.of(&o.kind, &o.name));
         let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         self.known.add(&facts, uid, rules);
+        if let Some(name) = &facts.name
+            && let Ok(identity) = identify(&facts, rules)
+        {
+            self.known.tell(namespace, name, jvm::seen(&pod, &identity));
+        }
         let status = pod.as_object_mut().and_then(|p| p.remove("status"));
         let phase = status.as_ref().and_then(|s| s.get("phase")).and_then(Value::as_str);
         let live = !matches!(phase, Some("Succeeded" | "Failed"));

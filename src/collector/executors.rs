@@ -78,6 +78,7 @@ impl Executors {
             _ => None,
         };
         Some(JvmUse {
+            heap_bytes: None,
             heap_peak_bytes: bytes(heap),
             non_heap_peak_bytes: bytes(sum([non_heap, direct])),
             // Where the process tree is not looked at, all of it is 0.

@@ -22,7 +22,7 @@ const CACHE_FACTOR: f64 = 1.25;
 const LINGERING_MS: i64 = 6 * 60_000;
 
 /// Exit code of a Spark executor whose heap was full (`SparkExitCode.OOM`).
-const SPARK_HEAP_EXHAUSTED: i32 = 52;
+pub(super) const SPARK_HEAP_EXHAUSTED: i32 = 52;
 
 /// Whether the life is the pod's latest in this container, or another one followed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 pub mod executors;
 pub mod finish;
 mod gaps;
+pub mod jvm;
 pub mod life;
 pub mod metrics;
 pub mod objects;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{JvmUse, Outcome, PodSeen, Run, Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
+use crate::workload::containers::does_the_work;
 use executors::Executors;
 use finish::{Place, run_of};
 use gaps::Counts;
@@ -272,6 +274,9 @@ fn advance(
         {
             let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
             run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
+        }
+        if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
+            jvm::note(&mut run, who.jvm(key, recorded));
         }
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));

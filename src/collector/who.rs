@@ -5,15 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::life::LifeKey;
 use super::objects::{Objects, PodObject, pod_facts};
-use crate::history::PodSeen;
+use crate::history::{JvmSeen, PodSeen};
 use crate::workload::known_names::KnownNames;
 use crate::workload::{Identity, IdentityRules, PodFacts, Unidentified, identify};
 
 /// Pods whose workload is known for certain: seen alive, or recorded when they were.
 #[derive(Clone, Debug, Default)]
 pub struct KnownPods {
-    by_name: HashMap<(String, String), (Option<String>, Identity)>,
+    by_name: HashMap<(String, String), Known>,
     names: KnownNames,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    uid: Option<String>,
+    identity: Identity,
+    jvm: JvmSeen,
 }
 
 impl KnownPods {
@@ -22,14 +29,29 @@ impl KnownPods {
         let Ok(identity) = identify(pod, rules) else { return };
         self.names.learn(pod, &identity);
         if let Some(name) = &pod.name {
-            self.by_name.insert((pod.namespace.clone(), name.clone()), (uid, identity));
+            self.put(&pod.namespace, name, uid, identity);
         }
     }
 
     /// Adds a pod that is identified already. Its own name is all that is learned: past pods of other names are not
     /// matched by it.
     pub fn add_identified(&mut self, namespace: &str, pod: &str, uid: Option<String>, identity: Identity) {
-        self.by_name.insert((namespace.to_owned(), pod.to_owned()), (uid, identity));
+        self.put(namespace, pod, uid, identity);
+    }
+
+    fn put(&mut self, namespace: &str, pod: &str, uid: Option<String>, identity: Identity) {
+        let name = (namespace.to_owned(), pod.to_owned());
+        let before = self.by_name.get(&name).filter(|known| known.uid == uid).map(|known| known.jvm);
+        self.by_name.insert(name, Known { uid, identity, jvm: before.unwrap_or_default() });
+    }
+
+    /// What a pod that was added tells of its JVM.
+    pub fn tell(&mut self, namespace: &str, pod: &str, jvm: JvmSeen) {
+        if jvm != JvmSeen::default()
+            && let Some(known) = self.by_name.get_mut(&(namespace.to_owned(), pod.to_owned()))
+        {
+            known.jvm = jvm.after(known.jvm);
+        }
     }
 
     /// Adds the pods of another namespace.
@@ -42,23 +64,24 @@ impl KnownPods {
     pub fn to_remember(&self, now_ms: i64) -> Vec<PodSeen> {
         self.by_name
             .iter()
-            .filter_map(|((_, pod), (uid, identity))| {
+            .filter_map(|((_, pod), known)| {
                 Some(PodSeen {
                     pod: pod.clone(),
-                    uid: uid.clone()?,
-                    workload: identity.workload.clone(),
-                    attempt: identity.attempt,
+                    uid: known.uid.clone()?,
+                    workload: known.identity.workload.clone(),
+                    attempt: known.identity.attempt,
                     last_seen_ms: now_ms,
+                    jvm: known.jvm,
                 })
             })
             .collect()
     }
 
-    fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&Identity> {
-        let (known_uid, identity) = self.by_name.get(&(namespace.to_owned(), pod.to_owned()))?;
-        match (known_uid.as_deref(), uid) {
+    fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&Known> {
+        let known = self.by_name.get(&(namespace.to_owned(), pod.to_owned()))?;
+        match (known.uid.as_deref(), uid) {
             (Some(a), Some(b)) if a != b => None,
-            _ => Some(identity),
+            _ => Some(known),
         }
     }
 }
@@ -90,8 +113,8 @@ impl Who {
         recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
     ) -> Option<Identity> {
         let uid = key.uid();
-        if let Some(identity) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
-            return Some(identity.clone());
+        if let Some(known) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
+            return Some(known.identity.clone());
         }
         let owner_of_owner =
             object.and_then(|o| o.owner.as_ref()).and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
@@ -115,6 +138,15 @@ impl Who {
         }
     }
 
+    /// What the pod itself told of its JVM while it was there.
+    pub fn jvm(&self, key: &LifeKey, recorded: impl Fn(&str, &str) -> Vec<PodSeen>) -> JvmSeen {
+        let uid = key.uid();
+        let known = self.known.find(&key.namespace, &key.pod, uid.as_deref()).map(|known| known.jvm);
+        let recorded = recorded(&key.namespace, &key.pod);
+        let before = one_of(&recorded, uid.as_deref()).map(|pod| pod.jvm).unwrap_or_default();
+        known.unwrap_or_default().after(before)
+    }
+
     /// Lives that only their pod's name told of, by namespace.
     pub fn by_name(&self) -> &BTreeMap<String, u64> {
         &self.by_name
@@ -129,14 +161,18 @@ impl Who {
 }
 
 /// The pod of that uid; without a uid the only one of that name.
-fn remembered(pods: &[PodSeen], uid: Option<&str>) -> Option<Identity> {
-    let pod = match uid {
-        Some(uid) => pods.iter().find(|p| p.uid == uid)?,
+fn one_of<'a>(pods: &'a [PodSeen], uid: Option<&str>) -> Option<&'a PodSeen> {
+    match uid {
+        Some(uid) => pods.iter().find(|p| p.uid == uid),
         None => match pods {
-            [one] => one,
-            _ => return None,
+            [one] => Some(one),
+            _ => None,
         },
-    };
+    }
+}
+
+fn remembered(pods: &[PodSeen], uid: Option<&str>) -> Option<Identity> {
+    let pod = one_of(pods, uid)?;
     Some(Identity { workload: pod.workload.clone(), attempt: pod.attempt, unit: None, main_container: None })
 }
 

@@ -89,7 +89,8 @@ fn spark_executor(container: &Value) -> MemoryRule {
     MemoryRule::AtLeast { floor, why: "the Spark executor's heap and overhead" }
 }
 
-fn spark_executor_heap(container: &Value) -> Option<Quantity> {
+/// The heap that a Spark executor's container gives its JVM.
+pub fn spark_executor_heap(container: &Value) -> Option<Quantity> {
     let env = present(container, "env")?.as_array()?;
     // Where a variable is set twice, the last one counts.
     let heap = env.iter().rev().find(|e| e.get("name").and_then(Value::as_str) == Some(HEAP_VARIABLE))?;

@@ -9,9 +9,18 @@ use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
 /// written in the oldest that holds it, so that most are still read by the releases before.
-pub(super) const HISTORY_VERSION: u8 = 2;
+pub(super) const HISTORY_VERSION: u8 = 3;
+/// Without the heaps that JVMs were given.
+const WITHOUT_HEAPS: u8 = 2;
 /// Without what JVMs said.
 const WITHOUT_JVM: u8 = 1;
+
+/// The heaps that JVMs were given, in bytes, by the number of the run, behind all that version 2 has.
+#[derive(Serialize, Deserialize)]
+struct HistoryV3 {
+    history: HistoryV2,
+    heaps: Vec<(u32, u64)>,
+}
 
 /// What JVMs said, by the number of the run, behind all that version 1 has.
 #[derive(Serialize, Deserialize)]
@@ -105,6 +114,7 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
         .zip(0..)
         .filter_map(|(run, number)| {
             let JvmUse {
+                heap_bytes: _,
                 heap_peak_bytes,
                 non_heap_peak_bytes,
                 process_peak_bytes,
@@ -126,21 +136,28 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
     if jvm.is_empty() {
         return Ok((WITHOUT_JVM, postcard::to_stdvec(&plain)?));
     }
-    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV2 { history: plain, jvm })?))
+    let said = HistoryV2 { history: plain, jvm };
+    let heaps: Vec<(u32, u64)> =
+        history.runs().zip(0..).filter_map(|(run, number)| Some((number, run.jvm.as_ref()?.heap_bytes?))).collect();
+    if heaps.is_empty() {
+        return Ok((WITHOUT_HEAPS, postcard::to_stdvec(&said)?));
+    }
+    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV3 { history: said, heaps })?))
 }
 
 /// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     let said = |e: postcard::Error| e.to_string();
-    let ((history, jvm), rest) = match version {
+    let (HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, rest) = match version {
         WITHOUT_JVM => {
             let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(said)?;
-            ((history, Vec::new()), rest)
+            (HistoryV3 { history: HistoryV2 { history, jvm: Vec::new() }, heaps: Vec::new() }, rest)
         }
-        HISTORY_VERSION => {
-            let (HistoryV2 { history, jvm }, rest) = postcard::take_from_bytes::<HistoryV2>(bytes).map_err(said)?;
-            ((history, jvm), rest)
+        WITHOUT_HEAPS => {
+            let (history, rest) = postcard::take_from_bytes::<HistoryV2>(bytes).map_err(said)?;
+            (HistoryV3 { history, heaps: Vec::new() }, rest)
         }
+        HISTORY_VERSION => postcard::take_from_bytes::<HistoryV3>(bytes).map_err(said)?,
         _ => return Err(format!("form {version} of a history is not known to this version of podfit")),
     };
     if !rest.is_empty() {
@@ -162,6 +179,7 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
             heap_exhausted,
         } = said;
         let said = JvmUse {
+            heap_bytes: None,
             heap_peak_bytes,
             non_heap_peak_bytes,
             process_peak_bytes,
@@ -170,6 +188,10 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
             heap_exhausted,
         };
         run.jvm = Some(Box::new(said));
+    }
+    for (number, bytes) in heaps {
+        let run = runs.get_mut(number as usize).ok_or("a JVM's heap is of a run that is not there")?;
+        run.jvm.get_or_insert_default().heap_bytes = Some(bytes);
     }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
 }

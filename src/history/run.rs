@@ -70,6 +70,8 @@ pub enum Outcome {
 /// What a JVM said of its own memory; the peaks are those since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JvmUse {
+    /// The heap that it was given (`-Xmx`), in bytes, where its pod said so.
+    pub heap_bytes: Option<u64>,
     /// Heap in use at its peak, in bytes, garbage that was not collected yet included.
     pub heap_peak_bytes: Option<u64>,
     /// What the JVM used beside its heap at its peak, in bytes.

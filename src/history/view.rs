@@ -94,6 +94,7 @@ fn join_cpu(late: CpuUse, early: CpuUse) -> CpuUse {
 /// Field by field the higher: they are peaks.
 fn join_jvm(a: JvmUse, b: JvmUse) -> JvmUse {
     JvmUse {
+        heap_bytes: a.heap_bytes.max(b.heap_bytes),
         heap_peak_bytes: a.heap_peak_bytes.max(b.heap_peak_bytes),
         non_heap_peak_bytes: a.non_heap_peak_bytes.max(b.non_heap_peak_bytes),
         process_peak_bytes: a.process_peak_bytes.max(b.process_peak_bytes),

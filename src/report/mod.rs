@@ -7,9 +7,11 @@ pub mod csv;
 pub mod histogram;
 pub mod markdown;
 mod model;
+mod spark;
 pub mod svg;
 pub mod table;
 pub mod units;
 pub mod weekly;
 
-pub use model::{Change, FindingGroup, FindingLine, Line, Report, SparkLine, Totals, Verdict, resources_of, wanted};
+pub use model::{Change, FindingGroup, FindingLine, Line, Report, Totals, Verdict, resources_of, wanted};
+pub use spark::{SparkLine, Wanted};

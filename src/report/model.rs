@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fit::spark;
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, MemoryRule, Place, Resource, Surroundings, What, fit};
 use crate::history::{History, Resources};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
 use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
-use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy, recommend};
-use crate::workload::{Kind, WorkloadKey};
+use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy};
+use crate::workload::WorkloadKey;
+
+use super::spark::{SparkLine, Wanted};
 
 /// What is to be done about one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -145,58 +147,9 @@ pub struct Line {
     pub patch: Option<Value>,
 }
 
-/// How a Spark pod's memory is divided.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SparkLine {
-    /// The heap that it should have, in bytes.
-    pub heap_bytes: u64,
-    /// All beside it, in bytes.
-    pub overhead_bytes: u64,
-    /// The heap that it has, in bytes: the one whose default overhead makes the pod's size.
-    pub heap_now_bytes: u64,
-    /// Why, one sentence each; part of the line's notes.
-    #[serde(skip)]
-    pub notes: Vec<String>,
-}
-
-impl SparkLine {
-    /// Where the pod's memory comes from, in place of sizing's own rule.
-    fn rule(&self) -> String {
-        format!("heap {}Mi + overhead {}Mi", self.heap_bytes >> 20, self.overhead_bytes >> 20)
-    }
-
-    /// With the pod's memory; `None` for what is no driver or executor, or where its heap is not known. `wanted` is what
-    /// sizing wants for the container as a whole.
-    pub fn of(
-        kind: Kind,
-        history: &History,
-        current: &ContainerResources,
-        wanted: &ContainerResources,
-        policy: &SizingPolicy,
-    ) -> Option<(Self, Quantity)> {
-        const MIB: u64 = 1 << 20;
-        let of_spark = matches!(
-            kind,
-            Kind::SparkDriver | Kind::SparkExecutor | Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor
-        );
-        let mib = |quantity: Quantity| quantity.bytes_rounded_up().div_ceil(MIB);
-        let total = current.memory_limit.filter(|_| of_spark).map(mib)?;
-        let heap = spark::likely_heap(total)?;
-        let assumed = format!("the heap of now is taken to be {heap}m, whose default overhead makes {total}m");
-        let need = spark::need(history, total, heap, wanted.memory_limit.map(mib), policy)?;
-        let line = Self {
-            heap_bytes: need.heap_mib * MIB,
-            overhead_bytes: need.overhead_mib * MIB,
-            heap_now_bytes: need.heap_now_mib * MIB,
-            notes: need.notes.iter().cloned().chain([assumed]).collect(),
-        };
-        Some((line, Quantity::from_bytes_mib_rounded_up(need.total_mib() * MIB)))
-    }
-}
-
 impl Line {
-    /// From a history; `current` is what the newest pod asks for, where one was looked at.
+    /// From a history; `current` is what the newest pod asks for, where one was looked at, and `heaps` what is known of a
+    /// Spark pod's heap beside the history.
     /// `fit_into_pod` makes the wanted size right for a whole pod; without it the surroundings bind the container
     /// alone.
     pub fn new(
@@ -205,26 +158,23 @@ impl Line {
         current: Option<ContainerResources>,
         policy: &SizingPolicy,
         surroundings: &Surroundings,
+        heaps: &KnownHeaps,
         fit_into_pod: impl FnOnce(&ContainerResources) -> Option<Fitted>,
     ) -> Self {
-        let sizing = recommend(history, current.as_ref().map(resources_of), policy);
-        let current = current.unwrap_or_else(|| quantities_of(&sizing.current));
-        let mut wanted = wanted(&sizing);
+        let Wanted { sizing, current, size: wanted, rule: divided, mut spark } =
+            Wanted::of(key.workload.kind, history, current, policy, heaps);
         let mut place = Place::without_pod(Some(key.workload.kind), &current);
-        // A pod that was looked at has its heap in it, and admission makes the size right for that.
-        let in_pod = fit_into_pod(&wanted);
-        let spark = match in_pod {
-            Some(_) => None,
-            None => SparkLine::of(key.workload.kind, history, &current, &wanted, policy),
-        };
-        let divided =
-            spark.as_ref().filter(|(_, total)| Some(*total) != wanted.memory_limit).map(|(line, _)| line.rule());
-        if let Some((_, total)) = &spark {
+        if spark.is_some() {
             // Heap and overhead are both in it: the application can have it, whatever a pod's own heap forbids.
-            (wanted.memory_request, wanted.memory_limit) = (Some(*total), Some(*total));
             place.memory = MemoryRule::Free;
         }
-        let fitted = in_pod.unwrap_or_else(|| fit(&current, &wanted, &place, surroundings));
+        let mut fitted = fit(&current, &wanted, &place, surroundings);
+        if let Some(in_pod) = fit_into_pod(&wanted) {
+            fitted = match &mut spark {
+                Some(line) => line.beside(fitted, in_pod),
+                None => in_pod,
+            };
+        }
         let mut recommended = fitted.resources;
         if sizing.memory.known().is_none() && spark.is_none() {
             (recommended.memory_request, recommended.memory_limit) = (None, None);
@@ -255,7 +205,7 @@ impl Line {
             },
             notes: notes(&sizing, &wanted, &fitted, policy)
                 .into_iter()
-                .chain(spark.iter().flat_map(|(line, _)| line.notes.clone()))
+                .chain(spark.iter().flat_map(|line| line.notes.clone()))
                 .collect(),
             memory_rule: divided.or_else(|| sizing.memory.known().map(|m| m.rule.to_owned())),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
@@ -265,7 +215,7 @@ impl Line {
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,
-            spark: spark.map(|(line, _)| line),
+            spark,
             evidence: sizing.evidence,
             effect,
             findings: Vec::new(),
@@ -416,7 +366,7 @@ pub fn resources_of(resources: &ContainerResources) -> Resources {
     }
 }
 
-fn quantities_of(resources: &Resources) -> ContainerResources {
+pub(super) fn quantities_of(resources: &Resources) -> ContainerResources {
     ContainerResources {
         cpu_request: resources.cpu_request_millis.map(Quantity::from_millis),
         cpu_limit: resources.cpu_limit_millis.map(Quantity::from_millis),

@@ -9,7 +9,7 @@ mod size;
 use std::path::Path;
 
 use podfit::history::{
-    Added, CpuUse, History, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store, StoreError,
+    Added, CpuUse, History, JvmSeen, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store, StoreError,
 };
 use podfit::workload::{Kind, Workload, WorkloadKey};
 
@@ -125,6 +125,7 @@ fn history_pods_are_remembered_and_pruned() {
         workload: Workload::new("data", Kind::Argo, ["cron:etl", "load"]),
         attempt: Some(2),
         last_seen_ms,
+        jvm: JvmSeen::default(),
     };
     store.remember_pods([pod("u1", 10), pod("u2", 20), pod("u1", 5)]).unwrap();
     assert_eq!(store.pod("data", "job-abc", "u1").unwrap(), Some(pod("u1", 10)));
@@ -134,6 +135,11 @@ fn history_pods_are_remembered_and_pruned() {
     assert_eq!(store.prune_pods(20).unwrap(), 1);
     assert_eq!(store.pod("data", "job-abc", "u1").unwrap(), None);
     assert_eq!(store.pod("data", "job-abc", "u2").unwrap(), Some(pod("u2", 20)));
+    // What was seen of its JVM stays seen.
+    let jvm = JvmSeen { heap_bytes: Some(3 << 30), exhausted_ms: Some(15) };
+    store.remember_pods([PodSeen { jvm, ..pod("u2", 25) }]).unwrap();
+    store.remember_pods([pod("u2", 30)]).unwrap();
+    assert_eq!(store.pod("data", "job-abc", "u2").unwrap(), Some(PodSeen { jvm, ..pod("u2", 30) }));
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
     };
     let place =
         Place { memory: MemoryRule::NeverLower { why: "what Flink's heap needs is not known" }, ..Place::default() };
-    let edit = move |to: &ContainerResources| edit(component, &current, to);
-    Ok(PartSize { current, place, edit: Box::new(edit) })
+    let edit = move |to: &ContainerResources, _| edit(component, &current, to);
+    Ok(PartSize { current, place, heap: None, edit: Box::new(edit) })
 }
 
 /// A size as Flink writes it, `2048m` or `2 gb`, or as Kubernetes does.

@@ -18,12 +18,14 @@ use super::knowledge::Recommendations;
 use super::patch::{Editor, PatchError};
 use super::resize::Resizing;
 use super::stamp::{self, Change, Record, Stamp};
-use crate::fit::{ContainerResources, Pair, Place, Resource, Surroundings, fit};
+use crate::fit::spark::LEAST_HEAP_MIB;
+use crate::fit::{ContainerResources, MemoryRule, Pair, Place, Resource, Surroundings, fit};
 use crate::policy::{Bounds, text};
 use crate::quantity::Quantity;
 use crate::workload::{IdentityRules, Keys, PodFacts, identify};
 
 const MIB: u64 = 1 << 20;
+const HEAP_AND_OVERHEAD: &str = "Spark's heap and overhead";
 
 /// An application and what is known of its namespace.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +59,23 @@ struct Part {
 struct PartSize {
     current: ContainerResources,
     place: Place,
+    /// The heap that it asks for, and its floor for each heap, in MiB, where heap and pod are sized apart.
+    heap: Option<Heap>,
     edit: Edit,
+}
+
+struct Heap {
+    mib: u64,
+    /// The least memory of a pod with this heap, in MiB.
+    least: Box<dyn Fn(u64) -> u64>,
 }
 
 /// Values at places of the object: the base, which is there, and keys below it.
 type Write = (String, Vec<String>, Value);
 
-/// What is written for a new size: keys below a base, and their values. `None` where the size cannot be had.
-type Edit = Box<dyn Fn(&ContainerResources) -> Option<Vec<Write>>>;
+/// What is written for a new size and, in MiB, its heap, where that is another: keys below a base, and their values.
+/// `None` where the size cannot be had.
+type Edit = Box<dyn Fn(&ContainerResources, Option<u64>) -> Option<Vec<Write>>>;
 
 /// Whether sizes of such an object can be set.
 pub fn is_application(object: &Value) -> bool {
@@ -123,10 +134,10 @@ fn consider(
     let Ok(identity) = identify(&facts, application.identity) else { return };
     let Some(recommended) = application.recommendations.get(&identity.workload) else { return };
     let sizes: Vec<_> = recommended.containers.iter().collect();
-    let wanted = match sizes.as_slice() {
-        [(_, only)] => **only,
+    let (name, mut wanted) = match sizes.as_slice() {
+        [(name, only)] => (*name, **only),
         sizes => match sizes.iter().find(|(name, _)| *name == part.container) {
-            Some((_, size)) => **size,
+            Some((name, size)) => (*name, **size),
             None => return,
         },
     };
@@ -138,8 +149,18 @@ fn consider(
             return;
         }
     };
+    let (mut place, mut new_heap) = (size.place.clone(), None);
+    if let (Some(asked), Some(divided)) = (&size.heap, recommended.divided(name)) {
+        let heap = divided.heap_in_place_of(asked.mib).max(LEAST_HEAP_MIB.min(asked.mib));
+        let total = Some(quantity(heap.saturating_add(divided.overhead_mib)));
+        wanted.set(Resource::Memory, Pair { request: total, limit: total });
+        if heap != asked.mib {
+            let floor = quantity((asked.least)(heap));
+            (place.memory, new_heap) = (MemoryRule::AtLeast { floor, why: HEAP_AND_OVERHEAD }, Some(heap));
+        }
+    }
     let wanted = held(&wanted, &size.current, application.bounds);
-    let fitted = fit(&size.current, &wanted, &size.place, application.surroundings);
+    let fitted = fit(&size.current, &wanted, &place, application.surroundings);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());
         resizing.warnings.push(judge::warning(&format!("{}: not resized: {skip}", part.name)));
@@ -153,7 +174,9 @@ fn consider(
     if to == size.current {
         return;
     }
-    let Some(mut more) = (size.edit)(&to) else {
+    // A heap grows and shrinks with its pod: not where a bound has left the pod as it was.
+    let new_heap = new_heap.filter(|_| to.memory_limit != size.current.memory_limit);
+    let Some(mut more) = (size.edit)(&to, new_heap) else {
         resizing.skipped = Some("no-room");
         return;
     };
@@ -248,6 +271,10 @@ fn setting(value: &Value) -> Option<String> {
         Value::Bool(truth) => Some(truth.to_string()),
         _ => None,
     }
+}
+
+fn quantity(mib: u64) -> Quantity {
+    Quantity::from_bytes_mib_rounded_up(mib.saturating_mul(MIB))
 }
 
 fn mib(quantity: Quantity) -> u64 {

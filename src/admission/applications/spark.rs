@@ -1,12 +1,12 @@
-//! Spark applications of both operators: settings in, `memory` and `memoryOverhead` together out. The heap stays; the
-//! overhead takes the difference.
+//! Spark applications of both operators: settings in, `memory` and `memoryOverhead` together out. The heap is the one
+//! that the JVMs have proven, else it stays; the overhead takes the difference.
 //! Sources: the kubeflow operator's API reference (v1beta2; fields win over `sparkConf`), the Apache operator's, and
 //! Spark's own configuration.
 
 use serde_json::{Value, json};
 
-use super::{MIB, Part, PartSize, Write, labels, mib, name, setting};
-use crate::fit::spark::{Application, Conf, LEAST_OVERHEAD_MIB, PodSize, Role, Version, driver, executor, lines};
+use super::{HEAP_AND_OVERHEAD, Heap, MIB, Part, PartSize, Write, labels, mib, name, quantity, setting};
+use crate::fit::spark::{Application, Conf, LEAST_OVERHEAD_MIB, Parts, PodSize, Role, Version, driver, executor, lines};
 use crate::fit::{ContainerResources, MemoryRule, Place};
 use crate::quantity::Quantity;
 
@@ -79,12 +79,18 @@ fn size(object: &Value, operator: Operator, role: Role) -> Result<PartSize, Stri
         memory_request: memory,
         memory_limit: memory,
     };
-    let least =
-        made.memory.total_mib() - made.memory.overhead_mib + LEAST_OVERHEAD_MIB.max(made.memory.heap_mib.div_ceil(10));
-    let floor = Quantity::from_bytes_mib_rounded_up(least.saturating_mul(MIB));
-    let place = Place { memory: MemoryRule::AtLeast { floor, why: "Spark's heap and overhead" }, ..Place::default() };
-    let edit = move |to: &ContainerResources| edit(operator, role, &made, to);
-    Ok(PartSize { current, place, edit: Box::new(edit) })
+    let beside = made.memory.off_heap_mib.saturating_add(made.memory.pyspark_mib);
+    let least = move |heap: u64| {
+        heap.saturating_add(beside).saturating_add(LEAST_OVERHEAD_MIB.max(heap.div_ceil(10)))
+    };
+    let floor = quantity(least(made.memory.heap_mib));
+    let place = Place { memory: MemoryRule::AtLeast { floor, why: HEAP_AND_OVERHEAD }, ..Place::default() };
+    let heap = Some(Heap { mib: made.memory.heap_mib, least: Box::new(least) });
+    let edit = move |to: &ContainerResources, heap: Option<u64>| {
+        let heap_mib = heap.unwrap_or(made.memory.heap_mib);
+        edit(operator, role, &made, &Parts { heap_mib, ..made.memory }, to)
+    };
+    Ok(PartSize { current, place, heap, edit: Box::new(edit) })
 }
 
 /// The settings that Spark will see, its version, and what the main resource is.
@@ -136,9 +142,15 @@ fn settings(object: &Value, operator: Operator, role: Role) -> (Conf, Version, A
     (conf, version, kind)
 }
 
-fn edit(operator: Operator, role: Role, made: &PodSize, to: &ContainerResources) -> Option<Vec<Write>> {
+fn edit(
+    operator: Operator,
+    role: Role,
+    made: &PodSize,
+    with_heap: &Parts,
+    to: &ContainerResources,
+) -> Option<Vec<Write>> {
     let total = to.memory_limit.map_or(made.memory.total_mib(), mib);
-    let parts = made.memory.with_total(total)?;
+    let parts = with_heap.with_total(total)?;
     let (heap, overhead) =
         if total == made.memory.total_mib() { (None, None) } else { (Some(parts.heap_mib), Some(parts.overhead_mib)) };
     let cpu = to.cpu_request.filter(|cpu| *cpu != made.cpu_request);

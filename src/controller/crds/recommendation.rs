@@ -79,6 +79,7 @@ fn status() -> Value {
                 ("current", resources("What its newest run asked for.")),
                 ("recommended", resources("What it should ask for; what is not there stays as it is.")),
                 ("memoryLadder", list("Memory of the second try and further ones.", &quantity("One try's."), 10)),
+                ("spark", spark()),
                 ("notes", list("Why: unknown, held back, raised after a kill.", &text("One reason.", 1000), 20)),
                 ("evidence", evidence()),
                 ("kill", kill()),
@@ -98,6 +99,23 @@ fn status() -> Value {
             ("killsUntil", time("The newest kill for memory that is taken in.")),
             ("lastRun", time("End of the newest run.")),
             ("conditions", conditions()),
+        ],
+    )
+}
+
+fn spark() -> Value {
+    object(
+        "Of a Spark container: how the recommended memory is divided, where its heap is known.",
+        &[
+            ("heap", quantity("The heap.")),
+            (
+                "heapIsProven",
+                json!({"type": "boolean", "description": "The JVMs have shown that it is the right one; else the one \
+                    that is there stays, for want of evidence."}),
+            ),
+            ("overhead", quantity("All beside the heap: overhead, off-heap memory, Python.")),
+            ("heapNow", quantity("The heap of the newest run.")),
+            ("totalNow", quantity("The memory of the newest run.")),
         ],
     )
 }

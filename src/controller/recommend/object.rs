@@ -9,6 +9,7 @@ use crate::admission::label_value;
 use crate::admission::stamp::{RESIZE, WORKLOAD};
 use crate::controller::crds::{GROUP, VERSION};
 use crate::fit::ContainerResources;
+use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::quantity::Quantity;
 use crate::workload::Workload;
@@ -47,6 +48,9 @@ pub struct ContainerStatus {
     /// Memory of the second try and further ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memory_ladder: Vec<Quantity>,
+    /// Of a Spark container: how the recommended memory is divided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spark: Option<SparkStatus>,
     /// Why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -59,6 +63,56 @@ pub struct ContainerStatus {
     /// After a shrink of podfit's that killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+}
+
+/// How the memory of a Spark container is divided; heap and overhead are the recommended memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SparkStatus {
+    /// The heap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heap: Option<Quantity>,
+    /// The JVMs have shown that it is the right one; else the one that is there stays, for want of evidence.
+    pub heap_is_proven: bool,
+    /// All beside it: overhead, off-heap memory, Python.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Quantity>,
+    /// The heap of the newest run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heap_now: Option<Quantity>,
+    /// The memory of the newest run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_now: Option<Quantity>,
+}
+
+impl From<Divided> for SparkStatus {
+    fn from(divided: Divided) -> Self {
+        let quantity = |mib: u64| Some(Quantity::from_bytes(mib << 20));
+        Self {
+            heap: quantity(divided.heap_mib),
+            heap_is_proven: divided.heap_is_proven,
+            overhead: quantity(divided.overhead_mib),
+            heap_now: quantity(divided.heap_now_mib),
+            total_now: quantity(divided.total_now_mib),
+        }
+    }
+}
+
+impl SparkStatus {
+    /// For arithmetic; `None` where a part is missing, or is what nobody can have meant.
+    pub fn divided(&self) -> Option<Divided> {
+        let mib = |quantity: Option<Quantity>| {
+            let quantity = quantity.filter(|quantity| *quantity > Quantity::ZERO)?;
+            Some(quantity.bytes_rounded_up().div_ceil(1 << 20))
+        };
+        Some(Divided {
+            heap_mib: mib(self.heap)?,
+            heap_is_proven: self.heap_is_proven,
+            overhead_mib: mib(self.overhead)?,
+            heap_now_mib: mib(self.heap_now)?,
+            total_now_mib: mib(self.total_now)?,
+        })
+    }
 }
 
 /// What numbers rest on.

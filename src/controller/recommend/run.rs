@@ -17,9 +17,10 @@ use super::figures::Figures;
 use super::object::{KillStatus, Status};
 use super::status::{Facts, Learned, Survivor, next, survivors};
 use super::write::{Recommendations, Stored, Written};
-use crate::admission::Board;
+use crate::admission::{Board, Knowledge};
 use crate::collector::KnownPods;
 use crate::controller::watch::SeenKill;
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::Store;
 use crate::policy::Policy;
@@ -174,7 +175,8 @@ impl Recommender {
     async fn write_all(&self, now: Timestamp) -> Result<Count, String> {
         let (sender, mut batches) = mpsc::channel::<(String, BTreeMap<Workload, Lines>)>(1);
         let (store, sizing, only) = (Arc::clone(&self.store), self.sizing, self.namespaces.clone());
-        let reading = tokio::task::spawn_blocking(move || by_namespace(&store, &sizing, &only, &sender));
+        let known = self.board.current();
+        let reading = tokio::task::spawn_blocking(move || by_namespace(&store, &sizing, &only, &known, &sender));
         let (mut count, mut seen) = (Count::default(), BTreeSet::new());
         self.figures.begin();
         // One namespace that cannot be written, such as one that is being deleted, stops no other.
@@ -422,6 +424,7 @@ fn by_namespace(
     store: &Store,
     sizing: &SizingPolicy,
     only: &[String],
+    known: &Knowledge,
     sender: &mpsc::Sender<(String, BTreeMap<Workload, Lines>)>,
 ) -> Result<(), String> {
     let mut batch: Option<(String, BTreeMap<Workload, Lines>)> = None;
@@ -437,7 +440,8 @@ fn by_namespace(
         {
             return Ok(());
         }
-        let line = Line::new(&key, &history, None, sizing, &Surroundings::default(), |_| None::<Fitted>);
+        let heaps = KnownHeaps { of_sizes: known.heaps(&key), ..KnownHeaps::default() };
+        let line = Line::new(&key, &history, None, sizing, &Surroundings::default(), &heaps, |_| None::<Fitted>);
         let (_, workloads) = batch.get_or_insert_with(|| (namespace.clone(), BTreeMap::new()));
         workloads.entry(key.workload.clone()).or_default().push((line, survivors(&history)));
     }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::object::{Condition, ContainerStatus, Evidence, Frozen, KillStatus, Status, Summary};
 use crate::admission::Kill;
 use crate::admission::retry::next_memory;
+use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
 use crate::policy::{Policy, Resizing, RolloutMode};
@@ -95,6 +96,7 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
     };
     if let (Some(learned), Some(policy)) = (learned, facts.policy) {
         step(&mut now, before, learned.line, policy);
+        step_heap(&mut now, before, learned.line, policy);
     }
     let known = before.and_then(|b| b.kill.as_ref());
     let newest = match (facts.kills.get(name), known) {
@@ -110,7 +112,37 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
     if let Some(least) = least {
         hold(&mut now, least);
     }
+    divide(&mut now);
     now
+}
+
+/// The heap is lowered by no more than the policy lets in one step, as the whole is.
+fn step_heap(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line, policy: &Policy) {
+    let Some(divided) = now.spark.and_then(|spark| spark.divided()) else { return };
+    let prior = before.and_then(|b| b.spark?.divided()).map_or(divided.heap_now_mib, |before| before.heap_mib);
+    if policy.rollout.largest_shrink.is_none() || prior <= divided.heap_mib {
+        return;
+    }
+    let heap_mib =
+        if has_new_runs(before, line) { policy.rollout.step(Some(prior << 20), divided.heap_mib << 20) } else { prior << 20 }
+            .div_ceil(1 << 20);
+    let stepped = Divided { heap_mib, ..divided };
+    let total = Some(Quantity::from_bytes(stepped.total_mib() << 20)).max(now.recommended.memory_limit);
+    now.recommended.set(Resource::Memory, Pair { request: total, limit: total });
+    now.spark = Some(stepped.into());
+}
+
+/// Heap and overhead are what is recommended, whatever has changed that.
+fn divide(now: &mut ContainerStatus) {
+    let total = now.recommended.memory_limit.map(|total| total.bytes_rounded_up().div_ceil(1 << 20));
+    let divided = now.spark.and_then(|spark| spark.divided()).zip(total).map(|(mut divided, total)| {
+        if now.kill.is_some() && divided.heap_mib < divided.heap_now_mib {
+            // What killed was beside the heap; before that is answered no heap is lowered.
+            (divided.heap_mib, divided.heap_is_proven) = (divided.heap_now_mib, false);
+        }
+        divided.with_total(total)
+    });
+    now.spark = divided.filter(|divided| divided.overhead_mib > 0).map(Into::into);
 }
 
 /// At least this much memory. Where nothing is recommended, what it asks for now stands for that.
@@ -124,8 +156,7 @@ fn hold(container: &mut ContainerStatus, least: Quantity) {
 
 /// Lowers by no more than the policy lets in one step; the next step waits for further runs.
 fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line, policy: &Policy) {
-    let runs_before = before.and_then(|b| b.evidence.as_ref()).map(|e| e.runs);
-    let has_new_runs = runs_before.is_none_or(|runs| line.evidence.runs > runs);
+    let has_new_runs = has_new_runs(before, line);
     for resource in Resource::ALL {
         let of = |size: &ContainerResources| size.pair(resource);
         let wanted = of(&now.recommended);
@@ -154,6 +185,11 @@ fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line
         let limit = stepped(wanted.limit, prior.limit);
         now.recommended.set(resource, Pair { request: stepped(wanted.request, prior.request), limit });
     }
+}
+
+fn has_new_runs(before: Option<&ContainerStatus>, line: &Line) -> bool {
+    let runs_before = before.and_then(|b| b.evidence.as_ref()).map(|e| e.runs);
+    runs_before.is_none_or(|runs| line.evidence.runs > runs)
 }
 
 /// Whether a later run has lived with more than what killed: then the history speaks for itself.
@@ -195,6 +231,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         current: line.current,
         recommended: line.recommended,
         memory_ladder: line.memory_ladder.clone(),
+        spark: line.spark.as_ref().map(|spark| spark.divided().into()),
         notes: line.notes.clone(),
         evidence: Some(Evidence {
             runs: e.runs,

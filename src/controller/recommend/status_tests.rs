@@ -8,6 +8,7 @@ use rstest::rstest;
 
 use super::object::{KillStatus, Status};
 use super::status::{Facts, Learned, Survivor, next, survivors};
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
@@ -85,7 +86,7 @@ impl World {
         let workload = Workload::parse("etl", "cronjob/nightly").unwrap();
         let key = WorkloadKey { workload: workload.clone(), container: "main".to_owned() };
         let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
-        let line = Line::new(&key, &self.history, None, &policy, &nowhere, |_| None::<Fitted>);
+        let line = Line::new(&key, &self.history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None::<Fitted>);
         let alive: Vec<Survivor> = survivors(&self.history);
         let learned = [Learned { line: &line, survivors: &alive }];
         self.previous = next(&Facts {

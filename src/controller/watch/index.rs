@@ -11,7 +11,7 @@ use super::own::Own;
 use super::source::{Kind, Source};
 use crate::admission::whose::whose;
 use crate::admission::{Knowledge, Namespace, Owned, Owners};
-use crate::collector::KnownPods;
+use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
 use crate::policy::text;
 use crate::workload::{IdentityRules, Owner, controller_of};
@@ -309,7 +309,9 @@ impl Index {
             }
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        let jvm = jvm::seen(object, &identity);
         self.pods.add_identified(namespace, name, uid, identity);
+        self.pods.tell(namespace, name, jvm);
     }
 
     fn remove(&mut self, kind: Kind, namespace: &str, name: &str) {

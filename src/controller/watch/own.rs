@@ -205,8 +205,11 @@ fn packed(read: &Recommendation) -> Recommended {
     let containers: Sizes =
         read.status.containers.iter().filter(sized).map(|c| (c.name.clone(), c.recommended)).collect();
     let ladders = read.status.containers.iter().filter(|c| !c.memory_ladder.is_empty());
+    let divided = |c: &ContainerStatus| Some((c.name.as_str().into(), c.spark?.divided()?));
+    let divided: Vec<_> = read.status.containers.iter().filter_map(divided).collect();
     Recommended {
-        id: id_of(&containers),
+        id: id_of(&containers, &divided),
+        divided,
         ladders: ladders.map(|c| (c.name.as_str().into(), c.memory_ladder.as_slice().into())).collect(),
         containers,
         is_opted_out: read.is_opted_out,

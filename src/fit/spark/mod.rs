@@ -5,12 +5,14 @@
 //! keys, their defaults and the version they came with; the order in which they win, and what is cut to whole MiB, as
 //! `BasicDriverFeatureStep`, `BasicExecutorFeatureStep` and `ResourceProfile.getResourcesForClusterManager` do it.
 
+mod known;
 mod memory;
 mod need;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use known::{Divided, KnownHeap, KnownHeaps};
 pub use memory::{Parts, PodSize, Profile, default_heap_of, driver, executor, likely_heap};
 pub use need::{Need, need};
 pub use settings::{Application, Conf, ConfError, Role, Version, java_size, lines};

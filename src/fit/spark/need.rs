@@ -4,7 +4,8 @@
 //! A JVM takes its heap whole (`-Xms` = `-Xmx`) and never more. So a container that was killed for memory outgrew what
 //! is beside the heap, and one that ended with exit code 52 outgrew the heap.
 
-use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR, likely_heap};
+use super::known::KnownHeaps;
+use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR};
 use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::sizing::evidence::reached_limit;
 use crate::sizing::{Answer, MemorySize, SizingPolicy, recommend};
@@ -27,6 +28,8 @@ pub struct Need {
     pub heap_now_mib: u64,
     /// The heap that it should have, in MiB.
     pub heap_mib: u64,
+    /// The JVMs have shown that this heap is the right one. Without, the heap of now stays for want of evidence.
+    pub heap_is_proven: bool,
     /// All beside it, in MiB.
     pub overhead_mib: u64,
     /// Why, one sentence each.
@@ -40,17 +43,19 @@ impl Need {
     }
 }
 
-/// From a history of executors or of drivers. `total_mib` is what a pod has now, `heap_now_mib` its heap; `sized_mib`
-/// what sizing wants for the container as a whole, where it knows. `None` where sizing and the JVMs say nothing.
+/// From a history of executors or of drivers. `total_mib` is what a pod has now, `heaps` which heap a pod of a size has;
+/// `sized_mib` what sizing wants for the container as a whole, where it knows. `None` where the heap of now is not
+/// known, or sizing and the JVMs say nothing.
 pub fn need(
     history: &History,
     total_mib: u64,
-    heap_now_mib: u64,
+    heaps: &KnownHeaps,
     sized_mib: Option<u64>,
     policy: &SizingPolicy,
 ) -> Option<Need> {
+    let heap_now_mib = heaps.now(history, total_mib)?.mib;
     let overhead_now = total_mib.checked_sub(heap_now_mib).filter(|overhead| *overhead > 0)?;
-    let heaps = Heaps { total_mib, heap_now_mib };
+    let heaps = Heaps { total_mib, heap_now_mib, known: heaps };
     let killed = history
         .runs()
         .any(|run| was_killed(run, total_mib))
@@ -58,7 +63,7 @@ pub fn need(
         .flatten()
         .map(|size| size.bytes.div_ceil(MIB))
         .filter(|overhead| *overhead > overhead_now);
-    let (mut heap_mib, mut notes) = heap(history, heaps, policy);
+    let Heap { mib: mut heap_mib, is_proven: mut heap_is_proven, mut notes } = heap(history, heaps, policy);
     if sized_mib.is_none() && heap_mib == heap_now_mib && killed.is_none() {
         return None;
     }
@@ -66,7 +71,7 @@ pub fn need(
     let usual = |heap: u64| LEAST_OVERHEAD_MIB.max((OVERHEAD_FACTOR * heap as f64).ceil() as u64);
     let overhead_mib = if let Some(overhead) = killed {
         if heap_mib < heap_now_mib {
-            (heap_mib, notes) = (heap_now_mib, Vec::new());
+            (heap_mib, heap_is_proven, notes) = (heap_now_mib, false, Vec::new());
         }
         notes.push(format!(
             "the heap takes {heap_now_mib}m of {total_mib}m and no more, so that what is beside it was too little: the \
@@ -83,10 +88,14 @@ pub fn need(
     } else if heap_mib > heap_now_mib {
         overhead_now.max(usual(heap_mib))
     } else {
-        // Never less: how much of the heap was resident when the container was at its peak is not known.
-        sized_mib.unwrap_or(total_mib).saturating_sub(heap_mib).max(overhead_now)
+        // How much of the heap was resident when the container was at its peak is not known: more than the heap and
+        // what there is beside it only where the whole needs more; less only where the whole container never held
+        // as much as there is beside the heap.
+        let sized = sized_mib.unwrap_or(total_mib);
+        let most_beside = overhead_now.min(sized.max(usual(heap_mib)));
+        sized.saturating_sub(heap_mib).max(most_beside)
     };
-    Some(Need { heap_now_mib, heap_mib, overhead_mib, notes })
+    Some(Need { heap_now_mib, heap_mib, heap_is_proven, overhead_mib, notes })
 }
 
 /// Whether a run outgrew what is beside its heap, with as much as a pod has now: killed, or at its limit when it ended in
@@ -98,25 +107,38 @@ fn was_killed(run: &Run, total_mib: u64) -> bool {
         && (run.outcome == Outcome::OomKilled || (run.outcome == Outcome::Unknown && reached_limit(run)))
 }
 
-/// The heap that runs had, by the size of their pods.
+/// The heap that runs had.
 #[derive(Clone, Copy)]
-struct Heaps {
+struct Heaps<'a> {
     total_mib: u64,
     heap_now_mib: u64,
+    known: &'a KnownHeaps,
 }
 
-impl Heaps {
+impl Heaps<'_> {
     fn of(self, run: &Run) -> Option<u64> {
+        if let Some(bytes) = run.jvm.as_ref().and_then(|jvm| jvm.heap_bytes) {
+            return Some(bytes.div_ceil(MIB));
+        }
         let limit = run.resources.memory_limit_bytes?.div_ceil(MIB);
-        if limit == self.total_mib { Some(self.heap_now_mib) } else { likely_heap(limit) }
+        if limit == self.total_mib { Some(self.heap_now_mib) } else { self.known.of_size(limit).map(|heap| heap.mib) }
     }
 }
 
-/// The heap, in MiB, and why it is not the one of now.
-fn heap(history: &History, heaps: Heaps, policy: &SizingPolicy) -> (u64, Vec<String>) {
+/// A heap, in MiB, and why it is that.
+struct Heap {
+    mib: u64,
+    is_proven: bool,
+    notes: Vec<String>,
+}
+
+/// The heap that is needed.
+fn heap(history: &History, heaps: Heaps<'_>, policy: &SizingPolicy) -> Heap {
     let now = heaps.heap_now_mib;
+    let stays = |is_proven, why: Option<String>| Heap { mib: now, is_proven, notes: why.into_iter().collect() };
+    let changes = |mib, why| Heap { mib, is_proven: true, notes: vec![why] };
     let seen = heaps_of_runs(history, heaps);
-    let Some(size) = recommended(&seen, now, LEAST_HEAP_MIB, policy) else { return (now, Vec::new()) };
+    let Some(size) = recommended(&seen, now, LEAST_HEAP_MIB, policy) else { return stays(false, None) };
     let of_jvms = |what: &dyn Fn(&Run) -> bool| history.runs().filter(|run| what(run)).count();
     let exhausted = of_jvms(&|run| run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted));
     let collecting =
@@ -132,26 +154,28 @@ fn heap(history: &History, heaps: Heaps, policy: &SizingPolicy) -> (u64, Vec<Str
         } else {
             format!("{full} spent more than a tenth of their tasks' time on collecting garbage in a full heap")
         };
-        return (wanted, vec![why]);
+        return changes(wanted, why);
     }
     let lower = ((wanted as f64 * HEADROOM).ceil() as u64).max(LEAST_HEAP_MIB);
     if lower as f64 >= now as f64 * (1.0 - NEAR) {
-        return (now, Vec::new());
+        return stays(true, None);
     }
     if collecting > 0 {
         let why = format!("the heap is not lowered: {collecting} spent more than a tenth of their time on garbage");
-        return (now, vec![why]);
+        return stays(false, Some(why));
     }
     let runs = seen.runs().len();
-    let measured = |run: &Run| run.jvm.as_ref().is_none_or(|jvm| jvm.others_peak_bytes.is_some());
+    let measured = |run: &Run| {
+        run.jvm.as_ref().is_none_or(|jvm| jvm.heap_peak_bytes.is_none() || jvm.others_peak_bytes.is_some())
+    };
     if !history.runs().all(measured) {
         let why = format!(
             "the heap of {runs} JVMs never held more than {peak}m of its {now}m; it is not lowered, since what is beside \
              the JVM is not measured: set spark.executor.processTreeMetrics.enabled"
         );
-        return (now, vec![why]);
+        return stays(false, Some(why));
     }
-    (lower, vec![format!("the heap of {runs} JVMs never held more than {peak}m of its {now}m")])
+    changes(lower, format!("the heap of {runs} JVMs never held more than {peak}m of its {now}m"))
 }
 
 /// The most that the processes beside the JVM held, with headroom, in MiB.
@@ -161,7 +185,7 @@ fn others_mib(history: &History) -> u64 {
 }
 
 /// The runs whose JVM said something of its heap, as runs of which the heap is all.
-fn heaps_of_runs(history: &History, heaps: Heaps) -> History {
+fn heaps_of_runs(history: &History, heaps: Heaps<'_>) -> History {
     let mut seen = History::new();
     seen.add_all(history.runs().filter_map(|run| {
         let jvm = run.jvm.as_ref()?;
@@ -182,7 +206,7 @@ fn heaps_of_runs(history: &History, heaps: Heaps) -> History {
 }
 
 /// The runs as if there were nothing but what is beside the heap.
-fn beside_the_heap(history: &History, heaps: Heaps) -> History {
+fn beside_the_heap(history: &History, heaps: Heaps<'_>) -> History {
     let mut seen = History::new();
     seen.add_all(history.runs().filter_map(|run| {
         let heap = heaps.of(run)?.saturating_mul(MIB);
@@ -263,7 +287,8 @@ mod tests {
     }
 
     fn needed(history: &History, sized: Option<u64>) -> Option<(u64, u64)> {
-        need(history, 4505, 4096, sized, &SizingPolicy::default()).map(|need| (need.heap_mib, need.overhead_mib))
+        let known = KnownHeaps::default();
+        need(history, 4505, &known, sized, &SizingPolicy::default()).map(|need| (need.heap_mib, need.overhead_mib))
     }
 
     const DONE: Outcome = Outcome::Completed;
@@ -317,7 +342,35 @@ mod tests {
     fn what_sizing_wants_more_goes_beside_the_heap() {
         let runs: Vec<_> = (0..6).map(|_| (4400, None, None, DONE)).collect();
         assert_eq!(needed(&history(&runs, false), Some(6000)), Some((4096, 1904)));
-        let roomy = need(&history(&runs, false), 5734, 4096, Some(5000), &SizingPolicy::default()).unwrap();
+        let roomy =
+            need(&history(&runs, false), 5734, &KnownHeaps::default(), Some(5000), &SizingPolicy::default()).unwrap();
         assert_eq!((roomy.heap_mib, roomy.overhead_mib), (4096, 1638), "less is not proven");
+    }
+
+    #[rstest]
+    #[case::less_than_there_is_beside_the_heap(1800, 2048 + 1800)]
+    #[case::little(100, 2048 + 384)]
+    #[case::as_much_as_may_be_beside_the_heap(3000, 4505)]
+    fn what_is_beside_the_heap_shrinks_to_what_the_whole_container_held(#[case] sized: u64, #[case] total: u64) {
+        let runs: Vec<_> = (0..6).map(|_| (1500, None, None, DONE)).collect();
+        let known = KnownHeaps { of_pod_mib: Some(2048), ..KnownHeaps::default() };
+        let made = need(&history(&runs, false), 4505, &known, Some(sized), &SizingPolicy::default()).unwrap();
+        assert_eq!((made.heap_mib, made.heap_is_proven, made.total_mib()), (2048, false, total));
+    }
+
+    #[test]
+    fn a_heap_that_was_lowered_by_its_evidence_stays_known_and_stays() {
+        let mut lowered = history(&(0..6).map(|_| (2100, Some(1640), Some(0.02), DONE)).collect::<Vec<_>>(), false);
+        let runs: Vec<Run> = lowered.runs().cloned().collect();
+        lowered = History::new();
+        lowered.add_all(runs.into_iter().map(|run| Run {
+            resources: Resources { memory_limit_bytes: Some(2213 * MIB), ..Resources::default() },
+            ..run
+        }));
+        let policy = SizingPolicy::default();
+        assert_eq!(need(&lowered, 2213, &KnownHeaps::default(), Some(2213), &policy), None, "no default makes 2213m");
+        let known = KnownHeaps { of_sizes: vec![(4505, 4096), (2213, 1804)], ..KnownHeaps::default() };
+        let made = need(&lowered, 2213, &known, Some(2213), &policy).unwrap();
+        assert_eq!((made.heap_now_mib, made.heap_mib, made.heap_is_proven), (1804, 1804, true));
     }
 }

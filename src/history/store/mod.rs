@@ -25,7 +25,7 @@ pub use error::{Notice, StoreError, panic_is_handled};
 use open::{Db, open_memory, open_reader, open_writer};
 pub use read::Histories;
 use records::open_progress;
-pub use records::{PodSeen, Progress};
+pub use records::{JvmSeen, PodSeen, Progress};
 use tables::PROGRESS;
 
 /// Histories of workloads on disk (or in memory), with what else must survive a restart.

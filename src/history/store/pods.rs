@@ -19,6 +19,7 @@ impl Store {
                 let before = table.get(key)?.and_then(|v| open_pod(key.0, key.1, key.2, v.value()).ok());
                 if let Some(before) = before {
                     pod.last_seen_ms = pod.last_seen_ms.max(before.last_seen_ms);
+                    pod.jvm = pod.jvm.after(before.jvm);
                     if pod == before {
                         continue;
                     }

@@ -30,10 +30,41 @@ pub struct PodSeen {
     pub attempt: Option<u32>,
     /// When it was last seen, milliseconds since the epoch.
     pub last_seen_ms: i64,
+    /// Of its engine's JVM.
+    pub jvm: JvmSeen,
+}
+
+/// What a pod itself tells of the JVM in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JvmSeen {
+    /// The heap that it is given (`-Xmx`), in bytes.
+    pub heap_bytes: Option<u64>,
+    /// When it ended because its heap was full, milliseconds since the epoch.
+    pub exhausted_ms: Option<i64>,
+}
+
+impl JvmSeen {
+    /// With what was seen of the same pod before.
+    #[must_use]
+    pub fn after(self, before: Self) -> Self {
+        Self {
+            heap_bytes: self.heap_bytes.or(before.heap_bytes),
+            exhausted_ms: self.exhausted_ms.max(before.exhausted_ms),
+        }
+    }
 }
 
 const PROGRESS_VERSION: u8 = 1;
-const POD_VERSION: u8 = 1;
+/// A record is written in the oldest form that holds it, so that most are still read by the releases before.
+const POD_VERSION: u8 = 2;
+const POD_WITHOUT_JVM: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct PodV2 {
+    pod: PodV1,
+    heap_bytes: Option<u64>,
+    exhausted_ms: Option<i64>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct PodV1 {
@@ -68,21 +99,29 @@ pub(super) fn open_progress(bytes: &[u8]) -> Result<Progress, String> {
 
 pub(super) fn seal_pod(pod: &PodSeen) -> Result<Vec<u8>, postcard::Error> {
     let stored = PodV1 { workload: pod.workload.to_string(), attempt: pod.attempt, last_seen_ms: pod.last_seen_ms };
-    Ok(seal(POD_VERSION, &postcard::to_stdvec(&stored)?))
+    if pod.jvm == JvmSeen::default() {
+        return Ok(seal(POD_WITHOUT_JVM, &postcard::to_stdvec(&stored)?));
+    }
+    let JvmSeen { heap_bytes, exhausted_ms } = pod.jvm;
+    Ok(seal(POD_VERSION, &postcard::to_stdvec(&PodV2 { pod: stored, heap_bytes, exhausted_ms })?))
 }
 
 pub(super) fn open_pod(namespace: &str, pod: &str, uid: &str, bytes: &[u8]) -> Result<PodSeen, String> {
-    match unseal(bytes)? {
-        (POD_VERSION, payload) => {
-            let stored: PodV1 = postcard::from_bytes(payload).map_err(|e| e.to_string())?;
-            Ok(PodSeen {
-                pod: pod.to_owned(),
-                uid: uid.to_owned(),
-                workload: Workload::parse(namespace, &stored.workload).map_err(|e| e.to_string())?,
-                attempt: stored.attempt,
-                last_seen_ms: stored.last_seen_ms,
-            })
-        }
-        (version, _) => Err(format!("form {version} of a pod is not known to this version of podfit")),
-    }
+    let PodV2 { pod: stored, heap_bytes, exhausted_ms } = match unseal(bytes)? {
+        (POD_WITHOUT_JVM, payload) => PodV2 {
+            pod: postcard::from_bytes(payload).map_err(|e| e.to_string())?,
+            heap_bytes: None,
+            exhausted_ms: None,
+        },
+        (POD_VERSION, payload) => postcard::from_bytes(payload).map_err(|e| e.to_string())?,
+        (version, _) => return Err(format!("form {version} of a pod is not known to this version of podfit")),
+    };
+    Ok(PodSeen {
+        pod: pod.to_owned(),
+        uid: uid.to_owned(),
+        workload: Workload::parse(namespace, &stored.workload).map_err(|e| e.to_string())?,
+        attempt: stored.attempt,
+        last_seen_ms: stored.last_seen_ms,
+        jvm: JvmSeen { heap_bytes, exhausted_ms },
+    })
 }

@@ -51,15 +51,16 @@ fn resources() -> impl Strategy<Value = Resources> {
 
 fn jvm() -> impl Strategy<Value = JvmUse> {
     let size = || proptest::option::of(any::<u64>());
-    (size(), size(), size(), size(), proptest::option::of(0.0..1.0), any::<bool>()).prop_map(
-        |(heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, others_peak_bytes, gc_share, heap_exhausted)| {
+    (size(), size(), size(), size(), size(), proptest::option::of(0.0..1.0), any::<bool>()).prop_map(
+        |(heap_bytes, heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, others_peak_bytes, gc_share, full)| {
             JvmUse {
+                heap_bytes,
                 heap_peak_bytes,
                 non_heap_peak_bytes,
                 process_peak_bytes,
                 others_peak_bytes,
                 gc_share,
-                heap_exhausted,
+                heap_exhausted: full,
             }
         },
     )

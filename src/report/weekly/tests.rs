@@ -1,6 +1,7 @@
 //! The model on histories made by hand.
 
 use super::*;
+use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::report::Line;
@@ -56,7 +57,7 @@ pub(crate) fn key(namespace: &str, name: &str, container: &str) -> WorkloadKey {
 
 pub(crate) fn report_of(histories: &[(WorkloadKey, History)], settings: &Settings) -> Weekly {
     let line = |key: &WorkloadKey, history: &History| {
-        Line::new(key, history, None, &settings.policy, &Surroundings::default(), |_| None::<Fitted>)
+        Line::new(key, history, None, &settings.policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>)
     };
     let entries: Vec<Entry<'_>> =
         histories.iter().map(|(key, history)| Entry { history, line: line(key, history) }).collect();
