@@ -11,14 +11,15 @@ use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
 use super::object::{read_object, read_pod_to_size};
 use super::resize::{Resizing, Sizing, resize};
-use super::retry;
+use super::retry::{self, Kill};
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
 use super::whose::whose;
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
-use crate::policy::{self, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject};
+use crate::policy::{self, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject, text};
 use crate::quantity::Quantity;
+use crate::workload::{INPUT_BYTES, input_bytes};
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,13 +151,16 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let workload = identity.workload.to_string();
     let recommended = namespace.recommendations.get(&identity.workload).map(|r| &**r);
     let held_back = held_back(review, &workload, recommended, known);
-    let (mut sizes, mut killed_at) = (BTreeMap::new(), BTreeMap::new());
+    let (mut sizes, mut killed_at, mut by_input) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     if held_back.is_none() {
         sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
         if let Some(recommended) = recommended {
             with_own_heap(&mut sizes, recommended, &pod);
         }
         let kills = namespace.kills.get(&identity.workload);
+        if let (Some(recommended), Some(input)) = (recommended, stamp::annotation(&object, INPUT_BYTES)) {
+            by_input = for_input(&mut sizes, recommended, input, kills);
+        }
         killed_at = retry::raise(&mut sizes, kills, recommended, identity.attempt, &pod);
     }
     let stamp =
@@ -174,6 +178,10 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         },
         &pod,
     );
+    for (name, input) in by_input.iter().filter(|(name, _)| resizing.changes.contains_key(*name)) {
+        let line = format!("{}: memory is that for an input of {input}", text::name(name));
+        resizing.warnings.push(warning(&line));
+    }
     resizing.skipped = held_back.filter(|_| recommended.is_some()).or(resizing.skipped);
     answer_of(resizing, seen)
 }
@@ -181,13 +189,35 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
 /// The heap of a Spark pod is fixed before it is made: what is beside it is what its size can give.
 fn with_own_heap(sizes: &mut BTreeMap<String, ContainerResources>, recommended: &Recommended, pod: &PodSpec<'_>) {
     for (name, divided) in &recommended.divided {
-        let (Some(size), Some(container)) = (sizes.get_mut(&**name), pod.containers().find(|c| *c.name == **name)) else {
+        let (Some(size), Some(container)) = (sizes.get_mut(&**name), pod.containers().find(|c| *c.name == **name))
+        else {
             continue;
         };
         let heap = spark_executor_heap(container.json).map(|heap| heap.bytes_rounded_up().div_ceil(1 << 20));
         let total = Some(Quantity::from_bytes_mib_rounded_up(divided.with_heap(heap) << 20));
         size.set(Resource::Memory, Pair { request: total, limit: total });
     }
+}
+
+/// A pod that says how large its input is gets what is enough for that: the containers that this is said of, and the
+/// input. Not where a run was killed that no recommendation has taken in: what is enough is then not known.
+fn for_input(
+    sizes: &mut BTreeMap<String, ContainerResources>,
+    recommended: &Recommended,
+    said: &str,
+    kills: Option<&BTreeMap<String, Kill>>,
+) -> BTreeMap<String, Quantity> {
+    let Some(input) = input_bytes(said) else { return BTreeMap::new() };
+    let mut by_input = BTreeMap::new();
+    for (name, size) in sizes.iter_mut().filter(|(name, _)| !kills.is_some_and(|kills| kills.contains_key(*name))) {
+        let Some(memory) = recommended.for_input(name, input) else { continue };
+        // It never asks for more than without its input.
+        if size.memory_limit.is_some_and(|whole| memory < whole) {
+            size.set(Resource::Memory, Pair { request: Some(memory), limit: Some(memory) });
+            by_input.insert(name.clone(), Quantity::from_bytes(input));
+        }
+    }
+    by_input
 }
 
 /// What a resize comes to.
@@ -201,7 +231,7 @@ fn answer_of(resizing: Resizing, seen: &mut Seen) -> Answer {
     let mut audit_annotations = BTreeMap::new();
     if !changes.is_empty() {
         let containers = changes.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        audit_annotations.insert("resized".to_owned(), policy::text::line("", &containers, "", MAX_NOTE_CHARS));
+        audit_annotations.insert("resized".to_owned(), text::line("", &containers, "", MAX_NOTE_CHARS));
     }
     if let Some(reason) = skipped {
         audit_annotations.insert("not-resized".to_owned(), reason.to_owned());

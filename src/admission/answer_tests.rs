@@ -11,6 +11,7 @@ use super::*;
 use crate::admission::Rules;
 use crate::policy::Mode;
 use crate::policy::Settings;
+use crate::sizing::InputSize;
 use crate::workload::{Kind, Owner, Workload};
 
 const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
@@ -123,6 +124,13 @@ fn validated(request: Value) -> (Value, Seen) {
 
 fn warnings(response: &Value) -> Vec<&str> {
     response.get("warnings").and_then(Value::as_array).into_iter().flatten().map(|w| w.as_str().unwrap()).collect()
+}
+
+/// The memory limit of the only container after the patch.
+fn memory_after(object: &Value, response: &Value) -> Value {
+    let mut after = object.clone();
+    crate::admission::apply(&mut after, &ops(response)).unwrap();
+    after["spec"]["containers"][0]["resources"]["limits"]["memory"].clone()
 }
 
 fn ops(response: &Value) -> Vec<Op> {
@@ -481,4 +489,46 @@ fn a_pod_that_is_told_apart_by_its_size_is_still_the_same_after_a_resize() {
     resized["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("1");
     let (_, other) = replied(Entry::Mutate, create(&resized), &known);
     assert_eq!(other.workload.as_deref(), Some("spark-executor/daily/profile-1000m-6144Mi"));
+}
+
+/// What is enough for inputs of up to 1 and 5 GB; 1Gi beyond.
+fn known_by_input() -> Knowledge {
+    let mut known = known();
+    let namespace = known.namespace_mut("sales");
+    for recommended in Arc::make_mut(&mut namespace.recommendations).values_mut() {
+        let size = |up_to_input_bytes, mib: u64| InputSize { up_to_input_bytes, bytes: mib << 20 };
+        let sizes = Box::new([size(1_000_000_000, 256), size(5_000_000_000, 512)]);
+        Arc::make_mut(recommended).by_input = vec![("main".into(), sizes)];
+    }
+    known
+}
+
+#[rstest]
+#[case::small("1G", "256Mi")]
+#[case::between("1000000001", "512Mi")]
+#[case::larger_than_any_seen("5.1G", "1Gi")]
+#[case::not_readable("large", "1Gi")]
+#[case::negative("-1", "1Gi")]
+fn a_pod_that_says_how_large_its_input_is_gets_what_is_enough_for_it(#[case] input: &str, #[case] memory: &str) {
+    let known = known_by_input();
+    let mut object = pod();
+    object["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": input});
+    let (response, _) = replied(Entry::Mutate, create(&object), &known);
+    assert_eq!(memory_after(&object, &response), memory);
+    let told = warnings(&response).iter().any(|line| line.contains("memory is that for an input of"));
+    assert_eq!(told, memory != "1Gi", "{response}");
+    let (without, _) = replied(Entry::Mutate, create(&pod()), &known);
+    assert_eq!(memory_after(&pod(), &without), "1Gi");
+}
+
+#[test]
+fn after_a_kill_at_what_was_enough_for_an_input_the_next_try_gets_what_any_run_gets() {
+    let mut known = known_by_input();
+    let kill = Kill { limit: "256Mi".parse().unwrap(), lowered_from: None, at_ms: 7 };
+    let kills = [("main".to_owned(), kill)].into();
+    known.namespace_mut("sales").kills = Arc::new([(Workload::new("sales", Kind::Cronjob, ["load"]), kills)].into());
+    let mut object = pod();
+    object["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": "1G"});
+    let (response, _) = replied(Entry::Mutate, create(&object), &known);
+    assert_eq!(memory_after(&object, &response), "1Gi");
 }

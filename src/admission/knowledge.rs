@@ -13,6 +13,7 @@ use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::policy::{Applications, Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
 use crate::quantity::Quantity;
+use crate::sizing::InputSize;
 use crate::workload::{IdentityRules, Workload, WorkloadKey};
 
 /// What a workload's containers should ask for.
@@ -26,6 +27,8 @@ pub struct Recommended {
     pub ladders: Vec<(Box<str>, Box<[Quantity]>)>,
     /// How the memory of Spark's containers is divided, by container.
     pub divided: Vec<(Box<str>, Divided)>,
+    /// What is enough where a pod says how large its input is, by container.
+    pub by_input: Vec<(Box<str>, Box<[InputSize]>)>,
     /// Its author or administrator has switched sizing off for the workload.
     pub is_opted_out: bool,
     /// Time of the newest kill for memory that it has taken in, in milliseconds since the epoch; 0 = of none.
@@ -36,6 +39,13 @@ impl Recommended {
     /// What further tries of a container get; empty where nothing is known.
     pub fn ladder(&self, container: &str) -> &[Quantity] {
         self.ladders.iter().find(|(name, _)| **name == *container).map_or(&[], |(_, ladder)| ladder)
+    }
+
+    /// Memory of a container whose run has so large an input; `None` where that makes no difference.
+    pub fn for_input(&self, container: &str, input_bytes: u64) -> Option<Quantity> {
+        let (_, sizes) = self.by_input.iter().find(|(name, _)| **name == *container)?;
+        let size = sizes.iter().find(|size| input_bytes <= size.up_to_input_bytes)?;
+        Some(Quantity::from_bytes_mib_rounded_up(size.bytes))
     }
 
     /// How the memory of a Spark container is divided, where that is known.
@@ -179,7 +189,8 @@ impl Knowledge {
 
     /// Which heap pods of a size have, as recommendations of a container were divided: totals and heaps, in MiB.
     pub fn heaps(&self, key: &WorkloadKey) -> Vec<(u64, u64)> {
-        let recommended = self.namespaces.get(&key.workload.namespace).and_then(|n| n.recommendations.get(&key.workload));
+        let recommended =
+            self.namespaces.get(&key.workload.namespace).and_then(|n| n.recommendations.get(&key.workload));
         recommended.and_then(|r| r.divided(&key.container)).map(|divided| divided.sizes().to_vec()).unwrap_or_default()
     }
 

@@ -15,6 +15,7 @@ use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::policy::text;
 use crate::quantity::Quantity;
+use crate::sizing::InputSize;
 use crate::workload::Workload;
 
 /// Most entries that are read: ten times the largest clusters.
@@ -23,6 +24,8 @@ const MAX_ENTRIES: usize = 1_000_000;
 const MAX_WORKLOAD_BYTES: usize = 1_024;
 /// Longest name of a namespace or container that Kubernetes takes, in bytes (RFC 1123 label).
 const MAX_NAME_BYTES: usize = 63;
+/// Most sizes by input of a container; sizing makes fewer.
+const MAX_INPUTS: usize = 1_000;
 /// Longest value of a file that an error repeats, in characters.
 const SHOWN_CHARS: usize = 80;
 
@@ -51,9 +54,9 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let Kept { containers, divided } = containers;
+            let Kept { containers, divided, by_input } = containers;
             let id = id_of(&containers, &divided);
-            let recommended = Recommended { id, containers, divided, ..Recommended::default() };
+            let recommended = Recommended { id, containers, divided, by_input, ..Recommended::default() };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -119,6 +122,8 @@ struct Entry {
     container: String,
     #[serde(default)]
     recommended: ContainerResources,
+    #[serde(default, rename = "memoryByInput")]
+    memory_by_input: Vec<InputSize>,
     #[serde(default)]
     spark: Option<SparkEntry>,
 }
@@ -157,6 +162,7 @@ impl SparkEntry {
 struct Kept {
     containers: Sizes,
     divided: Vec<(Box<str>, Divided)>,
+    by_input: Vec<(Box<str>, Box<[InputSize]>)>,
 }
 
 /// What is kept of the entries.
@@ -225,6 +231,14 @@ impl Entry {
                 return Err(format!(".recommended.{field}: it should be above zero"));
             }
         }
+        let is_ascending =
+            |pair: &[InputSize]| pair[0].up_to_input_bytes < pair[1].up_to_input_bytes && pair[0].bytes < pair[1].bytes;
+        if self.memory_by_input.len() > MAX_INPUTS || !self.memory_by_input.windows(2).all(is_ascending) {
+            return Err(format!(".memoryByInput: it should have at most {MAX_INPUTS} entries, ascending"));
+        }
+        if self.memory_by_input.first().is_some_and(|size| size.bytes == 0) {
+            return Err(".memoryByInput: its sizes should be above zero".to_owned());
+        }
         if self.recommended == ContainerResources::default() {
             return Ok(());
         }
@@ -235,6 +249,9 @@ impl Entry {
         }
         let divided = self.spark.and_then(|spark| spark.divided(&self.recommended));
         kept.divided.extend(divided.map(|divided| (self.container.as_str().into(), divided)));
+        if !self.memory_by_input.is_empty() {
+            kept.by_input.push((self.container.into(), self.memory_by_input.into()));
+        }
         Ok(())
     }
 }
@@ -251,6 +268,15 @@ mod tests {
     fn entry(workload: &str, container: &str, recommended: Value) -> Value {
         json!({"namespace": "jobs", "workload": workload, "container": container, "recommended": recommended,
             "notes": ["anything"], "evidence": {"runs": 21}})
+    }
+
+    /// An entry with sizes by input, each (largest input, memory).
+    #[allow(clippy::needless_pass_by_value, reason = "it is written in place")]
+    fn by_input(sizes: Value) -> Value {
+        let mut entry = entry("job/a", "c", json!({"memoryLimit": "1Gi"}));
+        let size = |pair: &Value| json!({"upToInputBytes": pair[0], "bytes": pair[1]});
+        entry["memoryByInput"] = sizes.as_array().unwrap().iter().map(size).collect();
+        entry
     }
 
     fn read(text: &str) -> Result<LoadedRecommendations, String> {
@@ -303,12 +329,27 @@ mod tests {
         };
         let whole = json!({"heapBytes": 1804, "heapIsProven": true, "overheadBytes": 409, "heapNowBytes": 4096,
             "totalNowBytes": 4505});
-        let divided =
-            Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 409, heap_now_mib: 4096, total_now_mib: 4505 };
+        let divided = Divided {
+            heap_mib: 1804,
+            heap_is_proven: true,
+            overhead_mib: 409,
+            heap_now_mib: 4096,
+            total_now_mib: 4505,
+        };
         assert_eq!(spark("2213Mi", whole.clone()), Some(divided));
         assert_eq!(spark("3Gi", whole), None, "somebody has changed the size");
         let older = json!({"heapBytes": 1804, "overheadBytes": 409, "heapNowBytes": 4096});
         assert_eq!(spark("2213Mi", older), Some(Divided { total_now_mib: 0, ..divided }));
+    }
+
+    #[test]
+    fn sizes_by_input_are_kept() {
+        let mut knowledge = Knowledge::default();
+        of(&[by_input(json!([[10, 1 << 20], [20, 2 << 20]]))]).replace_in(&mut knowledge);
+        let found = looked_up(&knowledge, "job/a").unwrap();
+        let memory = |input| found.for_input("c", input).map(|size| size.to_string());
+        assert_eq!([memory(10), memory(11), memory(21)], [Some("1Mi".into()), Some("2Mi".into()), None]);
+        assert_eq!(found.for_input("other", 10), None);
     }
 
     #[test]
@@ -342,6 +383,9 @@ mod tests {
     #[case(entry("job/a", "c", json!({"cpuRequest": "much"})), "workloads[1]: ")]
     #[case(entry("job/a", "c", json!({"memoryLimit": "0"})), "workloads[1].recommended.memoryLimit: it should be above")]
     #[case(entry("job/first", "c", json!({"cpuRequest": "1"})), "workloads[1]: \"job/first\" has container \"c\" a second")]
+    #[case(by_input(json!([[2, 5], [1, 7]])), "workloads[1].memoryByInput: it should have at most")]
+    #[case(by_input(json!([[1, 5], [2, 5]])), "workloads[1].memoryByInput: it should have at most")]
+    #[case(by_input(json!([[1, 0]])), "workloads[1].memoryByInput: its sizes should be above zero")]
     #[case(json!({"namespace": "n", "workload": "job/a"}), "workloads[1]: missing field `container`")]
     #[case(json!(7), "workloads[1]: invalid type")]
     fn the_entry_at_fault_is_named(#[case] bad: Value, #[case] said: &str) {

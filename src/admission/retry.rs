@@ -7,10 +7,8 @@ use super::knowledge::Recommended;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::policy::PodSpec;
 use crate::quantity::Quantity;
+use crate::sizing::ladder::next_after;
 use crate::workload::Workload;
-
-/// Where the ladder says nothing above a limit that killed: doubling is the retry rule of Witt et al. (HPCS 2019).
-const FACTOR: u64 = 2;
 
 /// A container that was killed for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +24,12 @@ pub struct Kill {
 /// The newest kills of a namespace that no recommendation has taken in yet: by workload and container.
 pub type Kills = HashMap<Workload, BTreeMap<String, Kill>>;
 
-/// What to give a container of which a run was killed at a limit: the next step of its ladder, else twice as much, and
-/// never less than what it had before podfit lowered it.
-pub fn next_memory(kill: &Kill, ladder: &[Quantity]) -> Quantity {
-    let step = ladder.iter().copied().find(|step| *step > kill.limit);
-    let step = step
-        .unwrap_or_else(|| Quantity::from_bytes_mib_rounded_up(kill.limit.bytes_rounded_up().saturating_mul(FACTOR)));
+/// What to give a container of which a run was killed at a limit: what is planned for any run where that is a step up
+/// (it was killed at less, for its input's size), else the next step of the ladder, else twice as much; and never less
+/// than what it had before podfit lowered it.
+pub fn next_memory(kill: &Kill, planned: Option<Quantity>, ladder: &[Quantity]) -> Quantity {
+    let steps: Vec<u64> = planned.iter().chain(ladder).map(|step| step.bytes_rounded_up()).collect();
+    let step = Quantity::from_bytes_mib_rounded_up(next_after(&steps, kill.limit.bytes_rounded_up(), None));
     kill.lowered_from.map_or(step, |before| step.max(before))
 }
 
@@ -55,8 +53,8 @@ pub fn raise(
         }
         let Some(container) = pod.containers().find(|container| container.name == *name) else { continue };
         let Ok(asked) = ContainerResources::of_container(container.json) else { continue };
-        let wanted = next_memory(kill, recommended.map_or(&[], |r| r.ladder(name)));
         let planned = sizes.get(name).and_then(|size| size.memory_limit.or(size.memory_request));
+        let wanted = next_memory(kill, planned, recommended.map_or(&[], |r| r.ladder(name)));
         // Without a recommendation the pod's own size is what is planned.
         if planned.or(asked.memory_limit).is_some_and(|planned| planned >= wanted) {
             continue;
@@ -81,9 +79,10 @@ mod tests {
 
     #[rstest]
     #[case::next_step("2Gi", None, &["3Gi", "6Gi"], "3Gi")]
+    #[case::less_than_is_planned("1Gi", None, &["3Gi", "6Gi"], "2Gi")]
     #[case::second_step("3Gi", None, &["3Gi", "6Gi"], "6Gi")]
     #[case::beyond_the_ladder("6Gi", None, &["3Gi", "6Gi"], "12Gi")]
-    #[case::no_ladder("1500Mi", None, &[], "3000Mi")]
+    #[case::no_ladder("2500Mi", None, &[], "5000Mi")]
     #[case::a_shrink_of_ours_is_taken_back("2Gi", Some("8Gi"), &["3Gi"], "8Gi")]
     #[case::what_it_had_before_was_less("2Gi", Some("2500Mi"), &["3Gi"], "3Gi")]
     fn the_next_try_gets_more(
@@ -94,7 +93,7 @@ mod tests {
     ) {
         let kill = Kill { limit: quantity(limit), lowered_from: before.map(quantity), at_ms: 7 };
         let ladder: Vec<_> = ladder.iter().map(|step| quantity(step)).collect();
-        assert_eq!(next_memory(&kill, &ladder), quantity(next));
+        assert_eq!(next_memory(&kill, Some(quantity("2Gi")), &ladder), quantity(next));
     }
 
     #[rstest]

@@ -5,11 +5,8 @@ use super::life::{Life, LifeKey};
 use super::objects::PodObject;
 use super::segment::{CpuStretch, SILENCE_MS};
 use crate::history::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
-use crate::quantity::Quantity;
-use crate::workload::kube_state_metrics_name;
+use crate::workload::{INPUT_BYTES, input_bytes, kube_state_metrics_name};
 
-/// Annotation of a pod with the size of its input, where that is known before it runs.
-pub const INPUT_BYTES: &str = "podfit.dev/input-bytes";
 /// A high-water mark this near to the limit may be page cache that the kernel had no reason to drop.
 const SATURATED_SHARE: f64 = 0.98;
 /// From this many scraped samples on their maximum is a better measure of need than a high-water mark far above it,
@@ -84,16 +81,15 @@ pub fn run_of(
         resources,
         outcome,
         attempt,
-        input_bytes: object.and_then(input_bytes),
+        input_bytes: object.and_then(input_of),
         jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
     })
 }
 
-/// The size of the pod's input, where whoever made the pod said it: a number of bytes, or a quantity such as `12Gi`.
-fn input_bytes(object: &PodObject) -> Option<f64> {
+/// The size of the pod's input, where whoever made the pod said it.
+fn input_of(object: &PodObject) -> Option<f64> {
     let text = object.annotations.get(&kube_state_metrics_name(INPUT_BYTES))?;
-    let size = Quantity::parse(text).ok().filter(|size| !size.is_negative())?;
-    Some(size.bytes_rounded_up() as f64)
+    Some(input_bytes(text)? as f64)
 }
 
 /// The start: as cAdvisor has it, else as the counter's own first value and slope tell it, never before the pod's.

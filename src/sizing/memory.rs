@@ -1,7 +1,7 @@
 //! Memory: from the peaks of earlier runs to one number, request and limit alike. The number comes from an estimator;
 //! what kills, limits and thin evidence add to it is said here.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::by_input::ByInput;
 use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
@@ -47,7 +47,7 @@ pub struct MemorySize {
 }
 
 /// Memory of a run whose input is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputSize {
     /// Largest input that it is for, in bytes.

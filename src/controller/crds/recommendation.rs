@@ -79,6 +79,7 @@ fn status() -> Value {
                 ("current", resources("What its newest run asked for.")),
                 ("recommended", resources("What it should ask for; what is not there stays as it is.")),
                 ("memoryLadder", list("Memory of the second try and further ones.", &quantity("One try's."), 10)),
+                ("memoryByInput", by_input()),
                 ("spark", spark()),
                 ("notes", list("Why: unknown, held back, raised after a kill.", &text("One reason.", 1000), 20)),
                 ("evidence", evidence()),
@@ -101,6 +102,16 @@ fn status() -> Value {
             ("conditions", conditions()),
         ],
     )
+}
+
+fn by_input() -> Value {
+    let size = object(
+        "One size.",
+        &[("upToInput", quantity("Largest input that it is for.")), ("memory", quantity("Memory, request and limit."))],
+    );
+    let size = required(size, &["upToInput", "memory"]);
+    let what = "What is enough where the pod's annotation podfit.dev/input-bytes says how large its input is.";
+    list(what, &size, 100)
 }
 
 fn spark() -> Value {

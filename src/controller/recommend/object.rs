@@ -48,6 +48,9 @@ pub struct ContainerStatus {
     /// Memory of the second try and further ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memory_ladder: Vec<Quantity>,
+    /// What is enough where the pod says how large its input is, ascending; above the last, what is recommended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub memory_by_input: Vec<InputMemory>,
     /// Of a Spark container: how the recommended memory is divided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spark: Option<SparkStatus>,
@@ -63,6 +66,16 @@ pub struct ContainerStatus {
     /// After a shrink of podfit's that killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+}
+
+/// Memory of a run whose input is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputMemory {
+    /// Largest input that it is for.
+    pub up_to_input: Quantity,
+    /// Request and limit.
+    pub memory: Quantity,
 }
 
 /// How the memory of a Spark container is divided; heap and overhead are the recommended memory.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::object::{Condition, ContainerStatus, Evidence, Frozen, KillStatus, Status, Summary};
+use super::object::{Condition, ContainerStatus, Evidence, Frozen, InputMemory, KillStatus, Status, Summary};
 use crate::admission::Kill;
 use crate::admission::retry::next_memory;
 use crate::fit::spark::Divided;
@@ -107,13 +107,37 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
     now.frozen = frozen(facts, before, facts.kills.get(name));
     let mut least = now.frozen.as_ref().map(|frozen| frozen.memory);
     if let Some(kill) = &now.kill {
-        least = least.max(Some(next_memory(&as_kill(kill), &now.memory_ladder)));
+        least = least.max(Some(next_memory(&as_kill(kill), now.recommended.memory_limit, &now.memory_ladder)));
     }
     if let Some(least) = least {
         hold(&mut now, least);
     }
     divide(&mut now);
+    now.memory_by_input = by_input(&now, learned.map(|l| l.line), facts.policy);
     now
+}
+
+/// Sizes by input stand only beside the memory that the history alone recommends: not while a kill is unanswered, nor
+/// while a step or a bound holds memory higher. They lower it by no more than one step of the policy.
+fn by_input(now: &ContainerStatus, line: Option<&Line>, policy: Option<&Policy>) -> Vec<InputMemory> {
+    let held = now.kill.is_some() || now.frozen.is_some();
+    let Some(total) = now.recommended.memory_limit.filter(|_| !held) else { return Vec::new() };
+    // Where nothing was learned this time, what was known stays.
+    let Some(line) = line else { return now.memory_by_input.clone() };
+    // A JVM's heap does not follow its input.
+    if now.spark.is_some() || line.recommended.memory_limit != Some(total) {
+        return Vec::new();
+    }
+    let total = total.bytes_rounded_up();
+    let stepped = |bytes: u64| policy.map_or(bytes, |policy| policy.rollout.step(Some(total), bytes));
+    let mut sizes: Vec<InputMemory> = Vec::new();
+    for size in &line.memory_by_input {
+        let memory = Quantity::from_bytes_mib_rounded_up(stepped(size.bytes));
+        // Of those that a step makes alike, the one for the largest input stays.
+        sizes.retain(|before| before.memory < memory);
+        sizes.push(InputMemory { up_to_input: Quantity::from_bytes(size.up_to_input_bytes), memory });
+    }
+    sizes
 }
 
 /// The heap is lowered by no more than the policy lets in one step, as the whole is.
@@ -123,9 +147,12 @@ fn step_heap(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: 
     if policy.rollout.largest_shrink.is_none() || prior <= divided.heap_mib {
         return;
     }
-    let heap_mib =
-        if has_new_runs(before, line) { policy.rollout.step(Some(prior << 20), divided.heap_mib << 20) } else { prior << 20 }
-            .div_ceil(1 << 20);
+    let heap_mib = if has_new_runs(before, line) {
+        policy.rollout.step(Some(prior << 20), divided.heap_mib << 20)
+    } else {
+        prior << 20
+    }
+    .div_ceil(1 << 20);
     let stepped = Divided { heap_mib, ..divided };
     let total = Some(Quantity::from_bytes(stepped.total_mib() << 20)).max(now.recommended.memory_limit);
     now.recommended.set(Resource::Memory, Pair { request: total, limit: total });
@@ -231,6 +258,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         current: line.current,
         recommended: line.recommended,
         memory_ladder: line.memory_ladder.clone(),
+        memory_by_input: Vec::new(),
         spark: line.spark.as_ref().map(|spark| spark.divided().into()),
         notes: line.notes.clone(),
         evidence: Some(Evidence {

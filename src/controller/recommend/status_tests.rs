@@ -274,3 +274,40 @@ proptest! {
         }
     }
 }
+
+/// Runs whose peak follows their input: 100 MiB and as much again as the input has.
+fn history_by_input() -> History {
+    let mut history = History::default();
+    for number in 0..60 {
+        let input = (1 + (number as u64 * 7) % 20) * 100 * MIB;
+        let mut run = run(number, 100 * MIB + input, 8 * GIB, Outcome::Completed);
+        run.input_bytes = Some(input as f64);
+        history.add(run);
+    }
+    history
+}
+
+#[test]
+fn sizes_by_input_stand_until_a_kill_says_that_too_little_is_known() {
+    let mut world = World::new(history_by_input());
+    let said = world.cycle();
+    let sizes = said.containers[0].memory_by_input.clone();
+    assert!(sizes.len() > 3, "{sizes:?}");
+    assert!(sizes.is_sorted_by(|a, b| a.up_to_input < b.up_to_input && a.memory < b.memory), "{sizes:?}");
+    assert!(sizes[0].memory < gib(1) && memory(&said) > gib(2), "{sizes:?}");
+    assert_eq!(world.restate().containers[0].memory_by_input, sizes, "without news they stay");
+    world.kill("1Gi", "2026-12-01T00:00:00Z", None);
+    assert!(world.restate().containers[0].memory_by_input.is_empty());
+}
+
+#[test]
+fn sizes_by_input_go_no_further_down_than_one_step_and_wait_for_the_whole_to_arrive() {
+    let mut world = World::new(history_by_input());
+    world.policy("rollout: {largestShrink: 0.5}\n");
+    assert!(world.cycle().containers[0].memory_by_input.is_empty(), "the whole is on its way down");
+    world.policy("rollout: {largestShrink: 0.9}\n");
+    world.previous = Status::default();
+    let said = world.cycle();
+    let least = Quantity::from_bytes(memory(&said).bytes_rounded_up() / 10);
+    assert!(said.containers[0].memory_by_input.iter().all(|size| size.memory >= least));
+}

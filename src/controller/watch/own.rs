@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::kills::SeenKill;
 use crate::admission::{Kill, Knowledge, Recommended, Sizes, id_of};
 use crate::controller::crds::IN_FORCE;
-use crate::controller::recommend::object::{ContainerStatus, Recommendation};
+use crate::controller::recommend::object::{ContainerStatus, InputMemory, Recommendation};
 use crate::fit::ContainerResources;
 use crate::policy::Policy;
+use crate::sizing::InputSize;
 use crate::workload::Workload;
 
 /// Most kills that are kept while no recommendation takes them in; the oldest go first.
@@ -207,7 +208,16 @@ fn packed(read: &Recommendation) -> Recommended {
     let ladders = read.status.containers.iter().filter(|c| !c.memory_ladder.is_empty());
     let divided = |c: &ContainerStatus| Some((c.name.as_str().into(), c.spark?.divided()?));
     let divided: Vec<_> = read.status.containers.iter().filter_map(divided).collect();
+    let by_input = |c: &ContainerStatus| {
+        let size = |size: &InputMemory| InputSize {
+            up_to_input_bytes: size.up_to_input.bytes_rounded_up(),
+            bytes: size.memory.bytes_rounded_up(),
+        };
+        let sizes: Box<[InputSize]> = c.memory_by_input.iter().map(size).collect();
+        (!sizes.is_empty()).then(|| (c.name.as_str().into(), sizes))
+    };
     Recommended {
+        by_input: read.status.containers.iter().filter_map(by_input).collect(),
         id: id_of(&containers, &divided),
         divided,
         ladders: ladders.map(|c| (c.name.as_str().into(), c.memory_ladder.as_slice().into())).collect(),
