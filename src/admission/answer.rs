@@ -180,7 +180,8 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
 /// The heap of a Spark pod is fixed before it is made: what is beside it is what its size can give.
 fn with_own_heap(sizes: &mut BTreeMap<String, ContainerResources>, recommended: &Recommended, pod: &PodSpec<'_>) {
     for (name, divided) in &recommended.divided {
-        let (Some(size), Some(container)) = (sizes.get_mut(&**name), pod.containers().find(|c| *c.name == **name)) else {
+        let (Some(size), Some(container)) = (sizes.get_mut(&**name), pod.containers().find(|c| *c.name == **name))
+        else {
             continue;
         };
         let heap = spark_executor_heap(container.json).map(|heap| heap.bytes_rounded_up().div_ceil(1 << 20));

@@ -179,7 +179,8 @@ impl Knowledge {
 
     /// Which heap pods of a size have, as recommendations of a container were divided: totals and heaps, in MiB.
     pub fn heaps(&self, key: &WorkloadKey) -> Vec<(u64, u64)> {
-        let recommended = self.namespaces.get(&key.workload.namespace).and_then(|n| n.recommendations.get(&key.workload));
+        let recommended =
+            self.namespaces.get(&key.workload.namespace).and_then(|n| n.recommendations.get(&key.workload));
         recommended.and_then(|r| r.divided(&key.container)).map(|divided| divided.sizes().to_vec()).unwrap_or_default()
     }
 

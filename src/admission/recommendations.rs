@@ -303,8 +303,13 @@ mod tests {
         };
         let whole = json!({"heapBytes": 1804, "heapIsProven": true, "overheadBytes": 409, "heapNowBytes": 4096,
             "totalNowBytes": 4505});
-        let divided =
-            Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 409, heap_now_mib: 4096, total_now_mib: 4505 };
+        let divided = Divided {
+            heap_mib: 1804,
+            heap_is_proven: true,
+            overhead_mib: 409,
+            heap_now_mib: 4096,
+            total_now_mib: 4505,
+        };
         assert_eq!(spark("2213Mi", whole.clone()), Some(divided));
         assert_eq!(spark("3Gi", whole), None, "somebody has changed the size");
         let older = json!({"heapBytes": 1804, "overheadBytes": 409, "heapNowBytes": 4096});

@@ -48,7 +48,8 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 
 /// Everything there is to say about one container of a workload.
 pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> String {
-    let line = Line::new(key, history, None, policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>);
+    let line =
+        Line::new(key, history, None, policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>);
     let mut out = String::new();
     let _ = writeln!(
         out,

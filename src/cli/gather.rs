@@ -157,7 +157,9 @@ pub fn lines(gathered: &Gathered) -> Vec<Line> {
         .histories
         .iter()
         .map(|(key, history)| {
-            Line::new(key, history, None, &gathered.policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>)
+            Line::new(key, history, None, &gathered.policy, &Surroundings::default(), &KnownHeaps::default(), |_| {
+                None::<Fitted>
+            })
         })
         .collect()
 }

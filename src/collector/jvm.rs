@@ -13,10 +13,7 @@ use crate::workload::{Identity, Kind};
 
 /// Whether it is a driver or an executor.
 pub const fn is_spark(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::SparkDriver | Kind::SparkExecutor | Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor
-    )
+    matches!(kind, Kind::SparkDriver | Kind::SparkExecutor | Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor)
 }
 
 /// What a pod tells; nothing where it is no Spark pod.

@@ -12,7 +12,9 @@ mod workload_history;
 pub use run::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
 pub use sketch::{Bucket, GAMMA, LogHistogram, MAX_VALUE, MIN_VALUE, RELATIVE_ERROR};
 pub use sketch_bytes::SketchError;
-pub use store::{CommitSummary, Histories, JvmSeen, Notice, Opened, PodSeen, Progress, Store, StoreError, panic_is_handled};
+pub use store::{
+    CommitSummary, Histories, JvmSeen, Notice, Opened, PodSeen, Progress, Store, StoreError, panic_is_handled,
+};
 pub use view::{START_TOLERANCE_MS, join, same_run};
 pub use workload_history::{Added, History, MAX_RUNS, Older};
 

@@ -99,10 +99,15 @@ impl SparkLine {
         }
         in_pod.resources.set(Resource::Memory, memory(&of_application));
         let of_memory = |what: What| {
-            matches!(what, What::Request(Resource::Memory) | What::Limit(Resource::Memory) | What::Both(Resource::Memory))
+            matches!(
+                what,
+                What::Request(Resource::Memory) | What::Limit(Resource::Memory) | What::Both(Resource::Memory)
+            )
         };
         in_pod.adjustments.retain(|adjustment| !of_memory(adjustment.what));
-        in_pod.adjustments.extend(of_application.adjustments.into_iter().filter(|adjustment| of_memory(adjustment.what)));
+        in_pod
+            .adjustments
+            .extend(of_application.adjustments.into_iter().filter(|adjustment| of_memory(adjustment.what)));
         in_pod
     }
 }

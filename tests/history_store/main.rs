@@ -9,7 +9,8 @@ mod size;
 use std::path::Path;
 
 use podfit::history::{
-    Added, CpuUse, History, JvmSeen, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store, StoreError,
+    Added, CpuUse, History, JvmSeen, MemoryUse, Outcome, PeakSource, PodSeen, Progress, Resources, Run, Store,
+    StoreError,
 };
 use podfit::workload::{Kind, Workload, WorkloadKey};
 

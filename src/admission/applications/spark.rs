@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::{HEAP_AND_OVERHEAD, Heap, MIB, Part, PartSize, Write, labels, mib, name, quantity, setting};
-use crate::fit::spark::{Application, Conf, LEAST_OVERHEAD_MIB, Parts, PodSize, Role, Version, driver, executor, lines};
+use crate::fit::spark::{
+    Application, Conf, LEAST_OVERHEAD_MIB, Parts, PodSize, Role, Version, driver, executor, lines,
+};
 use crate::fit::{ContainerResources, MemoryRule, Place};
 use crate::quantity::Quantity;
 
@@ -80,9 +82,7 @@ fn size(object: &Value, operator: Operator, role: Role) -> Result<PartSize, Stri
         memory_limit: memory,
     };
     let beside = made.memory.off_heap_mib.saturating_add(made.memory.pyspark_mib);
-    let least = move |heap: u64| {
-        heap.saturating_add(beside).saturating_add(LEAST_OVERHEAD_MIB.max(heap.div_ceil(10)))
-    };
+    let least = move |heap: u64| heap.saturating_add(beside).saturating_add(LEAST_OVERHEAD_MIB.max(heap.div_ceil(10)));
     let floor = quantity(least(made.memory.heap_mib));
     let place = Place { memory: MemoryRule::AtLeast { floor, why: HEAP_AND_OVERHEAD }, ..Place::default() };
     let heap = Some(Heap { mib: made.memory.heap_mib, least: Box::new(least) });

@@ -123,9 +123,12 @@ fn step_heap(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: 
     if policy.rollout.largest_shrink.is_none() || prior <= divided.heap_mib {
         return;
     }
-    let heap_mib =
-        if has_new_runs(before, line) { policy.rollout.step(Some(prior << 20), divided.heap_mib << 20) } else { prior << 20 }
-            .div_ceil(1 << 20);
+    let heap_mib = if has_new_runs(before, line) {
+        policy.rollout.step(Some(prior << 20), divided.heap_mib << 20)
+    } else {
+        prior << 20
+    }
+    .div_ceil(1 << 20);
     let stepped = Divided { heap_mib, ..divided };
     let total = Some(Quantity::from_bytes(stepped.total_mib() << 20)).max(now.recommended.memory_limit);
     now.recommended.set(Resource::Memory, Pair { request: total, limit: total });

@@ -115,7 +115,12 @@ mod tests {
     #[test]
     fn what_a_pod_says_comes_before_what_was_said_and_that_before_what_is_likely() {
         let mut history = History::new();
-        history.add_all([run(1, 4505, Some(2000)), run(2, 4505, Some(2048)), run(3, 9000, Some(8000)), run(4, 4505, None)]);
+        history.add_all([
+            run(1, 4505, Some(2000)),
+            run(2, 4505, Some(2048)),
+            run(3, 9000, Some(8000)),
+            run(4, 4505, None),
+        ]);
         let silent = History::new();
         let known = |of_pod_mib, of_sizes: &[(u64, u64)]| KnownHeaps { of_pod_mib, of_sizes: of_sizes.to_vec() };
         let told = |mib| Some(KnownHeap { mib, is_likely: false });
@@ -129,8 +134,13 @@ mod tests {
 
     #[test]
     fn a_pod_keeps_its_heap_and_an_application_takes_the_one_that_is_proven() {
-        let divided =
-            Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 409, heap_now_mib: 4096, total_now_mib: 4505 };
+        let divided = Divided {
+            heap_mib: 1804,
+            heap_is_proven: true,
+            overhead_mib: 409,
+            heap_now_mib: 4096,
+            total_now_mib: 4505,
+        };
         assert_eq!((divided.with_heap(None), divided.with_heap(Some(3000))), (4505, 3409));
         assert_eq!(divided.heap_in_place_of(8192), 1804);
         assert_eq!(Divided { heap_is_proven: false, ..divided }.heap_in_place_of(8192), 8192);

@@ -165,9 +165,8 @@ fn heap(history: &History, heaps: Heaps<'_>, policy: &SizingPolicy) -> Heap {
         return stays(false, Some(why));
     }
     let runs = seen.runs().len();
-    let measured = |run: &Run| {
-        run.jvm.as_ref().is_none_or(|jvm| jvm.heap_peak_bytes.is_none() || jvm.others_peak_bytes.is_some())
-    };
+    let measured =
+        |run: &Run| run.jvm.as_ref().is_none_or(|jvm| jvm.heap_peak_bytes.is_none() || jvm.others_peak_bytes.is_some());
     if !history.runs().all(measured) {
         let why = format!(
             "the heap of {runs} JVMs never held more than {peak}m of its {now}m; it is not lowered, since what is beside \

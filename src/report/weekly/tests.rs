@@ -57,7 +57,9 @@ pub(crate) fn key(namespace: &str, name: &str, container: &str) -> WorkloadKey {
 
 pub(crate) fn report_of(histories: &[(WorkloadKey, History)], settings: &Settings) -> Weekly {
     let line = |key: &WorkloadKey, history: &History| {
-        Line::new(key, history, None, &settings.policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>)
+        Line::new(key, history, None, &settings.policy, &Surroundings::default(), &KnownHeaps::default(), |_| {
+            None::<Fitted>
+        })
     };
     let entries: Vec<Entry<'_>> =
         histories.iter().map(|(key, history)| Entry { history, line: line(key, history) }).collect();
