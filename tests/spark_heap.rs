@@ -8,12 +8,22 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use podfit::collector::{Request, Who, collect, metrics::Scope};
+use podfit::controller::watch::{Event, Index, Source};
+use podfit::fit::Surroundings;
+use podfit::fit::spark::KnownHeaps;
+use podfit::history::Store;
+use podfit::prometheus::{OpenMetricsFile, TimeRange};
 use podfit::quantity::Quantity;
+use podfit::report::Line;
 use podfit::simulate::{
     Asks, Engine, MIB, Metric, Part, Platform, Schedule, ScrapeOptions, Simulation, Usage, WorkloadModel,
 };
-use serde_json::Value;
+use podfit::sizing::SizingPolicy;
+use podfit::workload::Kind;
+use serde_json::{Value, json};
 use support::cli::{NOON, NOON_TEXT, podfit};
 
 /// 4 GiB of heap and Spark's default overhead.
@@ -29,7 +39,7 @@ fn nightly(peak_mib: u64, spread: f64) -> Simulation {
         memory_limit_bytes: Some(mib * MIB),
         ..Asks::default()
     };
-    let mut executor = Usage::flat(1200.0, 1.5, 3000 * MIB, peak_mib * MIB);
+    let mut executor = Usage::flat(1200.0, 1.5, peak_mib * 2 / 3 * MIB, peak_mib * MIB);
     executor.memory.spread = spread;
     let parts = vec![
         Part::new("driver", "spark", Usage::flat(1200.0, 0.3, 700 * MIB, 900 * MIB), asks(1408)),
@@ -161,6 +171,80 @@ fn a_killed_container_gets_overhead_and_keeps_its_heap() {
         assert!(mib(&line, "overheadBytes") > OVERHEAD_MIB && total(&line) > TOTAL_MIB, "{line:#}");
         assert_eq!(line["verdict"]["memory"], "raise");
     }
+}
+
+/// An executor's pod as the API server has it when its container has ended.
+fn ended(run: &podfit::simulate::TrueRun, uid: Option<&str>, heap: &str, code: i64) -> Value {
+    let at = jiff::Timestamp::from_millisecond(run.ended_ms).unwrap().to_string();
+    let (_, number) = run.pod.rsplit_once("-exec-").unwrap();
+    let memory = json!({"memory": format!("{TOTAL_MIB}Mi")});
+    json!({
+        "metadata": {"name": run.pod, "namespace": "jobs", "uid": uid, "labels": {"spark-role": "executor",
+            "spark-app-name": "basket", "spark-app-selector": "spark-1", "spark-exec-id": number}},
+        "spec": {"containers": [{"name": "spark-kubernetes-executor",
+            "env": [{"name": "SPARK_EXECUTOR_MEMORY", "value": heap}],
+            "resources": {"requests": memory, "limits": memory}}]},
+        "status": {"phase": "Failed", "containerStatuses": [{"name": "spark-kubernetes-executor",
+            "state": {"terminated": {"exitCode": code, "reason": "Error", "finishedAt": at}}}]},
+    })
+}
+
+/// The executors' line where the controller's watch has seen each pod end, and podfit was restarted since.
+fn watched(simulation: &Simulation, heap: &str, code: impl Fn(usize) -> i64) -> Line {
+    let mut uids = BTreeMap::new();
+    simulation.for_each_series_of(Metric::PodLabels, |labels, _| {
+        uids.insert(labels.get("pod").unwrap().to_owned(), labels.get("uid").map(str::to_owned));
+    });
+    let mut index = Index::new(Arc::default());
+    let source = Source { kind: podfit::controller::watch::Kind::Pod, namespace: None };
+    let runs = simulation.truth().into_iter().filter(|run| run.workload.starts_with("spark-executor/"));
+    for (number, run) in runs.enumerate() {
+        let pod = ended(&run, uids[&run.pod].as_deref(), heap, code(number));
+        index.apply(&source, Event::Applied(pod)).unwrap();
+    }
+    let store = Store::in_memory().unwrap();
+    store.remember_pods(index.take_pods().to_remember(NOON)).unwrap();
+    let mut text = Vec::new();
+    simulation.write_openmetrics(&mut text).unwrap();
+    let file = OpenMetricsFile::read(text.as_slice(), "history").unwrap();
+    let window = TimeRange { start_ms: simulation.start_ms(), end_ms: simulation.end_ms() };
+    let request = Request { scope: Scope::default(), window };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(collect(&file, &store, &request, &mut Who::default(), |_| {})).unwrap();
+    let histories = store.histories(None).unwrap().map(Result::unwrap);
+    let (key, history) = histories.into_iter().find(|(key, _)| key.workload.kind == Kind::SparkExecutor).unwrap();
+    let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
+    Line::new(&key, &history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None)
+}
+
+/// Pods that are not started again: what they ended with is only in the pods themselves, which the controller watches.
+#[test]
+fn exit_code_52_of_pods_that_were_watched_lets_the_heap_grow() {
+    let simulation = nightly(4300, 0.01);
+    let last_night = simulation.truth().iter().filter(|run| run.workload.starts_with("spark-executor/")).count() - 4;
+    let line = watched(&simulation, "4g", |number| if number >= last_night { 52 } else { 0 });
+    let spark = line.spark.as_ref().unwrap();
+    assert_eq!(spark.heap_now_bytes / MIB, HEAP_MIB);
+    assert!(spark.heap_bytes / MIB > HEAP_MIB, "{line:#?}");
+    assert!(line.notes.iter().any(|note| note.starts_with("4 ended with exit code 52")), "{:?}", line.notes);
+    assert!(spark.overhead_bytes / MIB >= OVERHEAD_MIB, "{line:#?}");
+
+    let other = watched(&simulation, "4g", |_| 1);
+    assert_eq!(other.spark.unwrap().heap_bytes / MIB, HEAP_MIB, "any other failure says nothing of the heap");
+}
+
+/// What a pod says of its heap is believed; its size alone would make it another.
+#[test]
+fn the_heap_is_the_one_that_the_pods_say() {
+    let line = watched(&nightly(1500, 0.01), "2g", |_| 0);
+    let spark = line.spark.as_ref().unwrap();
+    assert_eq!((spark.heap_now_bytes / MIB, spark.heap_bytes / MIB), (2048, 2048), "{line:#?}");
+    let total = line.recommended.memory_limit.unwrap().bytes_rounded_up() / MIB;
+    assert!(
+        (2048 + 1500..TOTAL_MIB).contains(&total),
+        "no more is beside the heap than the whole ever held: {line:#?}"
+    );
+    assert!(!line.notes.iter().any(|note| note.contains("taken to be")), "{:?}", line.notes);
 }
 
 /// Executors that their StatefulSet started again after exit code 52, and that run since.

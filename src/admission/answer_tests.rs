@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admission::Rules;
+use crate::fit::spark::Divided;
 use crate::policy::Mode;
 use crate::policy::Settings;
 use crate::sizing::InputSize;
@@ -129,7 +130,7 @@ fn warnings(response: &Value) -> Vec<&str> {
 /// The memory limit of the only container after the patch.
 fn memory_after(object: &Value, response: &Value) -> Value {
     let mut after = object.clone();
-    crate::admission::apply(&mut after, &ops(response)).unwrap();
+    apply(&mut after, &ops(response)).unwrap();
     after["spec"]["containers"][0]["resources"]["limits"]["memory"].clone()
 }
 
@@ -531,4 +532,46 @@ fn after_a_kill_at_what_was_enough_for_an_input_the_next_try_gets_what_any_run_g
     object["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": "1G"});
     let (response, _) = replied(Entry::Mutate, create(&object), &known);
     assert_eq!(memory_after(&object, &response), "1Gi");
+}
+
+/// An executor's heap is in its container, a driver's is not: each keeps its own, and gets what belongs beside it.
+#[rstest]
+#[case::the_heap_it_was_learned_with("executor", Some("4g"), "4505Mi", Some("4914Mi"))]
+#[case::a_larger_one_with_a_tenth_of_it("executor", Some("8g"), "10Gi", Some("9012Mi"))]
+#[case::a_smaller_one_in_too_much("executor", Some("1804m"), "4505Mi", Some("2622Mi"))]
+#[case::one_that_nobody_sees("executor", None, "4505Mi", Some("4914Mi"))]
+#[case::a_driver("driver", None, "4505Mi", Some("4914Mi"))]
+#[case::a_driver_is_never_lowered("driver", None, "8Gi", None)]
+fn a_spark_pod_keeps_its_heap(
+    #[case] role: &str,
+    #[case] heap: Option<&str>,
+    #[case] asked: &str,
+    #[case] expected: Option<&str>,
+) {
+    let name = format!("spark-kubernetes-{role}");
+    let mut pod = pod();
+    pod["metadata"] = json!({"name": "daily-1", "labels": {"spark-role": role, "spark-app-name": "daily"}});
+    let container = &mut pod["spec"]["containers"][0];
+    container["name"] = json!(name);
+    container["resources"] = json!({"requests": {"cpu": "2", "memory": asked}, "limits": {"memory": asked}});
+    container["env"] = heap.map_or_else(|| json!([]), |heap| json!([{"name": "SPARK_EXECUTOR_MEMORY", "value": heap}]));
+    let kind = if role == "driver" { Kind::SparkDriver } else { Kind::SparkExecutor };
+    // The heap is to shrink and what is beside it to grow.
+    let divided =
+        Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 818, heap_now_mib: 4096, total_now_mib: 4505 };
+    let size = serde_json::from_value(json!({"memoryRequest": "2622Mi", "memoryLimit": "2622Mi"})).unwrap();
+    let recommended = Recommended {
+        containers: [(name.clone(), size)].into_iter().collect(),
+        divided: vec![(name.as_str().into(), divided)],
+        ..Recommended::default()
+    };
+    let mut known = Knowledge::default();
+    let workload = Workload::new("sales", kind, ["daily"]);
+    Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, Arc::new(recommended));
+    let (response, seen) = replied(Entry::Mutate, create(&pod), &known);
+    assert_eq!(seen.outcome == Outcome::Resized, expected.is_some(), "{response:#}");
+    let mut after = pod.clone();
+    apply(&mut after, &ops(&response)).unwrap();
+    let memory = &after["spec"]["containers"][0]["resources"]["limits"]["memory"];
+    assert_eq!(memory, expected.unwrap_or(asked));
 }

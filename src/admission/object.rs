@@ -50,7 +50,7 @@ enum Shape {
     Object { without: &'static [&'static str], within: &'static [(&'static str, Shape)] },
     /// A list, each item in part.
     List(&'static Shape),
-    /// A container's `env`: the literal variables that podfit reads.
+    /// A container's `env`: the variables that podfit reads, with their values where they are literal.
     Environment,
 }
 
@@ -140,13 +140,12 @@ impl<'de> Visitor<'de> for Part {
             }
             Shape::Environment => {
                 while let Some(Variable { name, value }) = items.next_element()? {
-                    let value = value.filter(|_| is_read(&name));
-                    if let Some(value) = value.and_then(|value| serde_json::from_str(value.get()).ok()) {
-                        let members = [("name", Value::String(name.into_owned())), ("value", value)];
-                        list.push(Value::Object(
-                            members.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
-                        ));
+                    if !is_read(&name) {
+                        continue;
                     }
+                    let value = value.and_then(|value| Some(("value", serde_json::from_str(value.get()).ok()?)));
+                    let members = [("name", Value::String(name.into_owned()))].into_iter().chain(value);
+                    list.push(members.map(|(key, value)| (key.to_owned(), value)).collect());
                 }
             }
         }
@@ -220,7 +219,7 @@ mod tests {
             {"value":"app-7","name":"SPARK_APPLICATION_ID"},{"name":"SPARK_EXECUTOR_ID","valueFrom":{}},{}]}],
             "initContainers":null}}"#;
         let raw: &RawValue = serde_json::from_str(text).unwrap();
-        let env = json!([{"name": "SPARK_APPLICATION_ID", "value": "app-7"}]);
+        let env = json!([{"name": "SPARK_APPLICATION_ID", "value": "app-7"}, {"name": "SPARK_EXECUTOR_ID"}]);
         assert_eq!(
             read_pod_to_size(raw).unwrap(),
             json!({"metadata": {"labels": {"a": "b"}}, "spec": {"os": {},

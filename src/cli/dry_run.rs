@@ -228,3 +228,74 @@ fn decision(
     })
     .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::history::{JvmUse, MemoryUse, Outcome as RunOutcome, PeakSource, Resources, Run};
+    use crate::report::SparkLine;
+    use crate::workload::{IdentityRules, identify, pod_facts};
+
+    const MIB: u64 = 1 << 20;
+
+    /// What is said of a live pod is what is said of its history alone, and what admission would give the pod is told.
+    #[rstest]
+    #[case::a_heap_that_its_size_does_not_tell("2g", 2048, Some(1000))]
+    #[case::a_heap_that_its_size_tells("4g", 4096, None)]
+    #[case::a_heap_that_is_to_shrink("4g", 4096, Some(1600))]
+    fn there_is_one_answer(#[case] heap: &str, #[case] heap_mib: u64, #[case] used_mib: Option<u64>) {
+        let memory = json!({"memory": "4505Mi"});
+        let newest = json!({
+            "metadata": {"name": "join-exec-1", "namespace": "etl", "labels": {
+                "spark-role": "executor", "spark-app-name": "join", "spark-exec-id": "1"}},
+            "spec": {"containers": [{"name": "spark-kubernetes-executor",
+                "env": [{"name": "SPARK_EXECUTOR_MEMORY", "value": heap}],
+                "resources": {"requests": memory, "limits": memory}}]},
+        });
+        let mut history = History::default();
+        history.add_all((0..12).map(|number| Run {
+            pod: format!("join-exec-{number}"),
+            uid: None,
+            started_ms: number * 86_400_000,
+            ended_ms: number * 86_400_000 + 600_000,
+            memory: Some(MemoryUse { peak_bytes: 1500 * MIB, source: PeakSource::Cgroup, samples: 20 }),
+            cpu: None,
+            resources: Resources {
+                memory_request_bytes: Some(4505 * MIB),
+                memory_limit_bytes: Some(4505 * MIB),
+                ..Resources::default()
+            },
+            outcome: RunOutcome::Completed,
+            attempt: None,
+            input_bytes: None,
+            jvm: Some(Box::new(JvmUse {
+                heap_bytes: Some(heap_mib * MIB),
+                heap_peak_bytes: used_mib.map(|mib| mib * MIB),
+                others_peak_bytes: used_mib.map(|_| 0),
+                gc_share: used_mib.map(|_| 0.01),
+                ..JvmUse::default()
+            })),
+        }));
+        let identity = identify(&pod_facts(&newest, "etl").unwrap(), &IdentityRules::default()).unwrap();
+        let workload = identity.workload.clone();
+        let live = LiveWorkload { pods: 1, newest, identity };
+        let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
+        let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
+        let of_history = Line::new(&key, &history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None);
+        let all = [(key.container.clone(), history)].into();
+        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, true)[0];
+        assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");
+        let spark = |line: &Line| line.spark.as_ref().map(SparkLine::divided).unwrap();
+        assert_eq!(spark(of_pod), spark(&of_history));
+        assert_eq!(spark(of_pod).heap_now_mib, heap_mib);
+        let shrinks = spark(of_pod).heap_mib < heap_mib;
+        assert_eq!(shrinks, used_mib.is_some(), "{of_pod:#?}");
+        assert_eq!(of_pod.notes.iter().any(|note| note.contains("the heap is fixed when a pod is made")), shrinks);
+        if let Some(patch) = &of_pod.patch {
+            assert!(!patch.to_string().contains(&format!("{}Mi", spark(of_pod).total_mib())) || !shrinks, "{patch:#}");
+        }
+    }
+}

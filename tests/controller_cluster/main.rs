@@ -12,3 +12,4 @@ mod kills;
 mod replicas;
 mod rollout;
 mod scene;
+mod spark_operator;

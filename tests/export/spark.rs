@@ -77,11 +77,19 @@ fn spark_submit_agrees_both_ways(
     }
     let more = cluster.namespace("sizes");
     let totals = ["2345Mi", "6789Mi"];
+    // The executors' heap is known, and another one is recommended.
+    let heaps = [None, Some(5000_u64)];
     let entries: Vec<Value> = Role::ALL
         .iter()
         .zip(totals)
-        .map(|(role, total)| {
-            json!({"namespace": more.name, "workload": format!("spark-{}/nightly-join", role.as_str()), "container": "c",
+        .zip(heaps)
+        .map(|((role, total), heap)| {
+            let spark = heap.map(|heap| {
+                json!({"heapBytes": heap << 20, "heapIsProven": true,
+                "overheadBytes": (6789 - heap) << 20, "heapNowBytes": 1024 << 20, "totalNowBytes": 1408 << 20})
+            });
+            json!({"spark": spark,
+                "namespace": more.name, "workload": format!("spark-{}/nightly-join", role.as_str()), "container": "c",
                 "current": {"memoryRequest": "1408Mi", "memoryLimit": "1408Mi"},
                 "recommended": {"cpuRequest": "1234m", "memoryRequest": total, "memoryLimit": total}})
         })
@@ -90,7 +98,10 @@ fn spark_submit_agrees_both_ways(
     let mut back = conf("spark.kubernetes.memoryOverheadFactor=0.7");
     back.extend(exported_conf(&entries));
     let Some(pods) = submitted(&test, environment, false, &back, &more) else { return };
-    for (pod, total) in pods.iter().zip(totals) {
+    for ((pod, total), heap) in pods.iter().zip(totals).zip(heaps) {
+        let env = pod["spec"]["containers"][0]["env"].as_array().unwrap();
+        let given = env.iter().find(|variable| variable["name"] == "SPARK_EXECUTOR_MEMORY");
+        assert_eq!(given.map(|given| given["value"].clone()), heap.map(|heap| json!(format!("{heap}m"))), "{back:?}");
         let total = Some(total.parse().unwrap());
         assert_eq!((asked(pod, "/requests/memory"), asked(pod, "/limits/memory")), (total, total), "{back:?}");
         assert_eq!(asked(pod, "/requests/cpu"), Some("1234m".parse().unwrap()));

@@ -24,11 +24,19 @@ pub struct Setup {
     pub failure_policy: &'static str,
     /// Further arguments of `podfit serve`.
     pub arguments: Vec<String>,
+    /// The mutating entry is asked about applications of Spark's operator too.
+    pub applications: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { policy: "{}\n".to_owned(), recommended: Vec::new(), failure_policy: "Fail", arguments: Vec::new() }
+        Self {
+            policy: "{}\n".to_owned(),
+            recommended: Vec::new(),
+            failure_policy: "Fail",
+            arguments: Vec::new(),
+            applications: false,
+        }
     }
 }
 
@@ -42,6 +50,7 @@ pub struct Webhook {
     pub metrics_address: String,
     dir: tempfile::TempDir,
     failure_policy: &'static str,
+    applications: bool,
 }
 
 /// One `podfit serve`, ended with its value.
@@ -137,7 +146,8 @@ impl Webhook {
             setup.arguments.iter().map(|argument| argument.replace("{namespace}", &namespace.name)).collect();
         let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &arguments);
         let (address, metrics_address) = (serve.address.clone(), serve.metrics_address.clone());
-        let webhook = Self { namespace, serve, address, metrics_address, dir, failure_policy: setup.failure_policy };
+        let Setup { failure_policy, applications, .. } = *setup;
+        let webhook = Self { namespace, serve, address, metrics_address, dir, failure_policy, applications };
         until("podfit serve is ready", || webhook.metrics_get("/readyz"));
         webhook.register();
         webhook
@@ -170,7 +180,7 @@ impl Webhook {
         let selector = json!({"matchExpressions": [
             {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [self.namespace.name]}]});
         let rule = |operations: &[&str], groups: &[&str], resources: &[&str]| {
-            json!({"apiGroups": groups, "apiVersions": ["v1"], "operations": operations, "resources": resources,
+            json!({"apiGroups": groups, "apiVersions": ["v1", "v1beta2"], "operations": operations, "resources": resources,
                 "scope": "Namespaced"})
         };
         let entry = |name: &str, path: &str, rules: Value| {
@@ -179,7 +189,12 @@ impl Webhook {
                 "matchPolicy": "Equivalent", "namespaceSelector": selector, "rules": rules,
                 "clientConfig": self.client_config(path)})
         };
-        let mut mutate = entry("size", "mutate", json!([rule(&["CREATE"], &[""], &["pods"])]));
+        let mut sized = vec![rule(&["CREATE"], &[""], &["pods"])];
+        if self.applications {
+            let plurals = ["sparkapplications", "scheduledsparkapplications"];
+            sized.push(rule(&["CREATE"], &["sparkoperator.k8s.io"], &plurals));
+        }
+        let mut mutate = entry("size", "mutate", json!(sized));
         mutate["reinvocationPolicy"] = json!("IfNeeded");
         let both = ["CREATE", "UPDATE"];
         let validate = entry(

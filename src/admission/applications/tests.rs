@@ -9,6 +9,7 @@ use super::*;
 use crate::admission::knowledge::Recommended;
 use crate::admission::patch::apply;
 use crate::fit::LimitRanges;
+use crate::fit::spark::Divided;
 use crate::policy::Range;
 use crate::workload::Workload;
 
@@ -77,6 +78,57 @@ fn memory_and_overhead_are_set_together_and_the_heap_stays() {
         warnings[1],
         "podfit: executor: memory 4505Mi → 5427Mi, cpu request 2 → 1500m; past runs of spark-executor/basket-affinity"
     );
+}
+
+/// One recommendation, divided: 4505Mi with 4096 of heap, as the runs had, to what is said here.
+fn divided(heap_mib: u64, heap_is_proven: bool, overhead_mib: u64) -> Recommendations {
+    let total = format!("{}Mi", heap_mib + overhead_mib);
+    let mut known = recommendations(&[("spark-executor/basket-affinity", "0", &total)]);
+    for recommended in known.values_mut() {
+        let divided = Divided { heap_mib, heap_is_proven, overhead_mib, heap_now_mib: 4096, total_now_mib: 4505 };
+        Arc::make_mut(recommended).divided = vec![("main".into(), divided)];
+    }
+    known
+}
+
+#[rstest]
+#[case::a_proven_heap_is_lowered((1804, true, 409), json!({"memory": "4g"}), ("1804m", "409m"))]
+#[case::a_full_heap_grows((8192, true, 820), json!({"memory": "4g"}), ("8192m", "820m"))]
+#[case::its_author_has_raised_what_is_proven((1804, true, 409), json!({"memory": "9g"}), ("1804m", "409m"))]
+#[case::what_is_not_proven_stays((4096, false, 818), json!({"memory": "4g"}), ("4096m", "818m"))]
+#[case::what_its_author_has_raised_stays((4096, false, 818), json!({"memory": "9g", "memoryOverhead": "4g"}), ("9216m", "922m"))]
+#[case::never_less_than_spark_starts_with((300, true, 409), json!({"memory": "4g"}), ("450m", "409m"))]
+fn heap_and_overhead_are_set_as_they_are_recommended(
+    #[case] (heap, proven, overhead): (u64, bool, u64),
+    #[case] executor: Value,
+    #[case] expected: (&str, &str),
+) {
+    let mut object = kubeflow();
+    object["spec"]["executor"] = executor;
+    let after = stored(&object, &divided(heap, proven, overhead));
+    let executor = &after["spec"]["executor"];
+    assert_eq!((&executor["memory"], &executor["memoryOverhead"]), (&json!(expected.0), &json!(expected.1)));
+}
+
+#[test]
+fn off_heap_and_python_are_beside_a_heap_that_changes() {
+    let mut object = kubeflow();
+    object["spec"]["sparkConf"] = json!({"spark.memory.offHeap.enabled": true, "spark.memory.offHeap.size": "1g"});
+    let after = stored(&object, &divided(1804, true, 2000));
+    assert_eq!(after["spec"]["executor"]["memory"], "1804m");
+    assert_eq!(after["spec"]["executor"]["memoryOverhead"], "976m", "1024m of the 2000m are off-heap");
+}
+
+#[test]
+fn a_heap_that_should_grow_stays_where_its_pod_may_not() {
+    let quotas = vec![crate::fit::Quota::unknown("podfit may not list them")];
+    let surroundings = Surroundings { quotas, ..Surroundings::default() };
+    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &surroundings, &Bounds::default());
+    assert_eq!((resizing.ops, resizing.changes.len()), (Vec::new(), 0), "{:?}", resizing.warnings);
+    let range = json!({"spec": {"limits": [{"type": "Container", "max": {"memory": "6Gi"}}]}});
+    let surroundings = Surroundings { limit_ranges: LimitRanges::of_objects([&range]), ..Surroundings::default() };
+    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &surroundings, &Bounds::default());
+    assert_eq!(resizing.ops, Vec::new(), "half of both is neither: {:?}", resizing.warnings);
 }
 
 #[rstest]

@@ -84,6 +84,10 @@ fn the_status_of_a_recommendation_is_what_is_written() {
     let whole = json!({
         "containers": [{
             "name": "main", "current": sizes, "recommended": sizes, "memoryLadder": ["2Gi"], "notes": ["n"],
+            "memoryByInput": [{"upToInput": "10Gi", "memory": "512Mi"}],
+            "spark": {
+                "heap": "1804Mi", "heapIsProven": true, "overhead": "409Mi", "heapNow": "4Gi", "totalNow": "4505Mi",
+            },
             "evidence": {
                 "runs": 21, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
                 "memoryRule": "m", "cpuRule": "c", "failingShareAtMost": 0.1,
