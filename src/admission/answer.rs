@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::applications::{self, Application};
+use super::executor_heap::Heaped;
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
 use super::object::{read_object, read_pod_to_size};
@@ -166,24 +167,41 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let stamp =
         Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
     seen.workload = Some(workload);
-    let mut resizing = resize(
-        &Sizing {
-            pod: &object,
-            kind: Some(identity.workload.kind),
-            recommended: &sizes,
-            killed_at: &killed_at,
-            stamp: Some(&stamp),
-            surroundings: &namespace.surroundings,
-            bounds: &known.bounds,
-        },
-        &pod,
-    );
+    let sizing = Sizing {
+        pod: &object,
+        kind: Some(identity.workload.kind),
+        recommended: &sizes,
+        killed_at: &killed_at,
+        stamp: Some(&stamp),
+        surroundings: &namespace.surroundings,
+        bounds: &known.bounds,
+    };
+    if known.sets_executor_heaps
+        && held_back.is_none()
+        && killed_at.is_empty()
+        && let Some(resizing) = recommended.and_then(|recommended| with_recommended_heap(&sizing, recommended, &pod))
+    {
+        return answer_of(resizing, seen);
+    }
+    let mut resizing = resize(&sizing, &pod);
     for (name, input) in by_input.iter().filter(|(name, _)| resizing.changes.contains_key(*name)) {
         let line = format!("{}: memory is that for an input of {input}", text::name(name));
         resizing.warnings.push(warning(&line));
     }
     resizing.skipped = held_back.filter(|_| recommended.is_some()).or(resizing.skipped);
     answer_of(resizing, seen)
+}
+
+/// An executor's pod with the recommended heap and the size that belongs to it; `None` where it has that heap, or may not
+/// have that size.
+fn with_recommended_heap(sizing: &Sizing<'_>, recommended: &Recommended, pod: &PodSpec<'_>) -> Option<Resizing> {
+    let heaped = Heaped::of(sizing.pod, sizing.kind?, recommended, pod)?;
+    let mut sizes = sizing.recommended.clone();
+    let memory = Some(heaped.memory);
+    sizes.get_mut(&heaped.container)?.set(Resource::Memory, Pair { request: memory, limit: memory });
+    let changed = PodSpec::of_pod(&heaped.object).ok()?;
+    let resizing = resize(&Sizing { pod: &heaped.object, recommended: &sizes, ..*sizing }, &changed);
+    heaped.answer(resizing)
 }
 
 /// The heap of a Spark pod is fixed before it is made: what is beside it is what its size can give.

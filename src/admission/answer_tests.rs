@@ -549,29 +549,83 @@ fn a_spark_pod_keeps_its_heap(
     #[case] expected: Option<&str>,
 ) {
     let name = format!("spark-kubernetes-{role}");
-    let mut pod = pod();
-    pod["metadata"] = json!({"name": "daily-1", "labels": {"spark-role": role, "spark-app-name": "daily"}});
-    let container = &mut pod["spec"]["containers"][0];
-    container["name"] = json!(name);
-    container["resources"] = json!({"requests": {"cpu": "2", "memory": asked}, "limits": {"memory": asked}});
-    container["env"] = heap.map_or_else(|| json!([]), |heap| json!([{"name": "SPARK_EXECUTOR_MEMORY", "value": heap}]));
+    let pod = spark_pod(role, heap, asked);
     let kind = if role == "driver" { Kind::SparkDriver } else { Kind::SparkExecutor };
-    // The heap is to shrink and what is beside it to grow.
-    let divided =
-        Divided { heap_mib: 1804, heap_is_proven: true, overhead_mib: 818, heap_now_mib: 4096, total_now_mib: 4505 };
-    let size = serde_json::from_value(json!({"memoryRequest": "2622Mi", "memoryLimit": "2622Mi"})).unwrap();
-    let recommended = Recommended {
-        containers: [(name.clone(), size)].into_iter().collect(),
-        divided: vec![(name.as_str().into(), divided)],
-        ..Recommended::default()
-    };
-    let mut known = Knowledge::default();
-    let workload = Workload::new("sales", kind, ["daily"]);
-    Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, Arc::new(recommended));
+    let known = known_of_spark(kind, &name, true);
     let (response, seen) = replied(Entry::Mutate, create(&pod), &known);
     assert_eq!(seen.outcome == Outcome::Resized, expected.is_some(), "{response:#}");
     let mut after = pod.clone();
     apply(&mut after, &ops(&response)).unwrap();
     let memory = &after["spec"]["containers"][0]["resources"]["limits"]["memory"];
     assert_eq!(memory, expected.unwrap_or(asked));
+}
+
+fn spark_pod(role: &str, heap: Option<&str>, asked: &str) -> Value {
+    let mut pod = pod();
+    pod["metadata"] = json!({"name": "daily-1", "labels": {"spark-role": role, "spark-app-name": "daily"}});
+    let container = &mut pod["spec"]["containers"][0];
+    container["name"] = json!(format!("spark-kubernetes-{role}"));
+    container["resources"] = json!({"requests": {"cpu": "2", "memory": asked}, "limits": {"memory": asked}});
+    let heap = heap.map(|heap| json!({"name": "SPARK_EXECUTOR_MEMORY", "value": heap}));
+    container["env"] = json!([{"name": "SPARK_USER", "value": "spark"}]);
+    container["env"].as_array_mut().unwrap().extend(heap);
+    pod
+}
+
+/// The heap is to shrink and what is beside it to grow.
+fn known_of_spark(kind: Kind, container: &str, heap_is_proven: bool) -> Knowledge {
+    let divided =
+        Divided { heap_mib: 1804, heap_is_proven, overhead_mib: 818, heap_now_mib: 4096, total_now_mib: 4505 };
+    let size = serde_json::from_value(json!({"memoryRequest": "2622Mi", "memoryLimit": "2622Mi"})).unwrap();
+    let recommended = Recommended {
+        containers: [(container.to_owned(), size)].into_iter().collect(),
+        divided: vec![(container.into(), divided)],
+        ..Recommended::default()
+    };
+    let mut known = Knowledge::default();
+    let workload = Workload::new("sales", kind, ["daily"]);
+    Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, Arc::new(recommended));
+    known
+}
+
+/// The heap and the limit that an executor of 4 GiB of heap in 4505 MiB is stored with; a second turn changes nothing.
+fn executor_stored(known: &Knowledge, mut pod: Value) -> (String, String) {
+    for turn in 0..2 {
+        let (response, _) = replied(Entry::Mutate, create(&pod), known);
+        if response.get("patch").is_some() {
+            assert_eq!(turn, 0, "{response:#}");
+            apply(&mut pod, &ops(&response)).unwrap();
+        }
+    }
+    let container = &pod["spec"]["containers"][0];
+    let memory = |what: &str| container["resources"][what]["memory"].as_str().unwrap().to_owned();
+    assert_eq!(memory("requests"), memory("limits"));
+    (container["env"][1]["value"].as_str().unwrap().to_owned(), memory("limits"))
+}
+
+#[test]
+fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
+    let stored = |sets_executor_heaps, heap_is_proven, change: &dyn Fn(&mut Knowledge, &mut Value)| {
+        let mut known = known_of_spark(Kind::SparkExecutor, "spark-kubernetes-executor", heap_is_proven);
+        known.sets_executor_heaps = sets_executor_heaps;
+        let mut pod = spark_pod("executor", Some("4g"), "4505Mi");
+        change(&mut known, &mut pod);
+        executor_stored(&known, pod)
+    };
+    let sizes = |heap: &str, memory: &str| (heap.to_owned(), memory.to_owned());
+    let nothing = |_: &mut Knowledge, _: &mut Value| {};
+    assert_eq!(stored(true, true, &nothing), sizes("1804m", "2622Mi"));
+    assert_eq!(stored(false, true, &nothing), sizes("4g", "4914Mi"), "by explicit policy alone");
+    assert_eq!(stored(true, false, &nothing), sizes("4g", "4914Mi"), "nothing is guessed");
+    let floor = |known: &mut Knowledge, _: &mut Value| known.bounds.memory.floor = Some("4Gi".parse().unwrap());
+    assert_eq!(stored(true, true, &floor), sizes("4g", "4914Mi"), "both or neither");
+    let opted_out = |_: &mut Knowledge, pod: &mut Value| {
+        pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off"});
+    };
+    assert_eq!(stored(true, true, &opted_out), sizes("4g", "4505Mi"));
+    let by_reference = |_: &mut Knowledge, pod: &mut Value| {
+        let heap = &mut pod["spec"]["containers"][0]["env"][1];
+        heap["value"] = json!("$(HEAP)");
+    };
+    assert_eq!(stored(true, true, &by_reference), sizes("$(HEAP)", "4914Mi"));
 }

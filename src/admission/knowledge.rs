@@ -11,7 +11,7 @@ use super::owners::Owners;
 use super::retry::Kills;
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Applications, Bounds, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
+use crate::policy::{Applications, Bounds, ExecutorHeaps, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
 use crate::quantity::Quantity;
 use crate::sizing::InputSize;
 use crate::workload::{IdentityRules, Workload, WorkloadKey};
@@ -163,6 +163,8 @@ pub struct Knowledge {
     pub resizing_stopped: bool,
     /// Applications are sized when they are created, not only their pods.
     pub sizes_applications: bool,
+    /// Executors of Spark get the heap that is recommended, where it is proven.
+    pub sets_executor_heaps: bool,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
     pub elsewhere: Arc<Surroundings>,
     /// By name. A namespace that is not here has no recommendations.
@@ -176,6 +178,7 @@ impl Knowledge {
         self.rollout = Arc::new(policy.rollout.clone());
         self.bounds = policy.bounds;
         self.sizes_applications = policy.applications == Applications::SizedAtCreation;
+        self.sets_executor_heaps = policy.executor_heaps == ExecutorHeaps::AsRecommended;
         self.rules = Arc::new(Rules::new(policy.rules.clone()));
         self.policy = Some(Arc::new(policy));
     }

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod applications;
 pub mod decide;
+mod executor_heap;
 pub mod judge;
 pub mod knowledge;
 pub mod object;

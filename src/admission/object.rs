@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::review::place_of;
-use crate::fit::HEAP_VARIABLE;
+use crate::fit::EXECUTOR_HEAP;
 use crate::workload::READ_ENV;
 
 /// An object that cannot be read.
@@ -27,7 +27,7 @@ pub fn read_object(raw: &RawValue) -> Result<Value, UnreadableObject> {
 }
 
 /// A pod as far as its size can depend on it. Its containers have their places and resources, but it is no pod to store:
-/// volumes, probes and the like are missing, and so are the environment variables that podfit never reads.
+/// volumes, probes and the like are missing, and environment variables that podfit never reads are null.
 ///
 /// # Errors
 /// As [`read_object`]; also where a list of containers or variables is none.
@@ -82,7 +82,7 @@ const CONTAINER_TO_SIZE: Shape = Shape::Object {
 
 /// Whether anything about a pod's size is read from the variable of this name.
 fn is_read(variable: &str) -> bool {
-    READ_ENV.contains(&variable) || variable == HEAP_VARIABLE
+    READ_ENV.contains(&variable) || variable == EXECUTOR_HEAP
 }
 
 #[derive(Clone, Copy)]
@@ -140,7 +140,9 @@ impl<'de> Visitor<'de> for Part {
             }
             Shape::Environment => {
                 while let Some(Variable { name, value }) = items.next_element()? {
+                    // A place of its own for each: patches count them.
                     if !is_read(&name) {
+                        list.push(Value::Null);
                         continue;
                     }
                     let value = value.and_then(|value| Some(("value", serde_json::from_str(value.get()).ok()?)));
@@ -219,7 +221,7 @@ mod tests {
             {"value":"app-7","name":"SPARK_APPLICATION_ID"},{"name":"SPARK_EXECUTOR_ID","valueFrom":{}},{}]}],
             "initContainers":null}}"#;
         let raw: &RawValue = serde_json::from_str(text).unwrap();
-        let env = json!([{"name": "SPARK_APPLICATION_ID", "value": "app-7"}, {"name": "SPARK_EXECUTOR_ID"}]);
+        let env = json!([null, {"name": "SPARK_APPLICATION_ID", "value": "app-7"}, {"name": "SPARK_EXECUTOR_ID"}, null]);
         assert_eq!(
             read_pod_to_size(raw).unwrap(),
             json!({"metadata": {"labels": {"a": "b"}}, "spec": {"os": {},

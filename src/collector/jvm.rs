@@ -8,6 +8,7 @@ use super::finish::SPARK_HEAP_EXHAUSTED;
 use super::segment::SILENCE_MS;
 use crate::fit::spark_executor_heap;
 use crate::history::{JvmSeen, Run};
+use crate::quantity::Quantity;
 use crate::workload::containers::does_the_work;
 use crate::workload::{Identity, Kind};
 
@@ -38,7 +39,7 @@ pub fn seen(pod: &Value, identity: &Identity) -> JvmSeen {
         let at: Timestamp = ended.get("finishedAt")?.as_str()?.parse().ok()?;
         Some(at.as_millisecond())
     });
-    JvmSeen { heap_bytes: heap.map(|heap| heap.bytes_rounded_up()), exhausted_ms }
+    JvmSeen { heap_bytes: heap.map(Quantity::bytes_rounded_up), exhausted_ms }
 }
 
 /// Adds it to a run of the pod. A container that was started again has several runs: the heap was full in the one that

@@ -8,9 +8,8 @@ use crate::policy::visitor::present;
 use crate::quantity::Quantity;
 use crate::workload::Kind;
 
-/// The variable of a Spark executor's container that names its heap (`BasicExecutorFeatureStep`).
-pub const HEAP_VARIABLE: &str = "SPARK_EXECUTOR_MEMORY";
-
+/// The variable from which Spark's entrypoint takes an executor's heap.
+pub const EXECUTOR_HEAP: &str = "SPARK_EXECUTOR_MEMORY";
 /// Spark's default memory overhead in percent of the heap (`spark.executor.memoryOverheadFactor`).
 const SPARK_OVERHEAD_PERCENT: u32 = 10;
 
@@ -93,7 +92,7 @@ fn spark_executor(container: &Value) -> MemoryRule {
 pub fn spark_executor_heap(container: &Value) -> Option<Quantity> {
     let env = present(container, "env")?.as_array()?;
     // Where a variable is set twice, the last one counts.
-    let heap = env.iter().rev().find(|e| e.get("name").and_then(Value::as_str) == Some(HEAP_VARIABLE))?;
+    let heap = env.iter().rev().find(|e| e.get("name").and_then(Value::as_str) == Some(EXECUTOR_HEAP))?;
     spark::java_size(heap.get("value")?.as_str()?)
 }
 

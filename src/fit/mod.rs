@@ -12,7 +12,7 @@ pub mod spark;
 mod surroundings;
 
 pub use container::{Fitted, fit};
-pub use engine::{HEAP_VARIABLE, MemoryRule, Place, spark_executor_heap};
+pub use engine::{EXECUTOR_HEAP, MemoryRule, Place, spark_executor_heap};
 pub use limit_range::{Bounds, LimitRanges};
 pub use pod::{PodFitted, fit_pod};
 pub use quota::{Quota, QuotaError};

@@ -20,6 +20,9 @@ pub struct Policy {
     /// Whether applications that are being created are sized too.
     #[serde(default)]
     pub applications: Applications,
+    /// Whether the heap of Spark's executors is set in their pods.
+    #[serde(default)]
+    pub executor_heaps: ExecutorHeaps,
     /// What no size may leave.
     #[serde(default)]
     pub bounds: Bounds,
@@ -49,6 +52,18 @@ pub enum Applications {
     AsTheyCome,
     /// Sized once, when they are created.
     SizedAtCreation,
+}
+
+/// Whether the variable that gives a Spark executor its heap is set in its pod, where the JVMs have proven another heap.
+/// The driver's settings and Spark's web UI go on to show the old one, hence not by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecutorHeaps {
+    /// A pod keeps the heap that it comes with.
+    #[default]
+    AsTheyCome,
+    /// It gets the recommended one, and its size with it.
+    AsRecommended,
 }
 
 impl Policy {

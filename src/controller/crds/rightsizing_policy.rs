@@ -52,12 +52,18 @@ fn spec() -> Value {
         "Whether SparkApplications and FlinkDeployments are sized when they are created; as-they-come if not given.",
         &["as-they-come", "sized-at-creation"],
     );
+    let executor_heaps = one_of(
+        "Whether the heap of a Spark executor (SPARK_EXECUTOR_MEMORY) is set in its pod, where its JVMs have proven \
+         another one; as-they-come if not given.",
+        &["as-they-come", "as-recommended"],
+    );
     object(
         "The policy; the same form as the file of `podfit serve --policy`.",
         &[
             ("resizing", resizing),
             ("rollout", rollout()),
             ("applications", applications),
+            ("executorHeaps", executor_heaps),
             ("bounds", bounds()),
             ("rules", rules()),
         ],

@@ -56,6 +56,7 @@ fn the_policy_of_the_cluster_is_that_of_the_file() {
     let text = r"
 resizing: stopped
 applications: sized-at-creation
+executorHeaps: as-recommended
 rollout:
   mode: canary
   canaryPercent: 5
