@@ -8,6 +8,7 @@
 mod support;
 
 mod definitions;
+mod engines;
 mod kills;
 mod replicas;
 mod rollout;

@@ -1,9 +1,9 @@
 //! Has an engine create pods with its own client (`tests/engines/clients`) in a namespace of the test cluster.
 //! Knows no engine: a name is all that differs.
 
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
@@ -33,29 +33,92 @@ pub fn create_pods(engine: &str, namespace: &Namespace, image: &str) -> Asked {
 
 /// The same for a client that reads from standard input what it is to ask for.
 pub fn ask(client: &str, namespace: &Namespace, image: &str, given: Option<&str>) -> Asked {
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(client);
-    let mut command = Command::new(client);
-    command.arg("--kubeconfig").arg(namespace.cluster.kubeconfig());
-    command.args(["--namespace", &namespace.name, "--image", image]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = match command.spawn() {
-        Ok(running) => running,
-        Err(error) => return Asked::NotHere(format!("python3: {error}")),
+    let mut client = match Client::start(client, namespace, image, &[]) {
+        Ok(client) => client,
+        Err(reason) => return Asked::NotHere(reason),
     };
-    let mut input = running.stdin.take().unwrap();
-    // A client whose engine is not here ends before it reads.
-    let _ = input.write_all(given.unwrap_or_default().as_bytes());
-    drop(input);
-    let answer = running.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-    match answer.status.code() {
-        Some(0) => {}
-        Some(NOT_HERE) => return Asked::NotHere(said.lines().last().unwrap_or_default().to_owned()),
-        _ => return Asked::Refused(said),
+    client.say(given.unwrap_or_default());
+    client.child.stdin = None;
+    match client.pods() {
+        Asked::Created(_) if !client.child.wait().unwrap().success() => Asked::Refused(client.said()),
+        asked => asked,
     }
-    let made: Value = serde_json::from_slice(&answer.stdout).unwrap();
-    let names: Vec<&str> = made["pods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    // One read: some engines delete what has ended.
-    let pods = namespace.list("/api/v1", "pods");
-    Asked::Created(pods.into_iter().filter(|p| names.iter().any(|name| p["metadata"]["name"] == *name)).collect())
+}
+
+/// A running client; ended with its value.
+pub struct Client<'a> {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    said: std::fs::File,
+    namespace: &'a Namespace,
+}
+
+impl<'a> Client<'a> {
+    /// Starts the client of an engine all of whose tries are killed for memory. Its first pods come first; the next
+    /// ones when it was told to go on, or sooner where the engine tries again by itself.
+    ///
+    /// # Errors
+    /// Why it cannot run on this machine.
+    pub fn of_killed(engine: &str, namespace: &'a Namespace, image: &str) -> Result<Self, String> {
+        Self::start(engine, namespace, image, &["--killed"])
+    }
+
+    fn start(client: &str, namespace: &'a Namespace, image: &str, arguments: &[&str]) -> Result<Self, String> {
+        let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(client);
+        let said = tempfile::tempfile().unwrap();
+        let mut command = Command::new(client);
+        command.arg("--kubeconfig").arg(namespace.cluster.kubeconfig());
+        command.args(["--namespace", &namespace.name, "--image", image]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said.try_clone().unwrap());
+        let mut child = command.spawn().map_err(|error| format!("python3: {error}"))?;
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Ok(Self { child, answers, said, namespace })
+    }
+
+    fn say(&mut self, text: &str) {
+        // A client whose engine is not here ends before it reads.
+        let _ = self.child.stdin.as_mut().unwrap().write_all(text.as_bytes());
+    }
+
+    /// Has the engine make its next try, where it does not by itself.
+    pub fn go_on(&mut self) {
+        self.say("\n");
+    }
+
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        self.said.seek(SeekFrom::Start(0)).unwrap();
+        self.said.read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// The pods that it has made since this was last called.
+    pub fn pods(&mut self) -> Asked {
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        if answer.is_empty() {
+            let status = self.child.wait().unwrap();
+            let said = self.said();
+            return match status.code() {
+                Some(NOT_HERE) => Asked::NotHere(said.lines().last().unwrap_or_default().to_owned()),
+                _ => Asked::Refused(said),
+            };
+        }
+        let made: Value = serde_json::from_str(&answer).unwrap();
+        let names: Vec<&str> = made["pods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        // One read: some engines delete what has ended.
+        let pods = self.namespace.list("/api/v1", "pods");
+        Asked::Created(pods.into_iter().filter(|p| names.iter().any(|name| p["metadata"]["name"] == *name)).collect())
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        // Without an input it ends by itself, and ends what it has started; what is left by a failed test too.
+        self.child.stdin = None;
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
 }

@@ -124,15 +124,17 @@ impl Webhook {
         Self::start_in(cluster.namespace(prefix), setup)
     }
 
-    /// The same in a namespace that is there; `{namespace}` in arguments stands for its name.
+    /// The same in a namespace that is there; `{namespace}` in arguments stands for its name, `{dir}` for the directory
+    /// of the files that it reads.
     pub fn start_in(namespace: Namespace, setup: &Setup) -> Self {
         let cluster = namespace.cluster;
         let dir = tempfile::tempdir().unwrap();
         certificates(dir.path(), false);
         std::fs::write(dir.path().join("policy.yaml"), &setup.policy).unwrap();
         write_recommendations(dir.path(), &namespace.name, &setup.recommended);
-        let arguments: Vec<String> =
-            setup.arguments.iter().map(|argument| argument.replace("{namespace}", &namespace.name)).collect();
+        let files = dir.path().to_str().unwrap();
+        let filled = |argument: &String| argument.replace("{namespace}", &namespace.name).replace("{dir}", files);
+        let arguments: Vec<String> = setup.arguments.iter().map(filled).collect();
         let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &arguments);
         let (address, metrics_address) = (serve.address.clone(), serve.metrics_address.clone());
         let webhook = Self { namespace, serve, address, metrics_address, dir, failure_policy: setup.failure_policy };
