@@ -9,7 +9,9 @@ mod support;
 
 mod definitions;
 mod engines;
+mod faults;
 mod kills;
 mod replicas;
 mod rollout;
 mod scene;
+mod service;

@@ -104,6 +104,17 @@ impl Serve {
         self.child.id()
     }
 
+    /// Sends it a signal, such as the `TERM` with which a kubelet ends it.
+    pub fn signal(&self, name: &str) {
+        let told = std::process::Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Ends it at once, without a farewell.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

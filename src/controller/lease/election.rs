@@ -80,9 +80,9 @@ impl Observer {
         self.renewed_at = None;
     }
 
-    /// Whether this replica leads: it has written the lease, and not too long ago.
-    pub fn leads(&self, now: Duration) -> bool {
-        self.renewed_at.is_some_and(|at| now.saturating_sub(at) < RENEW_DEADLINE)
+    /// Until when this replica leads where it writes the lease no more; `None` where it has not written it.
+    pub fn leads_until(&self) -> Option<Duration> {
+        self.renewed_at.map(|at| at + RENEW_DEADLINE)
     }
 }
 
@@ -91,6 +91,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Observer {
+        fn leads(&self, now: Duration) -> bool {
+            self.leads_until().is_some_and(|until| now < until)
+        }
+    }
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -2,6 +2,7 @@
 //! Lease. A replica that cannot reach the API server stops leading before another can begin.
 
 mod election;
+mod term;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api};
 use super::built_in_ca::SecretName;
+pub use term::Term;
+
 use election::{LEASE, Observer, RETRY, Record, Step};
 
 /// A Lease's namespace and name.
@@ -49,10 +52,16 @@ impl fmt::Display for LeaseName {
     }
 }
 
-/// Takes part in the election until stopped, and says in `leads` whether this replica leads. Gives the lease up at the
-/// end, so that another need not wait.
-pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<bool>, stop: CancellationToken) {
-    let begun = Instant::now();
+/// Takes part in the election until stopped, and says in `leads` whether this replica leads, and in its term until when
+/// without another word. Gives the lease up at the end, so that another need not wait.
+pub async fn run(
+    api: Api,
+    name: LeaseName,
+    me: String,
+    (leads, term): (watch::Sender<bool>, &Term),
+    stop: CancellationToken,
+) {
+    let begun = term.begun();
     let mut observer = Observer::default();
     let mut told = None;
     loop {
@@ -66,7 +75,8 @@ pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<boo
             tracing::warn!("{trouble}; without it no replica makes recommendations");
         }
         told = trouble;
-        let now = observer.leads(begun.elapsed());
+        term.lasts_until(observer.leads_until());
+        let now = term.holds();
         let changed = leads.send_if_modified(|leading| std::mem::replace(leading, now) != now);
         if changed {
             tracing::info!(lease = %name, "this replica {}", if now { "leads" } else { "does not lead any more" });
@@ -76,6 +86,7 @@ pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<boo
             () = stop.cancelled() => break,
         }
     }
+    term.lasts_until(None);
     let led = leads.send_replace(false);
     if led {
         let _ = tokio::time::timeout(RETRY, give_up(&api, &name, &me)).await;
