@@ -209,7 +209,10 @@ impl Bound {
         };
         let close = CancellationToken::new();
         let mut serving = tokio::spawn(listener.serve(close.clone()));
-        parts.spawn(named("the figures of what is known", figures_of(Arc::clone(&board), Arc::clone(&metrics))));
+        parts.spawn(named(
+            "the figures of what is known",
+            figures_of(Arc::clone(&board), Arc::clone(&metrics), plan.policy.is_some()),
+        ));
         let ends = Ends { leave: CancellationToken::new(), stop: stop.clone() };
         parts.spawn(named(WATCH, watch(board, readiness.wait_for("the cluster"), ends.clone())));
         begun.met();
@@ -249,10 +252,18 @@ impl Bound {
 /// How often what is known is counted.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
-/// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation.
-async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>) {
+/// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation; of a
+/// policy of the cluster, whether it could be loaded.
+async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>, is_policy_a_file: bool) {
+    let mut counted = None;
     loop {
         let known = board.current();
+        let policy = (known.policy.clone(), known.has_unusable_policy);
+        let is_counted = counted.as_ref().map_or(policy == (None, false), |counted| *counted == policy);
+        if !is_policy_a_file && !is_counted {
+            metrics.reloaded("policy", !known.has_unusable_policy);
+        }
+        counted = Some(policy);
         metrics.resizing_stopped.set(known.resizing_stopped.into());
         let workloads: usize = known.namespaces.values().map(|namespace| namespace.recommendations.len()).sum();
         metrics.recommended.set(i64::try_from(workloads).unwrap_or(i64::MAX));

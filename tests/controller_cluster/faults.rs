@@ -30,6 +30,8 @@ const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const SECRET: &str = "podfit-webhook-tls";
 const CREATORS: usize = 2;
+/// What an older release recommended, in MiB.
+const OLDER_MIB: u64 = 777;
 /// Pods that are to be created after something has happened.
 const AFTER: usize = 20;
 
@@ -356,11 +358,55 @@ impl Site {
         let gone = Instant::now();
         self.more_pods("the definitions' end");
         let again = Instant::now();
+        self.an_older_release_was_here();
+        self.until_limit("sizes that an older release wrote", |mib| mib == OLDER_MIB);
+        eprintln!("definitions deleted → not sized: {:?}; made again → sized: {:?}", gone - begun, again.elapsed());
+        let upgraded = Instant::now();
+        for definition in podfit::controller::crds::definitions() {
+            let path = format!("{DEFINITIONS}/{}", definition["metadata"]["name"].as_str().unwrap());
+            cluster.request("PATCH", &path, Some(&json!({"spec": definition["spec"]}))).unwrap();
+        }
+        until("the object says what this release says", || {
+            let found = self.namespace.find(PODFIT, "recommendations/cronjob.nightly")?;
+            found["status"]["containers"][0]["evidence"]["runs"].as_u64().filter(|runs| *runs > 0)
+        });
+        self.until_limit("sizes of this release", |mib| mib < ASKED_MIB / 2 && mib != OLDER_MIB);
+        eprintln!("definitions upgraded → written by them: {:?}", upgraded.elapsed());
+        self.more_pods("the definitions' return");
+    }
+
+    /// Definitions that lack what later ones have, and objects as far as they go.
+    fn an_older_release_was_here(&self) {
+        let cluster = self.namespace.cluster;
+        for mut definition in podfit::controller::crds::definitions() {
+            let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+            for (place, later) in [
+                (
+                    "/status/properties/containers/items",
+                    &["current", "evidence", "frozen", "kill", "memoryLadder", "notes"][..],
+                ),
+                ("/status", &["killsUntil", "lastRun", "summary"]),
+                ("/spec", &["applications", "resizing"]),
+            ] {
+                let properties = schema.pointer_mut(&format!("{place}/properties"));
+                let Some(Value::Object(properties)) = properties else { continue };
+                properties.retain(|name, _| !later.contains(&name.as_str()));
+            }
+            definition["spec"]["versions"][0]["additionalPrinterColumns"] = json!([]);
+            cluster.create(DEFINITIONS, &definition);
+        }
+        // Which waits until they are served.
         define(cluster);
         self.make_policy();
-        self.until_sized("sizes after the definitions were deleted");
-        eprintln!("definitions deleted → not sized: {:?}; made again → sized: {:?}", gone - begun, again.elapsed());
-        self.more_pods("the definitions' return");
+        let written = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "Recommendation",
+            "metadata": {"name": "cronjob.nightly"}, "spec": {"workload": "cronjob/nightly"}});
+        // A replica of today may have been quicker: then it has come as far as this with it.
+        let path = format!("{PODFIT}/namespaces/{}/recommendations", self.namespace.name);
+        let _ = cluster.request("POST", &path, Some(&written));
+        let size = format!("{OLDER_MIB}Mi");
+        let status = json!({"status": {"containers": [
+            {"name": "main", "recommended": {"memoryRequest": size, "memoryLimit": size}}]}});
+        cluster.request("PATCH", &format!("{path}/cronjob.nightly/status"), Some(&status)).unwrap();
     }
 
     /// For longer than the lease holds, and with something to write when it wakes.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// How long a lease holds without being renewed.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// How long a leader tries to renew before it steps down: less than [`LEASE`], so that it has stopped before another
@@ -21,8 +23,8 @@ pub struct Record {
     pub renewed: String,
     /// How often it changed hands.
     pub transitions: i64,
-    /// Version of the object, for writing.
-    pub version: String,
+    /// The object's metadata, for writing: its version, and what others have put there.
+    pub metadata: Value,
 }
 
 /// What to do next.
