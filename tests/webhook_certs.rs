@@ -101,6 +101,7 @@ fn the_bundle_is_injected_into_both_configurations() {
     for patch in patches {
         let applied = one(&format!("cert-manager/{}", patch["path"].as_str().unwrap()));
         assert_eq!(applied["kind"], patch["target"]["kind"]);
+        assert_eq!(applied["metadata"]["name"], SERVICE, "as the chart and the base name it");
         let from = &applied["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
         assert_eq!(*from, format!("{NAMESPACE}/{SERVICE}"));
     }

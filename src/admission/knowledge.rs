@@ -151,6 +151,8 @@ impl Rules {
 pub struct Knowledge {
     /// The administrator's policy as a whole, where there is one; its parts, ready for use, are below.
     pub policy: Option<Arc<Policy>>,
+    /// There is a newer one, which cannot be used.
+    pub has_unusable_policy: bool,
     /// The rules as the administrator has set them.
     pub rules: Arc<Rules>,
     /// What no size may leave.

@@ -221,7 +221,8 @@ mod tests {
             {"value":"app-7","name":"SPARK_APPLICATION_ID"},{"name":"SPARK_EXECUTOR_ID","valueFrom":{}},{}]}],
             "initContainers":null}}"#;
         let raw: &RawValue = serde_json::from_str(text).unwrap();
-        let env = json!([null, {"name": "SPARK_APPLICATION_ID", "value": "app-7"}, {"name": "SPARK_EXECUTOR_ID"}, null]);
+        let env =
+            json!([null, {"name": "SPARK_APPLICATION_ID", "value": "app-7"}, {"name": "SPARK_EXECUTOR_ID"}, null]);
         assert_eq!(
             read_pod_to_size(raw).unwrap(),
             json!({"metadata": {"labels": {"a": "b"}}, "spec": {"os": {},

@@ -147,12 +147,12 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let (webhook, metrics) = bound.addresses();
     super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
     bound
-        .run(|board, loaded, stop| async move {
+        .run(|board, loaded, ends| async move {
             if let Some(in_cluster) = in_cluster {
-                return in_cluster.run(board, || loaded.met(), stop).await;
+                return in_cluster.run(board, || loaded.met(), ends.leave, ends.stop).await;
             }
             loaded.met();
-            stop.cancelled().await;
+            ends.stop.cancelled().await;
         })
         .await?;
     Ok(Outcome::Fine)

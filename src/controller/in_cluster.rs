@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 use super::api::Api;
-use super::lease::{self, LeaseName};
+use super::lease::{self, LeaseName, Term};
 use super::policy_status;
-use super::recommend::{Figures, Learn, Recommendations, Recommender};
+use super::recommend::{Figures, Learn, Recommendations, Recommender, Writer};
 use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
 use crate::admission::Board;
 use crate::collector::KnownPods;
@@ -54,8 +54,15 @@ pub struct InCluster {
 
 impl InCluster {
     /// Keeps the board up to date until stopped; `loaded` is called once everything was read. With recommendations in
-    /// the cluster, takes part in making them.
-    pub async fn run(self, board: Arc<Board>, loaded: impl FnOnce() + Send, stop: CancellationToken) {
+    /// the cluster, takes part in making them until it is to `leave`: then another replica may lead at once, while this
+    /// one still answers.
+    pub async fn run(
+        self,
+        board: Arc<Board>,
+        loaded: impl FnOnce() + Send,
+        leave: CancellationToken,
+        stop: CancellationToken,
+    ) {
         let status = Arc::new(WatchStatus::default());
         let makes = self.scope.recommendations;
         let (kills, seen_kills) = mpsc::unbounded_channel();
@@ -66,29 +73,33 @@ impl InCluster {
         let api = Api::new(self.client.clone());
         let ready = async {
             while !status.is_ready() {
-                tokio::time::sleep(READY_POLL).await;
+                tokio::select! {
+                    () = tokio::time::sleep(READY_POLL) => {}
+                    () = stop.cancelled() => return,
+                }
             }
             loaded();
             if !makes {
                 return stop.cancelled().await;
             }
             let (leads, leading) = channel::channel(false);
-            let recommender = Recommender {
+            let term = Term::default();
+            let writer = Writer {
                 recommendations: Recommendations::new(api.clone()),
+                term: term.clone(),
                 board: Arc::clone(&board),
                 store: Arc::clone(&self.learning.store),
-                learn: self.learning.learn.clone(),
-                every: self.learning.every,
                 sizing: self.learning.sizing,
                 namespaces: self.scope.namespaces.clone(),
-                known,
                 me: self.replica.clone(),
                 figures: Arc::clone(&self.figures),
             };
+            let learn = self.learning.learn.clone();
+            let recommender = Recommender { writer, learn, every: self.learning.every, known };
             tokio::join!(
-                lease::run(api.clone(), self.lease.clone(), self.replica.clone(), leads, stop.clone()),
-                recommender.run(leading.clone(), seen_kills, stop.clone()),
-                policy_status::run(api.clone(), leading, stop.clone()),
+                lease::run(api.clone(), self.lease.clone(), self.replica.clone(), (leads, &term), leave.clone()),
+                recommender.run(leading, seen_kills, leave.clone()),
+                policy_status::run(api.clone(), &term, leave.clone()),
             );
         };
         tokio::join!(

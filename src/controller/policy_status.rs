@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api};
 use super::crds::{GROUP, IN_FORCE, POLICIES, VERSION};
+use super::lease::Term;
 use crate::policy::{Policy, text};
 
 /// How often policies are looked at.
@@ -18,12 +18,11 @@ const MAX_CHARS: usize = 500;
 const CONDITION: &str = "InForce";
 
 /// Keeps the conditions right until stopped, while this replica leads.
-pub async fn run(api: Api, leading: watch::Receiver<bool>, stop: CancellationToken) {
+pub async fn run(api: Api, term: &Term, stop: CancellationToken) {
     let mut told = None;
     loop {
-        let leads = *leading.borrow();
-        if leads {
-            let trouble = look(&api).await.err();
+        if term.holds() {
+            let trouble = look(&api, term).await.err();
             if let Some(trouble) = trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
                 tracing::warn!("{trouble}");
             }
@@ -36,7 +35,7 @@ pub async fn run(api: Api, leading: watch::Receiver<bool>, stop: CancellationTok
     }
 }
 
-async fn look(api: &Api) -> Result<(), String> {
+async fn look(api: &Api, term: &Term) -> Result<(), String> {
     let path = format!("/apis/{GROUP}/{VERSION}/{POLICIES}");
     let policies = match api.send("GET", &path, "application/json", None).await? {
         Answer::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("{POLICIES}: no JSON"))?,
@@ -47,7 +46,7 @@ async fn look(api: &Api) -> Result<(), String> {
     for policy in policies.get("items").and_then(Value::as_array).into_iter().flatten() {
         let name = policy.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let wanted = judged(name, policy.get("spec").unwrap_or(&Value::Null));
-        if is_said(policy, &wanted) {
+        if is_said(policy, &wanted) || !term.holds() {
             continue;
         }
         let generation = policy.pointer("/metadata/generation").cloned().unwrap_or_default();

@@ -25,4 +25,4 @@ pub use listener::Listener;
 pub use metrics::Metrics;
 pub use review::{Decide, Reviewer};
 pub use routes::router;
-pub use run::{Bound, Certificate, Plan, ServeError};
+pub use run::{Bound, Certificate, Ends, Plan, ServeError};

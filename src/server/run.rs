@@ -114,6 +114,20 @@ pub struct Bound {
     health: TcpListener,
 }
 
+/// What ends the watch of the cluster, in two steps.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// Others should do what one replica does for all: the end was announced. What is asked is answered as before.
+    pub leave: CancellationToken,
+    /// Everything is over.
+    pub stop: CancellationToken,
+}
+
+/// The part of the service that may have something to say in the end.
+const WATCH: &str = "the watch of the cluster";
+/// How long that may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// Parts of the service, each running for as long as it does; the value is the part's name.
 pub(super) type Parts = JoinSet<&'static str>;
 
@@ -142,15 +156,12 @@ impl Bound {
 
     /// Serves until SIGTERM or SIGINT and all that began has been answered.
     ///
-    /// `watch` is given the board, a condition to meet when everything was loaded once, and a token that ends it. It
+    /// `watch` is given the board, a condition to meet when everything was loaded once, and the tokens that end it. It
     /// keeps on the board what the cluster says: bounds of namespaces, owners of owners.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn run<W>(
-        self,
-        watch: impl FnOnce(Arc<Board>, Condition, CancellationToken) -> W,
-    ) -> Result<(), ServeError>
+    pub async fn run<W>(self, watch: impl FnOnce(Arc<Board>, Condition, Ends) -> W) -> Result<(), ServeError>
     where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -188,8 +199,12 @@ impl Bound {
         };
         let close = CancellationToken::new();
         let mut serving = tokio::spawn(listener.serve(close.clone()));
-        parts.spawn(named("the figures of what is known", figures_of(Arc::clone(&board), Arc::clone(&metrics))));
-        parts.spawn(named("the watch of the cluster", watch(board, readiness.wait_for("the cluster"), stop.clone())));
+        parts.spawn(named(
+            "the figures of what is known",
+            figures_of(Arc::clone(&board), Arc::clone(&metrics), plan.policy.is_some()),
+        ));
+        let ends = Ends { leave: CancellationToken::new(), stop: stop.clone() };
+        parts.spawn(named(WATCH, watch(board, readiness.wait_for("the cluster"), ends.clone())));
         begun.met();
 
         let signal = tokio::select! {
@@ -199,6 +214,7 @@ impl Bound {
         };
         tracing::info!(signal, seconds = plan.drain.as_secs_f64(), "draining");
         readiness.drain();
+        ends.leave.cancel();
         tokio::select! {
             () = sleep(plan.drain) => {}
             signal = signals.next() => return Err(ServeError::Aborted(signal)),
@@ -210,6 +226,10 @@ impl Bound {
             signal = signals.next() => return Err(ServeError::Aborted(signal)),
         };
         stop.cancel();
+        let farewell = async { while !matches!(parts.join_next().await, None | Some(Ok(WATCH))) {} };
+        if timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("the cluster was not told in time that another replica may lead: it will find out");
+        }
         if cut_off {
             tracing::warn!(open = metrics.connections.get(), "connections that did not end in time are cut off");
         } else {
@@ -222,10 +242,18 @@ impl Bound {
 /// How often what is known is counted.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
-/// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation.
-async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>) {
+/// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation; of a
+/// policy of the cluster, whether it could be loaded.
+async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>, is_policy_a_file: bool) {
+    let mut counted = None;
     loop {
         let known = board.current();
+        let policy = (known.policy.clone(), known.has_unusable_policy);
+        let is_counted = counted.as_ref().map_or(policy == (None, false), |counted| *counted == policy);
+        if !is_policy_a_file && !is_counted {
+            metrics.reloaded("policy", !known.has_unusable_policy);
+        }
+        counted = Some(policy);
         metrics.resizing_stopped.set(known.resizing_stopped.into());
         let workloads: usize = known.namespaces.values().map(|namespace| namespace.recommendations.len()).sum();
         metrics.recommended.set(i64::try_from(workloads).unwrap_or(i64::MAX));

@@ -8,8 +8,11 @@
 mod support;
 
 mod definitions;
+mod engines;
+mod faults;
 mod kills;
 mod replicas;
 mod rollout;
 mod scene;
+mod service;
 mod spark_operator;

@@ -84,11 +84,16 @@ fn a_policy_that_cannot_be_used_says_so_and_leaves_the_one_before_in_force() {
         })
     };
     assert_eq!(said("it is in force")["status"], "True");
+    let failed = || scene.webhook.metric("podfit_reload_failed{input=\"policy\"}");
+    assert!(scene.webhook.loaded("policy") > 0.0 && failed() == 0.0);
     // What the definition does not check: a size that is less than a byte.
     cluster.request("PATCH", &path, Some(&json!({"spec": {"bounds": {"memory": {"floor": "128m"}}}}))).unwrap();
     let condition = said("less than a byte");
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("Unusable")));
     assert!(scene.next_limit_mib() < ASKED_MIB / 2);
+    until("the metric says so", || (failed() == 1.0).then_some(()));
+    cluster.request("PATCH", &path, Some(&json!({"spec": {"bounds": null}}))).unwrap();
+    until("the metric says that it is well again", || (failed() == 0.0).then_some(()));
 }
 
 #[test]

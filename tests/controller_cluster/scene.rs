@@ -181,7 +181,7 @@ fn template(outcome: &str) -> Value {
     pod
 }
 
-fn pod() -> Value {
+pub fn pod() -> Value {
     let size = format!("{ASKED_MIB}Mi");
     json!({"spec": {"restartPolicy": "Never", "containers": [{
         "name": "main", "image": "registry.example/data/work:3.2.1",
@@ -196,7 +196,7 @@ pub fn limit_mib(pod: &Value) -> u64 {
     limit.parse::<podfit::quantity::Quantity>().unwrap().bytes_rounded_up() / MIB
 }
 
-fn history(namespace: &str, test: &str) -> Option<PrometheusServer> {
+pub fn history(namespace: &str, test: &str) -> Option<PrometheusServer> {
     let usage = Usage::lively(1500.0, 0.2, 300 * MIB, 400 * MIB);
     let bytes = Some(ASKED_MIB * MIB);
     let asks = Asks {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::scene::{PODFIT, Policy, define};
 use super::support::cluster::{Namespace, cluster, until};
-use super::support::engine_client::Engine;
+use super::support::engine_client::Client;
 use super::support::prometheus_server::skipped;
 use super::support::webhook::{Setup, Webhook};
 
@@ -21,7 +21,7 @@ const DRIVER: (u64, u64) = (1024, 500);
 const EXECUTOR: (u64, u64) = (1804, 409);
 
 struct Scene {
-    engine: Engine,
+    engine: Client,
     webhook: Webhook,
     _policy: Policy,
 }
@@ -35,7 +35,7 @@ impl Scene {
         let policy = Policy::hold(cluster, &spec);
         define(cluster);
         let namespace = cluster.namespace("operator");
-        let engine = match Engine::start("spark-operator", &namespace, IMAGE) {
+        let engine = match Client::of_running("spark-operator", &namespace, IMAGE) {
             Ok(engine) => engine,
             Err(reason) => {
                 skipped(test, &reason);

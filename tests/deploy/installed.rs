@@ -436,6 +436,8 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
         (left.is_empty() && global.is_empty()).then_some(())
     });
     assert_eq!(release.find(&secret), None);
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{own}/leases");
+    assert_eq!(release.find(&leases).unwrap()["items"], json!([]), "whoever recommended has left");
     assert_eq!(definitions(cluster).len(), 2, "they hold the recommendations");
     // And back again, over what was kept.
     release.install(&[PROMETHEUS]);

@@ -61,13 +61,32 @@ pub fn operator(name: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(String::from_utf8(answer.stdout).unwrap().trim()))
 }
 
+/// A cluster of the test's own, for what others must not be disturbed by. Where there can be none, says so for the test
+/// and gives nothing.
+pub fn own_cluster(test: &str) -> Option<&'static Cluster> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    match Cluster::start_in(&format!("podfit-test-cluster-{}-{number}", std::process::id())) {
+        // It is taken down with the process, as every cluster that a test starts.
+        Ok(cluster) => Some(Box::leak(Box::new(cluster))),
+        Err(reason) => {
+            skipped(test, &reason);
+            None
+        }
+    }
+}
+
 impl Cluster {
     fn start() -> Result<Self, String> {
         if let Some(state) = std::env::var_os("PODFIT_TEST_CLUSTER") {
             return Ok(Self::connect(Path::new(&state), None));
         }
+        Self::start_in(&format!("podfit-test-cluster-{}", std::process::id()))
+    }
+
+    fn start_in(name: &str) -> Result<Self, String> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
-        let state = std::env::temp_dir().join(format!("podfit-test-cluster-{}", std::process::id()));
+        let state = std::env::temp_dir().join(name);
         let mut keeper = keeper(&scripts.join("down"), &state);
         let up = Command::new(scripts.join("up")).arg("--state").arg(&state).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
@@ -104,16 +123,50 @@ impl Cluster {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Ends the API server without a farewell and starts it again as it was; gives back when it is ready.
+    pub fn restart_api_server(&self) {
+        let state = Path::new(&self.env["PODFIT_CLUSTER_STATE"]);
+        let pid_file = state.join("pids/kube-apiserver");
+        let pid = std::fs::read_to_string(&pid_file).unwrap().trim().to_owned();
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        let line: Vec<&str> = std::str::from_utf8(&line).unwrap().split_terminator('\0').collect();
+        // A process of this cluster alone, whatever number it has.
+        assert!(line.iter().any(|argument| argument.contains(state.to_str().unwrap())), "{line:?}");
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        let address = self.env["PODFIT_CLUSTER_SERVER"].trim_start_matches("https://");
+        until("the API server's port is free", || std::net::TcpListener::bind(address).ok());
+        let log = std::fs::File::options().append(true).open(state.join("logs/kube-apiserver.log")).unwrap();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
+        let mut server = command.spawn().unwrap();
+        // Its number is where `down` looks for it.
+        std::fs::write(&pid_file, server.id().to_string()).unwrap();
+        until("the API server is ready", || {
+            assert_eq!(server.try_wait().unwrap(), None, "the API server has ended");
+            self.is_ready().then_some(())
+        });
+    }
+
+    /// Whether the API server says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+        self.runtime.block_on(self.client.request_text(request)).is_ok()
+    }
+
     /// A request of the admin; the HTTP status of a refusal with its message.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, (u16, String)> {
-        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let body = body.map(|b| serde_json::to_vec(b).unwrap()).unwrap_or_default();
-        let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
-        let answer = self.runtime.block_on(self.client.request::<Value>(request.body(body).unwrap()));
-        answer.map_err(|error| match error {
+        self.try_request(method, path, body).map_err(|error| match error {
             kube::Error::Api(status) => (status.code, status.message.clone()),
             error => panic!("{method} {path}: {error}"),
         })
+    }
+
+    /// The same where there may be no API server.
+    pub fn try_request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let body = body.map(|b| serde_json::to_vec(b).unwrap()).unwrap_or_default();
+        let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+        self.runtime.block_on(self.client.request::<Value>(request.body(body).unwrap()))
     }
 
     /// The same request as [`Self::request`], with the warnings that its user would be shown.
@@ -265,6 +318,6 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = self.cluster.request("DELETE", &format!("/api/v1/namespaces/{}", self.name), None);
+        let _ = self.cluster.try_request("DELETE", &format!("/api/v1/namespaces/{}", self.name), None);
     }
 }

@@ -1,14 +1,13 @@
 //! Has an engine create pods with its own client (`tests/engines/clients`) in a namespace of the test cluster.
 //! Knows no engine: a name is all that differs.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::thread::JoinHandle;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use super::cluster::Namespace;
+use super::cluster::{Cluster, Namespace};
 
 /// Exit status of a client whose engine is not installed.
 const NOT_HERE: i32 = 3;
@@ -32,99 +31,130 @@ pub fn create_pods(engine: &str, namespace: &Namespace, image: &str) -> Asked {
     ask(engine, namespace, image, None)
 }
 
-fn command(client: &str, namespace: &Namespace, image: &str) -> Command {
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(client);
-    let mut command = Command::new(client);
-    command.arg("--kubeconfig").arg(namespace.cluster.kubeconfig());
-    command.args(["--namespace", &namespace.name, "--image", image]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// The names in a client's answer.
-fn names(answer: &str) -> Vec<String> {
-    let made: Value = serde_json::from_str(answer).unwrap();
-    made["pods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
-}
-
 /// The same for a client that reads from standard input what it is to ask for.
 pub fn ask(client: &str, namespace: &Namespace, image: &str, given: Option<&str>) -> Asked {
-    let mut running = match command(client, namespace, image).spawn() {
-        Ok(running) => running,
-        Err(error) => return Asked::NotHere(format!("python3: {error}")),
+    let mut client = match Client::start(client, namespace, image, &[]) {
+        Ok(client) => client,
+        Err(reason) => return Asked::NotHere(reason),
     };
-    let mut input = running.stdin.take().unwrap();
-    // A client whose engine is not here ends before it reads.
-    let _ = input.write_all(given.unwrap_or_default().as_bytes());
-    drop(input);
-    let answer = running.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-    match answer.status.code() {
-        Some(0) => {}
-        Some(NOT_HERE) => return Asked::NotHere(said.lines().last().unwrap_or_default().to_owned()),
-        _ => return Asked::Refused(said),
+    client.say(given.unwrap_or_default());
+    client.child.stdin = None;
+    match client.pods() {
+        Asked::Created(_) if !client.child.wait().unwrap().success() => Asked::Refused(client.said()),
+        asked => asked,
     }
-    let names = names(&String::from_utf8_lossy(&answer.stdout));
-    // One read: some engines delete what has ended.
-    let pods = namespace.list("/api/v1", "pods");
-    Asked::Created(pods.into_iter().filter(|p| names.iter().any(|name| p["metadata"]["name"] == *name)).collect())
 }
 
-/// A client that runs an engine until it is dropped, and is asked line by line.
-pub struct Engine {
+/// A running client; ended with its value.
+pub struct Client {
     child: Child,
-    input: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    said: Option<JoinHandle<String>>,
+    said: std::fs::File,
+    cluster: &'static Cluster,
+    /// The path of the namespace's pods.
+    pods: String,
 }
 
-impl Engine {
-    /// Starts it, and waits until its engine is started.
+impl Client {
+    /// Starts the client of an engine all of whose tries are killed for memory. Its first pods come first; the next
+    /// ones when it was told to go on, or sooner where the engine tries again by itself.
     ///
     /// # Errors
     /// Why it cannot run on this machine.
-    pub fn start(client: &str, namespace: &Namespace, image: &str) -> Result<Self, String> {
-        let mut child = command(client, namespace, image).spawn().map_err(|error| format!("python3: {error}"))?;
-        let (input, output, mut errors) =
-            (child.stdin.take(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let said = std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = errors.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
-        });
-        let mut engine = Self { child, input, answers: BufReader::new(output), said: Some(said) };
-        match engine.answer() {
-            Ok(_) => Ok(engine),
-            Err((Some(NOT_HERE), said)) => Err(said.lines().last().unwrap_or_default().to_owned()),
-            Err((_, said)) => panic!("{client}: {said}"),
+    pub fn of_killed(engine: &str, namespace: &Namespace, image: &str) -> Result<Self, String> {
+        Self::start(engine, namespace, image, &["--killed"])
+    }
+
+    /// Starts an engine that runs until it is dropped and makes pods when it is asked; waits until it is there.
+    ///
+    /// # Errors
+    /// Why it cannot run on this machine.
+    pub fn of_running(engine: &str, namespace: &Namespace, image: &str) -> Result<Self, String> {
+        let mut client = Self::start(engine, namespace, image, &[])?;
+        match client.answer() {
+            Err(Asked::NotHere(reason)) => Err(reason),
+            Err(Asked::Refused(said)) => panic!("{engine}: {said}"),
+            _ => Ok(client),
         }
+    }
+
+    fn start(client: &str, namespace: &Namespace, image: &str, arguments: &[&str]) -> Result<Self, String> {
+        let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/clients").join(client);
+        let said = tempfile::tempfile().unwrap();
+        let mut command = Command::new(client);
+        command.arg("--kubeconfig").arg(namespace.cluster.kubeconfig());
+        command.args(["--namespace", &namespace.name, "--image", image]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said.try_clone().unwrap());
+        let mut child = command.spawn().map_err(|error| format!("python3: {error}"))?;
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        let pods = format!("/api/v1/namespaces/{}/pods", namespace.name);
+        Ok(Self { child, answers, said, cluster: namespace.cluster, pods })
+    }
+
+    fn say(&mut self, text: &str) {
+        // A client whose engine is not here ends before it reads.
+        let _ = self.child.stdin.as_mut().unwrap().write_all(text.as_bytes());
+    }
+
+    /// Has the engine make its next try, where it does not by itself.
+    pub fn go_on(&mut self) {
+        self.say("\n");
+    }
+
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        self.said.seek(SeekFrom::Start(0)).unwrap();
+        self.said.read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// The pods that it has made since this was last called.
+    pub fn pods(&mut self) -> Asked {
+        let names = match self.answer() {
+            Ok(names) => names,
+            Err(asked) => return asked,
+        };
+        // One read: some engines delete what has ended.
+        let stored = self.cluster.get(&self.pods)["items"].as_array().unwrap().clone();
+        Asked::Created(
+            stored.into_iter().filter(|p| names.iter().any(|name| p["metadata"]["name"] == **name)).collect(),
+        )
     }
 
     /// The names of the pods that it makes when it is told this.
     pub fn ask(&mut self, line: &str) -> Vec<String> {
-        writeln!(self.input.as_ref().unwrap(), "{line}").unwrap();
-        self.answer().unwrap_or_else(|(_, said)| panic!("{line}: {said}"))
+        self.say(&format!("{line}\n"));
+        match self.answer() {
+            Ok(names) => names,
+            Err(Asked::Refused(said) | Asked::NotHere(said)) => panic!("{line}: {said}"),
+            Err(Asked::Created(_)) => unreachable!("pods are no error"),
+        }
     }
 
-    /// Its next answer; where it has ended instead, its status and all that it said.
-    fn answer(&mut self) -> Result<Vec<String>, (Option<i32>, String)> {
-        let mut line = String::new();
-        if self.answers.read_line(&mut line).unwrap() > 0 {
-            return Ok(names(&line));
+    /// Its next answer; what came of it where it has ended instead.
+    fn answer(&mut self) -> Result<Vec<String>, Asked> {
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        if answer.is_empty() {
+            let status = self.child.wait().unwrap();
+            let said = self.said();
+            return Err(match status.code() {
+                Some(NOT_HERE) => Asked::NotHere(said.lines().last().unwrap_or_default().to_owned()),
+                _ => Asked::Refused(said),
+            });
         }
-        let status = self.child.wait().unwrap();
-        let said = self.said.take().map(|said| said.join().unwrap_or_default()).unwrap_or_default();
-        Err((status.code(), said))
+        let made: Value = serde_json::from_str(&answer).unwrap();
+        Ok(made["pods"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect())
     }
 }
 
-impl Drop for Engine {
+impl Drop for Client {
     fn drop(&mut self) {
-        // The end of its input ends it, and it ends its engine.
-        drop(self.input.take());
-        let _ = self.child.wait();
-        if let Some(said) = self.said.take().filter(|_| std::thread::panicking()) {
-            eprintln!("the engine said:\n{}", said.join().unwrap_or_default());
+        // Without an input it ends by itself, and ends what it has started; what is left by a failed test too.
+        self.child.stdin = None;
+        if std::thread::panicking() {
+            let _ = self.child.kill();
         }
+        let _ = self.child.wait();
     }
 }

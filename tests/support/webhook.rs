@@ -115,6 +115,17 @@ impl Serve {
         self.child.id()
     }
 
+    /// Sends it a signal, such as the `TERM` with which a kubelet ends it.
+    pub fn signal(&self, name: &str) {
+        let told = std::process::Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Ends it at once, without a farewell.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -135,15 +146,17 @@ impl Webhook {
         Self::start_in(cluster.namespace(prefix), setup)
     }
 
-    /// The same in a namespace that is there; `{namespace}` in arguments stands for its name.
+    /// The same in a namespace that is there; `{namespace}` in arguments stands for its name, `{dir}` for the directory
+    /// of the files that it reads.
     pub fn start_in(namespace: Namespace, setup: &Setup) -> Self {
         let cluster = namespace.cluster;
         let dir = tempfile::tempdir().unwrap();
         certificates(dir.path(), false);
         std::fs::write(dir.path().join("policy.yaml"), &setup.policy).unwrap();
         write_recommendations(dir.path(), &namespace.name, &setup.recommended);
-        let arguments: Vec<String> =
-            setup.arguments.iter().map(|argument| argument.replace("{namespace}", &namespace.name)).collect();
+        let files = dir.path().to_str().unwrap();
+        let filled = |argument: &String| argument.replace("{namespace}", &namespace.name).replace("{dir}", files);
+        let arguments: Vec<String> = setup.arguments.iter().map(filled).collect();
         let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &arguments);
         let (address, metrics_address) = (serve.address.clone(), serve.metrics_address.clone());
         let Setup { failure_policy, applications, .. } = *setup;

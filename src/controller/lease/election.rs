@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// How long a lease holds without being renewed.
 pub const LEASE: Duration = Duration::from_secs(15);
 /// How long a leader tries to renew before it steps down: less than [`LEASE`], so that it has stopped before another
@@ -21,8 +23,8 @@ pub struct Record {
     pub renewed: String,
     /// How often it changed hands.
     pub transitions: i64,
-    /// Version of the object, for writing.
-    pub version: String,
+    /// The object's metadata, for writing: its version, and what others have put there.
+    pub metadata: Value,
 }
 
 /// What to do next.
@@ -80,9 +82,9 @@ impl Observer {
         self.renewed_at = None;
     }
 
-    /// Whether this replica leads: it has written the lease, and not too long ago.
-    pub fn leads(&self, now: Duration) -> bool {
-        self.renewed_at.is_some_and(|at| now.saturating_sub(at) < RENEW_DEADLINE)
+    /// Until when this replica leads where it writes the lease no more; `None` where it has not written it.
+    pub fn leads_until(&self) -> Option<Duration> {
+        self.renewed_at.map(|at| at + RENEW_DEADLINE)
     }
 }
 
@@ -91,6 +93,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Observer {
+        fn leads(&self, now: Duration) -> bool {
+            self.leads_until().is_some_and(|until| now < until)
+        }
+    }
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -2,6 +2,7 @@
 //! Lease. A replica that cannot reach the API server stops leading before another can begin.
 
 mod election;
+mod term;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api};
 use super::built_in_ca::SecretName;
+pub use term::Term;
+
 use election::{LEASE, Observer, RETRY, Record, Step};
 
 /// A Lease's namespace and name.
@@ -49,10 +52,16 @@ impl fmt::Display for LeaseName {
     }
 }
 
-/// Takes part in the election until stopped, and says in `leads` whether this replica leads. Gives the lease up at the
-/// end, so that another need not wait.
-pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<bool>, stop: CancellationToken) {
-    let begun = Instant::now();
+/// Takes part in the election until stopped, and says in `leads` whether this replica leads, and in its term until when
+/// without another word. Gives the lease up at the end, so that another need not wait.
+pub async fn run(
+    api: Api,
+    name: LeaseName,
+    me: String,
+    (leads, term): (watch::Sender<bool>, &Term),
+    stop: CancellationToken,
+) {
+    let begun = term.begun();
     let mut observer = Observer::default();
     let mut told = None;
     loop {
@@ -66,7 +75,8 @@ pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<boo
             tracing::warn!("{trouble}; without it no replica makes recommendations");
         }
         told = trouble;
-        let now = observer.leads(begun.elapsed());
+        term.lasts_until(observer.leads_until());
+        let now = term.holds();
         let changed = leads.send_if_modified(|leading| std::mem::replace(leading, now) != now);
         if changed {
             tracing::info!(lease = %name, "this replica {}", if now { "leads" } else { "does not lead any more" });
@@ -76,6 +86,7 @@ pub async fn run(api: Api, name: LeaseName, me: String, leads: watch::Sender<boo
             () = stop.cancelled() => break,
         }
     }
+    term.lasts_until(None);
     let led = leads.send_replace(false);
     if led {
         let _ = tokio::time::timeout(RETRY, give_up(&api, &name, &me)).await;
@@ -106,7 +117,7 @@ async fn take_turn(
         Step::Write { taking } => Some(taking),
     };
     let transitions = stored.as_ref().map_or(0, |s| s.transitions) + i64::from(taking == Some(true));
-    let body = body(name, me, transitions, stored.as_ref().map(|s| s.version.as_str()));
+    let body = body(name, me, transitions, stored.map(|s| s.metadata));
     let (method, path) = if taking.is_some() { ("PUT", path(name)) } else { ("POST", leases(name)) };
     match api.send(method, &path, "application/json", Some(&body)).await? {
         Answer::Text(_) => observer.wrote(now),
@@ -121,7 +132,7 @@ async fn take_turn(
 
 async fn give_up(api: &Api, name: &LeaseName, me: &str) -> Result<(), String> {
     let Some(stored) = get(api, name).await?.filter(|stored| stored.holder == me) else { return Ok(()) };
-    let body = body(name, "", stored.transitions, Some(&stored.version));
+    let body = body(name, "", stored.transitions, Some(stored.metadata));
     api.send("PUT", &path(name), "application/json", Some(&body)).await.map(|_| ())
 }
 
@@ -136,25 +147,24 @@ async fn get(api: &Api, name: &LeaseName) -> Result<Option<Record>, String> {
         holder: text("/spec/holderIdentity"),
         renewed: text("/spec/renewTime"),
         transitions: object.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0),
-        version: text("/metadata/resourceVersion"),
+        metadata: object.get("metadata").cloned().unwrap_or_default(),
     }))
 }
 
-fn body(name: &LeaseName, holder: &str, transitions: i64, version: Option<&str>) -> Value {
+fn body(name: &LeaseName, holder: &str, transitions: i64, metadata: Option<Value>) -> Value {
     // Six digits of a second, as the field's type has it.
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
-    let mut body = json!({
+    let labels = json!({"app.kubernetes.io/name": "podfit"});
+    let fresh = || json!({"name": name.name, "namespace": name.namespace, "labels": labels});
+    json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": {"name": name.name, "namespace": name.namespace, "labels": {"app.kubernetes.io/name": "podfit"}},
+        // One that came with an installation keeps what says so.
+        "metadata": metadata.unwrap_or_else(fresh),
         "spec": {
             "holderIdentity": holder, "leaseDurationSeconds": LEASE.as_secs(), "leaseTransitions": transitions,
             "renewTime": now,
         },
-    });
-    if let Some(version) = version {
-        body["metadata"]["resourceVersion"] = json!(version);
-    }
-    body
+    })
 }
 
 fn refused(verb: &str, name: &LeaseName, status: u16) -> String {

@@ -2,43 +2,27 @@
 //! the policy. On every replica it remembers the pods that were seen; only the leader writes.
 //! Must not hold admission up, nor forget a kill because a write failed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::Figures;
-use super::object::{KillStatus, Status};
-use super::status::{Facts, Learned, Survivor, next, survivors};
-use super::write::{Recommendations, Stored, Written};
-use crate::admission::{Board, Knowledge};
+use super::object::KillStatus;
+use super::writer::{Writer, whole_second};
 use crate::collector::KnownPods;
 use crate::controller::watch::SeenKill;
-use crate::fit::spark::KnownHeaps;
-use crate::fit::{Fitted, Surroundings};
-use crate::history::Store;
 use crate::policy::Policy;
-use crate::report::Line;
-use crate::sizing::SizingPolicy;
-use crate::workload::containers::does_the_work;
-use crate::workload::{Workload, WorkloadKey};
+use crate::workload::Workload;
 
-/// Writes at a time.
-const CONCURRENCY: usize = 8;
-/// How often a write is tried again because somebody else was quicker.
-const ATTEMPTS: usize = 6;
 /// After a failure, until it is tried again; a cycle is not waited for.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the policy has changed.
 const LOOK: Duration = Duration::from_millis(500);
-/// An object whose workload has not run for so long is deleted: longer than a quarter, so that quarterly work is kept.
-const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(100 * 24);
 
 /// Learns what is new into the store.
 pub type Learn = Arc<dyn Fn(KnownPods) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -46,33 +30,18 @@ pub type Learn = Arc<dyn Fn(KnownPods) -> BoxFuture<'static, Result<(), String>>
 /// What the loop works with.
 #[derive(Clone)]
 pub struct Recommender {
-    /// The objects.
-    pub recommendations: Recommendations,
-    /// Where the policy is, and which namespaces have recommendations.
-    pub board: Arc<Board>,
-    /// What was learned.
-    pub store: Arc<Store>,
+    /// What writes them.
+    pub writer: Writer,
     /// Learns what is new into the store; `None` without a source of history: then only kills are taken in.
     pub learn: Option<Learn>,
     /// How often.
     pub every: Duration,
-    /// What bounds sizes.
-    pub sizing: SizingPolicy,
-    /// Only these namespaces; empty = all.
-    pub namespaces: Vec<String>,
     /// Pods seen by the watch and not yet remembered.
     pub known: Arc<Mutex<KnownPods>>,
-    /// Who this replica is, in Events.
-    pub me: String,
-    /// Where it is counted.
-    pub figures: Arc<Figures>,
 }
 
 /// Kills that are not yet in an object, by workload and container.
 type Pending = BTreeMap<Workload, BTreeMap<String, KillStatus>>;
-
-/// A workload's lines with what answers kills.
-type Lines = Vec<(Line, Vec<Survivor>)>;
 
 impl Recommender {
     /// Runs until stopped.
@@ -89,7 +58,7 @@ impl Recommender {
         let mut cycle: Option<tokio::task::JoinHandle<Result<(), String>>> = None;
         loop {
             let leading = *leads.borrow_and_update();
-            self.figures.leads(leading);
+            self.writer.figures.leads(leading);
             if !leading {
                 policy_told = None;
             }
@@ -122,7 +91,7 @@ impl Recommender {
                     due = Instant::now() + match done {
                         Ok(()) => self.every,
                         Err(why) => {
-                            self.figures.failed();
+                            self.writer.figures.failed();
                             tracing::warn!("recommendations stay as they were: {why}");
                             RETRY.max(self.every / 10).min(self.every)
                         }
@@ -133,12 +102,12 @@ impl Recommender {
                     cycle = Some(tokio::spawn(async move { this.cycle(leading).await }));
                 }
                 () = tokio::time::sleep(LOOK), if leading && cycle.is_none() => {
-                    let policy = self.board.current().policy.clone();
+                    let policy = self.writer.board.current().policy.clone();
                     if policy_told.as_ref() != Some(&policy) {
                         // What pods are given has changed, and the objects should say so. The first look only notes it:
                         // a new leader's first cycle has said it all.
                         let is_news = policy_told.is_some();
-                        if !is_news || self.restate_all().await.is_ok() {
+                        if !is_news || self.writer.restate_all().await.is_ok() {
                             policy_told = Some(policy);
                         }
                     }
@@ -148,7 +117,7 @@ impl Recommender {
     }
 
     fn later(&self, why: &str) -> Instant {
-        self.figures.failed();
+        self.writer.figures.failed();
         tracing::warn!("a kill is not in its recommendation yet: {why}; it is tried again");
         Instant::now() + RETRY
     }
@@ -157,7 +126,7 @@ impl Recommender {
     async fn cycle(&self, leading: bool) -> Result<(), String> {
         let known = std::mem::take(&mut *self.known.lock().unwrap_or_else(PoisonError::into_inner));
         let now = whole_second();
-        let (store, seen) = (Arc::clone(&self.store), known.to_remember(now.as_millisecond()));
+        let (store, seen) = (Arc::clone(&self.writer.store), known.to_remember(now.as_millisecond()));
         let remembered = tokio::task::spawn_blocking(move || store.remember_pods(seen)).await;
         remembered.map_err(|_| "a part of podfit failed".to_owned())?.map_err(|error| error.to_string())?;
         if !leading {
@@ -165,231 +134,24 @@ impl Recommender {
         }
         let Some(learn) = &self.learn else { return Ok(()) };
         learn(known).await?;
-        let written = self.write_all(now).await?;
-        self.figures.succeeded(now);
+        let written = self.writer.write_all(now).await?;
+        self.writer.figures.succeeded(now);
         tracing::info!(workloads = written.workloads, changed = written.changed, "recommendations are up to date");
         Ok(())
     }
 
-    /// Says of every workload of every namespace what is to be said now.
-    async fn write_all(&self, now: Timestamp) -> Result<Count, String> {
-        let (sender, mut batches) = mpsc::channel::<(String, BTreeMap<Workload, Lines>)>(1);
-        let (store, sizing, only) = (Arc::clone(&self.store), self.sizing, self.namespaces.clone());
-        let known = self.board.current();
-        let reading = tokio::task::spawn_blocking(move || by_namespace(&store, &sizing, &only, &known, &sender));
-        let (mut count, mut seen) = (Count::default(), BTreeSet::new());
-        self.figures.begin();
-        // One namespace that cannot be written, such as one that is being deleted, stops no other.
-        let mut failed = None;
-        let mut take = |namespace: &str, written: Result<Count, String>| match written {
-            Ok(written) => count += written,
-            Err(why) => {
-                self.figures.failed();
-                tracing::warn!(namespace, "recommendations stay as they were: {why}");
-                failed = Some(why);
-            }
-        };
-        while let Some((namespace, learned)) = batches.recv().await {
-            take(&namespace, self.write_namespace(&namespace, &learned, now).await);
-            seen.insert(namespace);
-        }
-        reading.await.map_err(|_| "a part of podfit failed".to_owned())??;
-        for namespace in self.namespaces_with_objects().difference(&seen) {
-            take(namespace, self.write_namespace(namespace, &BTreeMap::new(), now).await);
-        }
-        self.figures.end();
-        match failed {
-            Some(why) if count.workloads == 0 => Err(why),
-            _ => Ok(count),
-        }
-    }
-
-    /// After the policy has changed: the same numbers, another word on whether they are applied.
-    async fn restate_all(&self) -> Result<(), String> {
-        self.figures.begin();
-        for namespace in self.namespaces_with_objects() {
-            let restated = self.restate(&namespace).await;
-            if let Err(why) = &restated {
-                tracing::warn!("{why}");
-            }
-            restated?;
-        }
-        self.figures.end();
-        Ok(())
-    }
-
-    async fn restate(&self, namespace: &str) -> Result<(), String> {
-        let now = whole_second();
-        let stored = self.recommendations.list(namespace).await?;
-        let jobs = stored.into_iter().map(|before| (before.recommendation.workload.clone(), Some(before), &[][..]));
-        self.write_jobs(jobs.collect(), now).await.map(|_| ())
-    }
-
-    async fn write_jobs(&self, jobs: Vec<Job<'_>>, now: Timestamp) -> Result<Count, String> {
-        let mut writes: Vec<BoxFuture<'_, Result<bool, String>>> = Vec::with_capacity(jobs.len());
-        for (workload, before, lines) in jobs {
-            writes.push(
-                async move {
-                    let learned: Vec<Learned<'_>> =
-                        lines.iter().map(|(line, survivors)| Learned { line, survivors }).collect();
-                    let outcome = self.write(&workload, before, &learned, &BTreeMap::new(), now).await?;
-                    self.figures.recommended(&workload, &outcome.status);
-                    Ok(outcome.changed)
-                }
-                .boxed(),
-            );
-        }
-        let mut count = Count::default();
-        let mut results = stream::iter(writes).buffer_unordered(CONCURRENCY);
-        while let Some(changed) = results.next().await {
-            count += Count { workloads: 1, changed: usize::from(changed?) };
-        }
-        Ok(count)
-    }
-
-    fn namespaces_with_objects(&self) -> BTreeSet<String> {
-        let known = self.board.current();
-        let with = known.namespaces.iter().filter(|(_, namespace)| !namespace.recommendations.is_empty());
-        with.map(|(name, _)| name.clone()).collect()
-    }
-
-    async fn write_namespace(
-        &self,
-        namespace: &str,
-        learned: &BTreeMap<Workload, Lines>,
-        now: Timestamp,
-    ) -> Result<Count, String> {
-        let stored = self.recommendations.list(namespace).await?;
-        let mut before: HashMap<Workload, Stored> =
-            stored.into_iter().map(|stored| (stored.recommendation.workload.clone(), stored)).collect();
-        let mut jobs: Vec<Job<'_>> =
-            learned.iter().map(|(workload, lines)| (workload.clone(), before.remove(workload), &lines[..])).collect();
-        // Of these nothing was learned now: what was said stays, until they have not run for long.
-        for (workload, stored) in before {
-            let last = stored.recommendation.status.last_run;
-            if last.is_some_and(|last| now.duration_since(last) > FORGET_AFTER) {
-                self.recommendations.delete(&stored).await?;
-            } else {
-                jobs.push((workload, Some(stored), &[]));
-            }
-        }
-        self.write_jobs(jobs, now).await
-    }
-
-    /// Says of one workload what is to be said now, over what was read or is read again.
-    async fn write(
-        &self,
-        workload: &Workload,
-        mut before: Option<Stored>,
-        learned: &[Learned<'_>],
-        kills: &BTreeMap<String, KillStatus>,
-        now: Timestamp,
-    ) -> Result<Outcome, String> {
-        let empty = Status::default();
-        for _ in 0..ATTEMPTS {
-            let known = self.board.current();
-            let status = next(&Facts {
-                workload,
-                previous: before.as_ref().map_or(&empty, |stored| &stored.recommendation.status),
-                learned,
-                kills,
-                policy: known.policy.as_deref(),
-                is_opted_out: before.as_ref().is_some_and(|stored| stored.recommendation.is_opted_out),
-                now,
-            });
-            if before.as_ref().is_some_and(|stored| stored.recommendation.status == status) {
-                return Ok(Outcome { status, changed: false, stored: before });
-            }
-            match self.recommendations.write(workload, before.as_ref(), &status).await? {
-                (Written::Stored, stored) => return Ok(Outcome { status, changed: true, stored }),
-                // There is nobody left to tell, nor to size.
-                (Written::NoNamespace, _) => return Ok(Outcome { status, changed: false, stored: None }),
-                (Written::Overtaken, _) => before = self.recommendations.get(workload).await?,
-            }
-        }
-        Err(format!("{}/{workload} changes too often to be written", workload.namespace))
-    }
-
-    /// Takes kills into their objects, and tells. What could not be taken in stays pending.
+    /// Takes kills into their objects. What could not be taken in stays pending, and stops no other.
     async fn take_in(&self, pending: &mut Pending) -> Result<(), String> {
         let now = whole_second();
-        while let Some((workload, kills)) = pending.first_key_value() {
-            let before = self.recommendations.get(workload).await?;
-            let until = before.as_ref().and_then(|stored| stored.recommendation.status.kills_until);
-            let news: BTreeMap<String, KillStatus> = kills
-                .iter()
-                .filter(|(_, kill)| until.is_none_or(|until| kill.at > until))
-                .map(|(container, kill)| (container.clone(), kill.clone()))
-                .collect();
-            if !news.is_empty() {
-                // By whoever takes it in, so that several replicas count it once.
-                self.figures.killed(workload);
-                let outcome = self.write(workload, before, &[], &news, now).await?;
-                self.tell(&outcome, &news, now).await;
-            }
-            let workload = workload.clone();
-            pending.remove(&workload);
-        }
-        Ok(())
-    }
-
-    async fn tell(&self, outcome: &Outcome, news: &BTreeMap<String, KillStatus>, now: Timestamp) {
-        let Some(stored) = &outcome.stored else { return };
-        for (container, kill) in news {
-            let of = outcome.status.containers.iter().find(|c| c.name == *container);
-            let then = of.and_then(|c| c.recommended.memory_limit);
-            let then = then.map_or_else(|| "what it asks for".to_owned(), |memory| memory.to_string());
-            let (reason, note) = match kill.lowered_from {
-                Some(before) => (
-                    "ShrinkTakenBack",
-                    format!(
-                        "{container} of pod {} was killed for memory at {}, to which podfit had lowered it from \
-                         {before}: the next run gets {then}, and it is not lowered again for now",
-                        kill.pod, kill.limit
-                    ),
-                ),
-                None => (
-                    "KilledForMemory",
-                    format!(
-                        "{container} of pod {} was killed for memory at {}: the next run gets {then}",
-                        kill.pod, kill.limit
-                    ),
-                ),
-            };
-            if let Err(why) = self.recommendations.tell(stored, reason, &note, &self.me, now).await {
-                tracing::warn!("{why}");
+        let mut failed = None;
+        for (workload, kills) in std::mem::take(pending) {
+            if let Err(why) = self.writer.take_in(&workload, &kills, now).await {
+                failed = Some(why);
+                pending.insert(workload, kills);
             }
         }
+        failed.map_or(Ok(()), Err)
     }
-}
-
-/// A workload, its object as it was read, and what was learned of it.
-type Job<'a> = (Workload, Option<Stored>, &'a [(Line, Vec<Survivor>)]);
-
-/// What became of one workload's object.
-struct Outcome {
-    status: Status,
-    changed: bool,
-    stored: Option<Stored>,
-}
-
-/// How many workloads were looked at, and of how many something else is said now.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    workloads: usize,
-    changed: usize,
-}
-
-impl std::ops::AddAssign for Count {
-    fn add_assign(&mut self, other: Self) {
-        self.workloads += other.workloads;
-        self.changed += other.changed;
-    }
-}
-
-/// Now, in whole seconds: what the API server keeps of a time.
-fn whole_second() -> Timestamp {
-    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 async fn until(moment: Option<Instant>) {
@@ -417,36 +179,4 @@ fn note(pending: &mut Pending, kill: SeenKill) {
             known.insert(kill.container, news);
         }
     }
-}
-
-/// Reads histories, sizes them, and hands them over a namespace at a time.
-fn by_namespace(
-    store: &Store,
-    sizing: &SizingPolicy,
-    only: &[String],
-    known: &Knowledge,
-    sender: &mpsc::Sender<(String, BTreeMap<Workload, Lines>)>,
-) -> Result<(), String> {
-    let mut batch: Option<(String, BTreeMap<Workload, Lines>)> = None;
-    for entry in store.histories(None).map_err(|error| error.to_string())? {
-        let (key, history): (WorkloadKey, _) = entry.map_err(|error| error.to_string())?;
-        let namespace = &key.workload.namespace;
-        if !only.is_empty() && !only.contains(namespace) || !does_the_work(key.workload.kind, &key.container) {
-            continue;
-        }
-        if batch.as_ref().is_some_and(|(name, _)| name != namespace)
-            && let Some(done) = batch.take()
-            && sender.blocking_send(done).is_err()
-        {
-            return Ok(());
-        }
-        let heaps = KnownHeaps { of_sizes: known.heaps(&key), ..KnownHeaps::default() };
-        let line = Line::new(&key, &history, None, sizing, &Surroundings::default(), &heaps, |_| None::<Fitted>);
-        let (_, workloads) = batch.get_or_insert_with(|| (namespace.clone(), BTreeMap::new()));
-        workloads.entry(key.workload.clone()).or_default().push((line, survivors(&history)));
-    }
-    if let Some(done) = batch {
-        let _ = sender.blocking_send(done);
-    }
-    Ok(())
 }

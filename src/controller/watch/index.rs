@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::event::{Event, Unreadable};
 use super::kills::{SeenKill, killed};
 use super::own::Own;
 use super::source::{Kind, Source};
@@ -15,34 +16,6 @@ use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
 use crate::policy::text;
 use crate::workload::{IdentityRules, Owner, controller_of};
-
-/// What a watch says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Everything is being listed, at the beginning or after a gap.
-    Restarted,
-    /// An object is there: new, changed, or listed.
-    Applied(Value),
-    /// An object is gone.
-    Deleted(Value),
-    /// Everything was listed; what did not come since `Restarted` is gone.
-    Listed,
-    /// It may not be listed.
-    Refused,
-}
-
-/// An object that cannot be used as it is, and what follows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} {name} of namespace {namespace:?} cannot be read: {why}; {consequence}")]
-pub struct Unreadable {
-    kind: &'static str,
-    namespace: String,
-    name: String,
-    why: String,
-    consequence: &'static str,
-    /// It was not known before: worth saying.
-    pub news: bool,
-}
 
 /// Namespace and name; a Node's namespace is empty.
 type Key = (String, String);

@@ -9,6 +9,7 @@
 //! runs were, and what other replicas have answered.
 
 mod contact;
+mod event;
 mod index;
 mod kills;
 mod own;
@@ -26,7 +27,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub use index::{Event, Index, Unreadable};
+pub use event::{Event, Unreadable};
+pub use index::Index;
 pub use kills::SeenKill;
 pub use source::{Kind, Scope, Source};
 pub use status::{KindFigures, WatchStatus};

@@ -23,6 +23,7 @@ const MAX_KILLS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Own {
     policy: PolicySeen,
+    has_unusable_policy: bool,
     recommendations: HashMap<String, BTreeMap<String, (Workload, Arc<Recommended>)>>,
     kills: HashMap<Workload, BTreeMap<String, Kill>>,
     changed: HashSet<String>,
@@ -65,7 +66,9 @@ impl Own {
         }
         let spec = object.get("spec").cloned().unwrap_or_default();
         let policy = Policy::deserialize(spec).map_err(|error| error.to_string());
-        match policy.and_then(|policy| policy.validate().map(|()| policy).map_err(|error| error.to_string())) {
+        let policy = policy.and_then(|policy| policy.validate().map(|()| policy).map_err(|error| error.to_string()));
+        self.policy_is_unusable(policy.is_err());
+        match policy {
             Ok(policy) => {
                 let same = matches!(&self.policy, PolicySeen::Known(known) if **known == policy);
                 if !same {
@@ -80,9 +83,14 @@ impl Own {
 
     pub(super) fn remove_policy(&mut self, name: &str) {
         if name == IN_FORCE {
+            self.policy_is_unusable(false);
             self.policy = PolicySeen::Missing;
             self.changed_policy = true;
         }
+    }
+
+    fn policy_is_unusable(&mut self, is: bool) {
+        self.changed_policy |= std::mem::replace(&mut self.has_unusable_policy, is) != is;
     }
 
     pub(super) fn policy_names(&self) -> Vec<String> {
@@ -179,6 +187,7 @@ impl Own {
     /// Brings the knowledge up to date.
     pub(super) fn publish(&mut self, knowledge: &mut Knowledge) {
         if std::mem::take(&mut self.changed_policy) {
+            knowledge.has_unusable_policy = self.has_unusable_policy;
             match &self.policy {
                 PolicySeen::Elsewhere => {}
                 PolicySeen::Missing => knowledge.without_policy(),

@@ -4,6 +4,7 @@ The driver in client mode is a process here, takes a driver pod for its own, as 
 when its executor is there.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -61,6 +62,12 @@ class Spark:
 
     def executor(self, pods, driver_pod, **more):
         """The pod of the first executor of a driver in client mode; then the driver has done its part."""
+        with self.client_mode(driver_pod, **more) as driver:
+            return pods.wait("spark-role=executor", maker=driver)[0]
+
+    @contextlib.contextmanager
+    def client_mode(self, driver_pod, **more):
+        """A driver in client mode, running, that takes this pod for its own."""
         path = os.path.join(self.work, "app.py")
         with open(path, "w") as out:
             out.write(APPLICATION)
@@ -68,7 +75,7 @@ class Spark:
         line = [*self.command("client", **own), path]
         driver = subprocess.Popen(line, env=self.env, cwd=self.work, start_new_session=True)
         try:
-            return pods.wait("spark-role=executor", maker=driver)[0]
+            yield driver
         finally:
             if driver.poll() is None:
                 os.killpg(driver.pid, signal.SIGKILL)

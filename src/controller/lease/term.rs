@@ -1,0 +1,57 @@
+//! Until when this replica leads. Must not wait for anybody's word: a replica that was frozen, or whose election is late,
+//! leads no more once its time is over, whatever it was doing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Shared by who takes part in the election and who writes as the leader. By the replica's own clock.
+#[derive(Clone, Debug)]
+pub struct Term {
+    begun: Instant,
+    /// Milliseconds since then; 0 = it does not lead.
+    until_ms: Arc<AtomicU64>,
+}
+
+impl Default for Term {
+    fn default() -> Self {
+        Self { begun: Instant::now(), until_ms: Arc::default() }
+    }
+}
+
+impl Term {
+    /// Whether this replica leads at this moment.
+    pub fn holds(&self) -> bool {
+        self.begun.elapsed() < Duration::from_millis(self.until_ms.load(Ordering::Acquire))
+    }
+
+    /// The moment that its times are counted from.
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// It leads until then; `None` = it does not.
+    pub(super) fn lasts_until(&self, until: Option<Duration>) {
+        let ms = until.map_or(0, |until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
+        self.until_ms.store(ms, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_over_by_itself() {
+        let term = Term::default();
+        let other = term.clone();
+        assert!(!other.holds(), "nobody has written a lease");
+        term.lasts_until(Some(Duration::from_secs(3_600)));
+        assert!(other.holds());
+        term.lasts_until(Some(Duration::ZERO));
+        assert!(!other.holds());
+        term.lasts_until(Some(Duration::from_secs(3_600)));
+        term.lasts_until(None);
+        assert!(!other.holds());
+    }
+}
