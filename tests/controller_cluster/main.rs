@@ -12,3 +12,9 @@ mod kills;
 mod replicas;
 mod rollout;
 mod scene;
+#[path = "../report/sinks.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod sinks;
+mod weekly;
+
+use support::python;
