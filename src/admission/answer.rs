@@ -18,7 +18,7 @@ use super::stamp::{self, Stamp};
 use super::whose::whose;
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
-use crate::policy::{self, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject, text};
+use crate::policy::{self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject, text};
 use crate::quantity::Quantity;
 use crate::workload::{INPUT_BYTES, input_bytes};
 
@@ -105,7 +105,8 @@ fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply
 }
 
 fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
-    let is_application = known.sizes_applications && !review.is_of_pods() && review.sub_resource.is_empty();
+    let is_application =
+        known.applications == Applications::SizedAtCreation && !review.is_of_pods() && review.sub_resource.is_empty();
     if !(review.is_pod() || is_application) || review.operation != Operation::Create {
         return Answer::default();
     }
@@ -176,7 +177,7 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         surroundings: &namespace.surroundings,
         bounds: &known.bounds,
     };
-    if known.sets_executor_heaps
+    if known.executor_heaps == ExecutorHeaps::AsRecommended
         && held_back.is_none()
         && killed_at.is_empty()
         && let Some(resizing) = recommended.and_then(|recommended| with_recommended_heap(&sizing, recommended, &pod))

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::admission::Rules;
 use crate::fit::spark::Divided;
-use crate::policy::Mode;
-use crate::policy::Settings;
+use crate::policy::{ExecutorHeaps, Mode, Settings};
 use crate::sizing::InputSize;
 use crate::workload::{Kind, Owner, Workload};
 
@@ -605,27 +604,28 @@ fn executor_stored(known: &Knowledge, mut pod: Value) -> (String, String) {
 
 #[test]
 fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
-    let stored = |sets_executor_heaps, heap_is_proven, change: &dyn Fn(&mut Knowledge, &mut Value)| {
+    let stored = |policy, heap_is_proven, change: &dyn Fn(&mut Knowledge, &mut Value)| {
         let mut known = known_of_spark(Kind::SparkExecutor, "spark-kubernetes-executor", heap_is_proven);
-        known.sets_executor_heaps = sets_executor_heaps;
+        known.executor_heaps = policy;
         let mut pod = spark_pod("executor", Some("4g"), "4505Mi");
         change(&mut known, &mut pod);
         executor_stored(&known, pod)
     };
     let sizes = |heap: &str, memory: &str| (heap.to_owned(), memory.to_owned());
     let nothing = |_: &mut Knowledge, _: &mut Value| {};
-    assert_eq!(stored(true, true, &nothing), sizes("1804m", "2622Mi"));
-    assert_eq!(stored(false, true, &nothing), sizes("4g", "4914Mi"), "by explicit policy alone");
-    assert_eq!(stored(true, false, &nothing), sizes("4g", "4914Mi"), "nothing is guessed");
+    let (set, kept) = (ExecutorHeaps::AsRecommended, ExecutorHeaps::default());
+    assert_eq!(stored(set, true, &nothing), sizes("1804m", "2622Mi"));
+    assert_eq!(stored(kept, true, &nothing), sizes("4g", "4914Mi"), "by explicit policy alone");
+    assert_eq!(stored(set, false, &nothing), sizes("4g", "4914Mi"), "nothing is guessed");
     let floor = |known: &mut Knowledge, _: &mut Value| known.bounds.memory.floor = Some("4Gi".parse().unwrap());
-    assert_eq!(stored(true, true, &floor), sizes("4g", "4914Mi"), "both or neither");
+    assert_eq!(stored(set, true, &floor), sizes("4g", "4914Mi"), "both or neither");
     let opted_out = |_: &mut Knowledge, pod: &mut Value| {
         pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off"});
     };
-    assert_eq!(stored(true, true, &opted_out), sizes("4g", "4505Mi"));
+    assert_eq!(stored(set, true, &opted_out), sizes("4g", "4505Mi"));
     let by_reference = |_: &mut Knowledge, pod: &mut Value| {
         let heap = &mut pod["spec"]["containers"][0]["env"][1];
         heap["value"] = json!("$(HEAP)");
     };
-    assert_eq!(stored(true, true, &by_reference), sizes("$(HEAP)", "4914Mi"));
+    assert_eq!(stored(set, true, &by_reference), sizes("$(HEAP)", "4914Mi"));
 }

@@ -163,10 +163,10 @@ pub struct Knowledge {
     pub rollout: Arc<Rollout>,
     /// No pod is resized while this is set; rules hold all the same.
     pub resizing_stopped: bool,
-    /// Applications are sized when they are created, not only their pods.
-    pub sizes_applications: bool,
-    /// Executors of Spark get the heap that is recommended, where it is proven.
-    pub sets_executor_heaps: bool,
+    /// Whether applications are sized when they are created, not only their pods.
+    pub applications: Applications,
+    /// Whether executors of Spark get the heap that is recommended, where it is proven.
+    pub executor_heaps: ExecutorHeaps,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
     pub elsewhere: Arc<Surroundings>,
     /// By name. A namespace that is not here has no recommendations.
@@ -179,8 +179,8 @@ impl Knowledge {
         self.resizing_stopped = policy.resizing == Resizing::Stopped;
         self.rollout = Arc::new(policy.rollout.clone());
         self.bounds = policy.bounds;
-        self.sizes_applications = policy.applications == Applications::SizedAtCreation;
-        self.sets_executor_heaps = policy.executor_heaps == ExecutorHeaps::AsRecommended;
+        self.applications = policy.applications;
+        self.executor_heaps = policy.executor_heaps;
         self.rules = Arc::new(Rules::new(policy.rules.clone()));
         self.policy = Some(Arc::new(policy));
     }

@@ -110,6 +110,14 @@ pub async fn learn_into(
     Ok(())
 }
 
+/// What a service has learned so far. `namespaces` empty = all.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn learned(store: &Store, namespaces: &[String], policy: SizingPolicy) -> anyhow::Result<Gathered> {
+    finish(store, namespaces, Summary::default(), Vec::new(), policy)
+}
+
 fn finish(
     store: &Store,
     namespaces: &[String],

@@ -15,12 +15,14 @@ mod gather;
 mod identify;
 mod output;
 mod policy;
+mod price_args;
 mod progress;
 mod recommend;
 mod report;
 mod report_live;
 mod review;
 mod serve;
+mod serve_report;
 mod source_args;
 
 use std::io::{IsTerminal, Write};

@@ -13,12 +13,13 @@ use super::demo;
 use super::dry_run;
 use super::fail::tell;
 use super::gather::{Gathered, gather, gather_from, lines};
+use super::price_args::PriceArgs;
 use super::report_live::{LiveArgs, Seen};
 use super::source_args::{SourceArgs, span};
 use crate::collector::KnownPods;
 use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
 use crate::history::History;
-use crate::report::weekly::{Entry, Face, Period, Prices, Settings, Weekly};
+use crate::report::weekly::{Entry, Face, Period, Settings, Weekly};
 
 /// Arguments of `podfit report`.
 #[derive(clap::Args)]
@@ -38,15 +39,8 @@ pub struct Args {
     /// How many savings, risks and pictures are shown; sums are over all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
-    /// Price of one core for one hour; the default is podfit's own round figure, nobody's price list
-    #[arg(long, value_name = "MONEY", default_value_t = Prices::default().core_hour, value_parser = price, help_heading = "Prices")]
-    price_core_hour: f64,
-    /// Price of one GiB of memory for one hour; the default is podfit's own round figure, nobody's price list
-    #[arg(long, value_name = "MONEY", default_value_t = Prices::default().gib_hour, value_parser = price, help_heading = "Prices")]
-    price_gib_hour: f64,
-    /// What prices are in: three letters
-    #[arg(long, value_name = "CODE", default_value = "USD", value_parser = currency, help_heading = "Prices")]
-    currency: String,
+    #[command(flatten)]
+    prices: PriceArgs,
     /// Format; text when absent, or what the name of --out says
     #[arg(short, long, value_enum, help_heading = "Output")]
     output: Option<Format>,
@@ -143,7 +137,11 @@ fn write(args: &Args, face: Face, unasked: bool, report: &Weekly) -> anyhow::Res
     Ok(())
 }
 
-fn plan(path: &Path) -> anyhow::Result<Plan> {
+/// Reads where reports go.
+///
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn plan(path: &Path) -> anyhow::Result<Plan> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| anyhow!("cannot read {}: {}", path.display(), crate::prometheus::unreadable(&e)))?;
     Plan::parse(&text).map_err(|e| anyhow!("{}: {e}", path.display()))
@@ -227,11 +225,7 @@ fn report(args: &Args, gathered: &Gathered, end_ms: i64, seen: Option<Seen>) -> 
     }
     let settings = Settings {
         period: Period { start_ms, end_ms },
-        prices: Prices {
-            core_hour: args.price_core_hour,
-            gib_hour: args.price_gib_hour,
-            currency: args.currency.clone(),
-        },
+        prices: args.prices.prices(),
         top: usize::from(args.top),
         namespaces: args.namespace.clone(),
         policy: gathered.policy,
@@ -270,21 +264,6 @@ fn day_or_time(text: &str) -> Result<jiff::Timestamp, String> {
         .ok_or_else(|| "a day such as 2026-11-22, or a time in RFC 3339 such as 2026-11-22T06:00:00Z".to_owned())
 }
 
-fn price(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(price) if (0.0..=1_000_000.0).contains(&price) => Ok(price),
-        _ => Err("a price from 0 to 1000000, such as 0.03".to_owned()),
-    }
-}
-
-fn currency(text: &str) -> Result<String, String> {
-    if text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
-        Ok(text.to_ascii_uppercase())
-    } else {
-        Err("a currency code of three letters, such as EUR".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -299,16 +278,6 @@ mod tests {
     #[case("", None)]
     fn days_and_times(#[case] text: &str, #[case] ms: Option<i64>) {
         assert_eq!(day_or_time(text).ok().map(jiff::Timestamp::as_millisecond), ms);
-    }
-
-    #[rstest]
-    #[case("0.03", true)]
-    #[case("0", true)]
-    #[case("-1", false)]
-    #[case("NaN", false)]
-    #[case("inf", false)]
-    fn prices_are_numbers(#[case] text: &str, #[case] fine: bool) {
-        assert_eq!(price(text).is_ok(), fine);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Outcome;
 use super::built_in_ca_args::BuiltInCaArgs;
 use super::cluster_args::{ClusterArgs, namespace};
 use super::gather::learn_into;
+use super::serve_report::ServeReportArgs;
 use super::source_args::{SourceArgs, span};
 use crate::cluster::watch_client;
 use crate::controller::built_in_ca::BuiltInCa;
@@ -67,6 +68,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Ports")]
     report_file: Option<PathBuf>,
     #[command(flatten)]
+    report: ServeReportArgs,
+    #[command(flatten)]
     cluster: ClusterArgs,
     /// Watch these namespaces only, with rights in them alone; else all
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, help_heading = "Cluster")]
@@ -110,6 +113,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     };
     let figures = Arc::new(Figures::default());
     let identity = args.source.rules();
+    let learning = learning(&args.source, args.watch_namespaces.clone(), args.recommend_every)?;
+    let delivery = args.report.delivery(&learning.store, &args.watch_namespaces, learning.sizing)?;
+    if delivery.is_some() && (client.is_none() || args.recommendations.is_some() || learning.learn.is_none()) {
+        bail!("--deliver takes a cluster, a --prometheus-url and no --recommendations: nothing is learned without");
+    }
     let in_cluster = match client {
         None => None,
         Some(client) => Some(InCluster {
@@ -120,10 +128,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
                 policy: args.policy.is_none() && args.recommendations.is_none(),
                 recommendations: args.recommendations.is_none(),
                 pods: true,
-                namespaces: args.watch_namespaces.clone(),
+                namespaces: args.watch_namespaces,
             },
             identity: Arc::new(identity.clone()),
-            learning: learning(&args.source, args.watch_namespaces, args.recommend_every)?,
+            learning,
+            delivery,
             figures: Arc::clone(&figures),
         }),
     };
@@ -145,9 +154,9 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     keep_panics_short();
     let bound = plan.bind().await?;
     let (webhook, metrics) = bound.addresses();
-    super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
+    let serving = || super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
     bound
-        .run(|board, loaded, ends| async move {
+        .run(serving, |board, loaded, ends| async move {
             if let Some(in_cluster) = in_cluster {
                 return in_cluster.run(board, || loaded.met(), ends.leave, ends.stop).await;
             }

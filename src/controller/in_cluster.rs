@@ -12,6 +12,7 @@ use super::lease::{self, LeaseName, Term};
 use super::policy_status;
 use super::recommend::{Figures, Learn, Recommendations, Recommender, Writer};
 use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
+use super::weekly::{Deliverer, Delivery};
 use crate::admission::Board;
 use crate::collector::KnownPods;
 use crate::history::Store;
@@ -48,6 +49,8 @@ pub struct InCluster {
     pub identity: Arc<IdentityRules>,
     /// How recommendations are learned.
     pub learning: Learning,
+    /// The report that is delivered by schedule.
+    pub delivery: Option<Delivery>,
     /// Where it is counted.
     pub figures: Arc<Figures>,
 }
@@ -94,11 +97,18 @@ impl InCluster {
                 me: self.replica.clone(),
                 figures: Arc::clone(&self.figures),
             };
+            let deliverer = Deliverer {
+                api: api.clone(),
+                lease: self.lease.clone(),
+                me: self.replica.clone(),
+                figures: Arc::clone(&self.figures),
+            };
             let learn = self.learning.learn.clone();
             let recommender = Recommender { writer, learn, every: self.learning.every, known };
             tokio::join!(
                 lease::run(api.clone(), self.lease.clone(), self.replica.clone(), (leads, &term), leave.clone()),
-                recommender.run(leading, seen_kills, leave.clone()),
+                recommender.run(leading.clone(), seen_kills, leave.clone()),
+                deliverer.run(self.delivery, leading, leave.clone()),
                 policy_status::run(api.clone(), &term, leave.clone()),
             );
         };

@@ -9,3 +9,4 @@ pub mod lease;
 mod policy_status;
 pub mod recommend;
 pub mod watch;
+pub mod weekly;

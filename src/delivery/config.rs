@@ -40,6 +40,8 @@ pub enum Target {
         /// Its address, which is its secret.
         url: SecretFrom,
     },
+    /// Files in a channel of Slack.
+    SlackFiles(Box<SlackFiles>),
     /// A Microsoft Teams webhook that takes adaptive cards.
     Teams {
         /// Its address, which is its secret.
@@ -84,6 +86,21 @@ impl From<Form> for Face {
             Form::Text => Self::Text,
         }
     }
+}
+
+/// A channel of Slack, and who puts files there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SlackFiles {
+    /// Token of a bot with the scope `files:write`.
+    pub token: SecretFrom,
+    /// ID of a channel that the bot is in: `C0123456789`.
+    pub channel: String,
+    /// Which forms.
+    #[serde(default = "page_alone")]
+    pub forms: Vec<Form>,
+    /// Base address of the API, where it is not Slack's own.
+    pub api: Option<String>,
 }
 
 /// Where in an object store.
@@ -176,6 +193,7 @@ struct DestinationForm {
     name: Option<String>,
     file: Option<FolderForm>,
     slack: Option<UrlForm>,
+    slack_files: Option<SlackFiles>,
     teams: Option<UrlForm>,
     webhook: Option<WebhookForm>,
     object_store: Option<Bucket>,
@@ -226,6 +244,7 @@ impl DestinationForm {
         let mut targets: Vec<(&str, Target)> = Vec::new();
         targets.extend(self.file.map(|f| ("file", Target::File { folder: f.folder, forms: f.forms })));
         targets.extend(self.slack.map(|s| ("slack", Target::Slack { url: s.url })));
+        targets.extend(self.slack_files.map(|s| ("slack files", Target::SlackFiles(Box::new(s)))));
         targets.extend(self.teams.map(|t| ("teams", Target::Teams { url: t.url })));
         targets.extend(
             self.webhook.map(|w| ("webhook", Target::Webhook { url: w.url, headers: w.headers.into_iter().collect() })),
@@ -240,10 +259,16 @@ impl DestinationForm {
             return Err(wrong("it is of several kinds; write each as a destination of its own"));
         }
         let Some((_, target)) = targets.pop() else {
-            return Err(wrong("say what it is: file, slack, teams, webhook, objectStore or mail"));
+            return Err(wrong("say what it is: file, slack, slackFiles, teams, webhook, objectStore or mail"));
         };
         match &target {
             Target::File { forms, .. } if forms.is_empty() => return Err(wrong("no form is named under `forms`")),
+            Target::SlackFiles(to) if to.forms.is_empty() => return Err(wrong("no form is named under `forms`")),
+            Target::SlackFiles(to)
+                if to.channel.is_empty() || !to.channel.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+            {
+                return Err(wrong("`channel` is the channel's ID, such as C0123456789, not its name"));
+            }
             Target::Bucket(bucket) if bucket.forms.is_empty() => return Err(wrong("no form is named under `forms`")),
             Target::Bucket(bucket) if bucket.options.keys().any(|name| is_secret(name)) => {
                 return Err(wrong("a secret is written under `options`; name its file or variable under `secrets`"));
@@ -320,6 +345,8 @@ mod tests {
     #[case("destinations: [{slak: {url: {file: /a}}}]", "slak")]
     #[case("destinations: [{slack: {url: {file: /a}}, teams: {url: {file: /b}}}]", "several kinds")]
     #[case("destinations: [{objectStore: {url: 's3://b', options: {secret_access_key: hunter2}}}]", "under `options`")]
+    #[case("destinations: [{slackFiles: {token: {env: A}, channel: '#data'}}]", "the channel's ID")]
+    #[case("destinations: [{slackFiles: {token: xoxb-hunter2, channel: C0}}]", "{env: NAME}")]
     #[case("destinations: [{mail: {host: a, from: b, to: [], password: {env: A}}}]", "nobody is named")]
     #[case("destinations: [{mail: {host: a, from: b, to: [c], user: d}}]", "go together")]
     #[case("destinations: [{mail: {host: a, from: b, to: [c], password: hunter2}}]", "")]

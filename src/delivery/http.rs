@@ -1,8 +1,9 @@
-//! JSON by POST to an address that may be a secret: it is never printed, only its host. Tries again what may pass.
+//! By POST to an address that may be a secret: it is never printed, only its host. Tries again what may pass.
 
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 
@@ -12,8 +13,17 @@ use crate::report::units;
 /// Waits between tries start here and double.
 const MIN_DELAY: Duration = Duration::from_millis(500);
 /// Of an answer's body this much is read and this many characters are shown.
-const BODY_CAP: usize = 4 << 10;
+const BODY_CAP: usize = 16 << 10;
 const SHOWN: usize = 200;
+
+/// A request that can be sent again.
+pub(super) struct Call<'a> {
+    pub(super) url: &'a Url,
+    pub(super) headers: HeaderMap,
+    /// Media type of the body.
+    pub(super) kind: &'static str,
+    pub(super) body: Bytes,
+}
 
 /// Sends it.
 pub(super) async fn post(
@@ -25,20 +35,31 @@ pub(super) async fn post(
     let url = address(url)?;
     let headers = header_map(headers)?;
     let client = client(&url, patience)?;
-    let once = || one_try(&client, &url, body, &headers);
+    let call = Call { url: &url, headers, kind: "application/json", body: Bytes::copy_from_slice(body.as_bytes()) };
+    answered(&client, &call, patience, Failure::is_passing).await?;
+    Ok(said(&url, body))
+}
+
+/// The beginning of the answer to a call that was taken; `again` says of a failure whether to try once more.
+pub(super) async fn answered(
+    client: &Client,
+    call: &Call<'_>,
+    patience: Patience,
+    again: impl Fn(&Failure) -> bool,
+) -> Result<String, Failure> {
     let backoff = ExponentialBuilder::default()
         .with_min_delay(MIN_DELAY.min(patience.longest_wait))
         .with_max_delay(patience.longest_wait)
         .with_max_times(patience.retries);
-    once.retry(backoff)
+    (|| one_try(client, call))
+        .retry(backoff)
         .sleep(tokio::time::sleep)
-        .when(Failure::is_passing)
+        .when(again)
         .adjust(|failure, wait| {
             let asked = failure.retry_after().map(|asked| asked.min(patience.longest_wait));
             wait.map(|wait| asked.unwrap_or(wait))
         })
-        .await?;
-    Ok(said(&url, body))
+        .await
 }
 
 /// What would be sent.
@@ -59,6 +80,16 @@ fn address(url: &SecretFrom) -> Result<Url, Failure> {
     if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(wrong()) }
 }
 
+/// Whether what is sent there can be read on the way by nobody else.
+pub(super) fn is_private(url: &Url) -> Result<(), Failure> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if url.scheme() == "https" || url.scheme() == "http" && loopback {
+        return Ok(());
+    }
+    Err(Failure::Setting("a secret would be sent without TLS; give an address that begins with https://".to_owned()))
+}
+
 fn header_map(headers: &[(String, SecretFrom)]) -> Result<HeaderMap, Failure> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -70,7 +101,7 @@ fn header_map(headers: &[(String, SecretFrom)]) -> Result<HeaderMap, Failure> {
     Ok(map)
 }
 
-fn client(url: &Url, patience: Patience) -> Result<Client, Failure> {
+pub(super) fn client(url: &Url, patience: Patience) -> Result<Client, Failure> {
     // Fails when a provider is already installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -85,19 +116,20 @@ fn client(url: &Url, patience: Patience) -> Result<Client, Failure> {
     builder.build().map_err(|e| Failure::Setting(format!("no connection can be made: {}", root(&e))))
 }
 
-async fn one_try(client: &Client, url: &Url, body: &str, headers: &HeaderMap) -> Result<(), Failure> {
+async fn one_try(client: &Client, call: &Call<'_>) -> Result<String, Failure> {
     let request = client
-        .post(url.clone())
-        .header(CONTENT_TYPE, "application/json")
-        .headers(headers.clone())
-        .body(body.to_owned());
+        .post(call.url.clone())
+        .header(CONTENT_TYPE, call.kind)
+        .headers(call.headers.clone())
+        .body(call.body.clone());
     let response = request.send().await.map_err(|e| unreachable(&e))?;
     let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let message = message(response).await;
+    let beginning = beginning(response).await;
+    if status.is_success() {
+        return Ok(beginning);
+    }
+    let message = message(&beginning);
     let passing =
         matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) || status.is_server_error();
     if passing {
@@ -110,8 +142,8 @@ async fn one_try(client: &Client, url: &Url, body: &str, headers: &HeaderMap) ->
     Err(Failure::Refused { status: status.as_u16(), message })
 }
 
-/// The beginning of an answer, on one line.
-async fn message(mut response: Response) -> String {
+/// The beginning of an answer.
+async fn beginning(mut response: Response) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -119,7 +151,11 @@ async fn message(mut response: Response) -> String {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&body);
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// What is shown of it, on one line.
+fn message(text: &str) -> String {
     let clean: String = text.chars().map(|c| if units::is_unprintable(c) { ' ' } else { c }).take(SHOWN).collect();
     clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }

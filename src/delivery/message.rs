@@ -22,9 +22,17 @@ pub(super) fn slack(report: &Weekly) -> String {
     for (title, entries) in lists(&brief) {
         section(&format!("{title}\n{}", entries.iter().map(|e| format!("• {e}")).collect::<Vec<_>>().join("\n")));
     }
+    json!({"text": notification(&brief), "blocks": blocks}).to_string()
+}
+
+/// What stands beside files in Slack.
+pub(super) fn comment(report: &Weekly) -> String {
+    notification(&Brief::of(report))
+}
+
+fn notification(brief: &Brief) -> String {
     let text = format!("podfit: {}. {}", brief.title, brief.sentences.first().map_or("", String::as_str));
-    let text = joined(&text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    json!({"text": text, "blocks": blocks}).to_string()
+    joined(&text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// For a webhook of Microsoft Teams: an adaptive card. Texts are runs of a `RichTextBlock`, which know no Markdown;

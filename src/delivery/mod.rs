@@ -7,11 +7,12 @@ mod http;
 mod mail;
 mod message;
 mod secret;
+mod slack_files;
 mod store;
 
 use std::time::Duration;
 
-pub use config::{Bucket, ConfigError, Destination, Form, Mail, Plan, Security, Target};
+pub use config::{Bucket, ConfigError, Destination, Form, Mail, Plan, Security, SlackFiles, Target};
 pub use file::whole as write_whole;
 pub use secret::{SecretError, SecretFrom};
 
@@ -114,6 +115,7 @@ pub async fn deliver(plan: &Plan, report: &Weekly, patience: Patience) -> Vec<De
         let result = match &destination.target {
             Target::File { folder, forms } => file::write(folder, forms, report),
             Target::Slack { url } => http::post(url, &message::slack(report), &[], patience).await,
+            Target::SlackFiles(to) => slack_files::send(to, report, patience).await,
             Target::Teams { url } => http::post(url, &message::teams(report), &[], patience).await,
             Target::Webhook { url, headers } => match message::webhook(report) {
                 Ok(body) => http::post(url, &body, headers, patience).await,
@@ -133,6 +135,7 @@ pub fn rehearse(plan: &Plan, report: &Weekly) -> Vec<Delivered> {
         let result = match &destination.target {
             Target::File { folder, forms } => Ok(file::described(folder, forms, report)),
             Target::Slack { url } => http::described(url, &message::slack(report), &[]),
+            Target::SlackFiles(to) => slack_files::described(to, report),
             Target::Teams { url } => http::described(url, &message::teams(report), &[]),
             Target::Webhook { url, headers } => {
                 message::webhook(report).and_then(|body| http::described(url, &body, headers))

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::backtest::{
     METHOD_COLUMNS, WORKFLOW_COLUMNS, legend, method_cells, percent, ratio, sentences, workflow_cells, workflows,
 };
-use super::units;
+use super::svg::{escaped, scale};
 use crate::sizing::backtest::{Backtest, MethodScore};
 
 /// The picture's size, and the margins around the plot.
@@ -118,8 +118,9 @@ fn picture(methods: &[MethodScore]) -> String {
     sorted.sort_by(f64::total_cmp);
     let most_shown = sorted[(sorted.len() - 1) / 2] * OFF_SCALE;
     let highest = sorted.iter().copied().filter(|w| *w <= most_shown).fold(0.0, f64::max);
-    let (step_y, top) = scale(highest * 1.15);
-    let (step_x, right) = scale(points.iter().map(|p| p.oom).fold(TARGET, f64::max) * 1.15);
+    let wastes = scale::amount(highest * 1.15, 5);
+    let percents = scale::amount(points.iter().map(|p| p.oom).fold(TARGET, f64::max) * 115.0, 5);
+    let (top, right) = (wastes.most, percents.most / 100.0);
     let at_x = |oom: f64| LEFT + (WIDTH - LEFT - RIGHT) * (oom / right);
     let at_y = |waste: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (waste / top).min(1.0);
     let mut out = format!(
@@ -136,8 +137,7 @@ fn picture(methods: &[MethodScore]) -> String {
         LEFT + 8.0,
         floor - 10.0
     );
-    for i in 0..=(top / step_y).round() as u32 {
-        let value = f64::from(i) * step_y;
+    for (value, label) in wastes.at {
         let _ = writeln!(
             out,
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"var(--line)\"/>\
@@ -145,18 +145,16 @@ fn picture(methods: &[MethodScore]) -> String {
             WIDTH - RIGHT,
             LEFT - 8.0,
             at_y(value) + 4.0,
-            shortest(value),
+            label,
             y = at_y(value),
         );
     }
-    for i in 0..=(right / step_x).round() as u32 {
-        let value = f64::from(i) * step_x;
+    for (value, label) in percents.at {
         let _ = writeln!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{} %</text>",
-            at_x(value),
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft)\">{label} %</text>",
+            at_x(value / 100.0),
             floor + 18.0,
-            shortest(value * 100.0)
         );
     }
     let _ = writeln!(
@@ -227,33 +225,4 @@ fn mark(point: &Point<'_>, x: f64, y: f64, off_scale: bool, taken: &mut Vec<Area
 
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
-}
-
-/// Step between lines and the end of an axis that reaches `most`: steps of 1, 2 or 5 times a power of ten.
-fn scale(most: f64) -> (f64, f64) {
-    let most = if most > 0.0 && most.is_finite() { most } else { 1.0 };
-    let rough = most / 5.0;
-    let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough).unwrap_or(power * 10.0);
-    (step, (most / step).ceil() * step)
-}
-
-fn shortest(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Text as text: names come from files and clusters.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !units::is_unprintable(*c)) {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

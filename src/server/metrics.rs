@@ -21,6 +21,9 @@ type Label = (&'static str, &'static str);
 type Counters<const N: usize> = Family<[Label; N], Counter>;
 type Seconds = Gauge<f64, AtomicU64>;
 
+/// Statuses of what was no review.
+const REFUSALS: [&str; 6] = ["400", "404", "405", "408", "413", "415"];
+
 /// How a review ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -188,6 +191,9 @@ impl Metrics {
             for cause in Shed::ALL {
                 let _ = self.shed.get_or_create_owned(&[("entry", entry_name(entry)), ("cause", cause.as_str())]);
             }
+        }
+        for status in REFUSALS {
+            let _ = self.refused.get_or_create_owned(&[("status", status)]);
         }
         for cause in ["refused", "timeout"] {
             let _ = self.handshakes.get_or_create_owned(&[("cause", cause)]);

@@ -156,12 +156,18 @@ impl Bound {
 
     /// Serves until SIGTERM or SIGINT and all that began has been answered.
     ///
+    /// `serving` is called when it takes reviews: certificate and files have been read by then.
+    ///
     /// `watch` is given the board, a condition to meet when everything was loaded once, and the tokens that end it. It
     /// keeps on the board what the cluster says: bounds of namespaces, owners of owners.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn run<W>(self, watch: impl FnOnce(Arc<Board>, Condition, Ends) -> W) -> Result<(), ServeError>
+    pub async fn run<W>(
+        self,
+        serving: impl FnOnce(),
+        watch: impl FnOnce(Arc<Board>, Condition, Ends) -> W,
+    ) -> Result<(), ServeError>
     where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -198,7 +204,7 @@ impl Bound {
             metrics: Some(Arc::clone(&metrics)),
         };
         let close = CancellationToken::new();
-        let mut serving = tokio::spawn(listener.serve(close.clone()));
+        let mut reviews = tokio::spawn(listener.serve(close.clone()));
         parts.spawn(named(
             "the figures of what is known",
             figures_of(Arc::clone(&board), Arc::clone(&metrics), plan.policy.is_some()),
@@ -206,11 +212,12 @@ impl Bound {
         let ends = Ends { leave: CancellationToken::new(), stop: stop.clone() };
         parts.spawn(named(WATCH, watch(board, readiness.wait_for("the cluster"), ends.clone())));
         begun.met();
+        serving();
 
         let signal = tokio::select! {
             signal = signals.next() => signal,
             ended = parts.join_next() => return Err(name_of(ended)),
-            _ = &mut serving => return Err(ServeError::Ended("the webhook's port")),
+            _ = &mut reviews => return Err(ServeError::Ended("the webhook's port")),
         };
         tracing::info!(signal, seconds = plan.drain.as_secs_f64(), "draining");
         readiness.drain();
@@ -222,7 +229,7 @@ impl Bound {
         }
         close.cancel();
         let cut_off = tokio::select! {
-            ended = timeout(plan.grace, serving) => ended.is_err(),
+            ended = timeout(plan.grace, reviews) => ended.is_err(),
             signal = signals.next() => return Err(ServeError::Aborted(signal)),
         };
         stop.cancel();

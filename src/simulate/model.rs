@@ -165,12 +165,26 @@ pub struct Part {
     pub usage: Usage,
     /// What its container asks for.
     pub asks: Asks,
+    /// What it asked for until so many milliseconds before the end of the window; `None` = the same.
+    pub asked_before: Option<(i64, Asks)>,
 }
 
 impl Part {
     /// A part with one pod per run.
     pub fn new(name: &str, image: &str, usage: Usage, asks: Asks) -> Self {
-        Self { name: name.to_owned(), image: image.to_owned(), count: 1, usage, asks }
+        Self { name: name.to_owned(), image: image.to_owned(), count: 1, usage, asks, asked_before: None }
+    }
+
+    /// With other requests and limits until so many hours before the end of the window.
+    #[must_use]
+    pub const fn resized(mut self, hours_before_end: i64, from: Asks) -> Self {
+        self.asked_before = Some((hours_before_end * 3_600_000, from));
+        self
+    }
+
+    /// What a pod asks for that is made then.
+    pub(super) fn asks_at(&self, at_ms: i64, end_ms: i64) -> Asks {
+        self.asked_before.filter(|(before_end, _)| at_ms < end_ms - before_end).map_or(self.asks, |(_, from)| from)
     }
 
     /// With so many pods per run.

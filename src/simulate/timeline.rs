@@ -103,11 +103,12 @@ impl Player<'_> {
             attempt: birth.attempt,
             index: birth.index,
         });
-        let life = self.life(&part.usage, &part.asks, birth.at_ms + delay, birth.fixed_ms, &mut rng);
+        let asks = part.asks_at(birth.at_ms, self.end_ms);
+        let life = self.life(&part.usage, &asks, birth.at_ms + delay, birth.fixed_ms, &mut rng);
         let main = Container {
             name: identity.container.to_owned(),
             image: part.image.clone(),
-            asks: part.asks,
+            asks,
             workload: identity.workload.clone(),
             lives: vec![life],
         };

@@ -85,7 +85,6 @@ fn the_next_try_after_a_kill_gets_the_ladders_next_step(#[case] engine: &str, #[
         assert_eq!(container["kill"]["limit"], one.memory, "{seen:#}");
         assert_eq!(container["recommended"]["memoryLimit"], one.ladder[0], "{seen:#}");
     }
-    drop(made);
     client.go_on();
     let next = match client.pods() {
         Asked::Created(pods) => sizes_of(&pods, &all),

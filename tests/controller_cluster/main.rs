@@ -2,7 +2,7 @@
 //! next tries, and the policy decides how far that goes. A real API server, controller-manager and Prometheus; kwok
 //! stands in for the kubelet and writes the phases and the OOM kills.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,4 +15,10 @@ mod replicas;
 mod rollout;
 mod scene;
 mod service;
+#[path = "../report/sinks.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod sinks;
 mod spark_operator;
+mod weekly;
+
+use support::python;

@@ -85,9 +85,15 @@ pub struct Scene {
 impl Scene {
     /// Starts everything; further arguments are for `podfit serve`.
     pub fn start(test: &str, arguments: &[&str]) -> Option<Self> {
+        Self::start_with(test, arguments, |_| {})
+    }
+
+    /// The same in a namespace in which something was done before.
+    pub fn start_with(test: &str, arguments: &[&str], prepare: impl FnOnce(&Namespace)) -> Option<Self> {
         let cluster = cluster(test)?;
         define(cluster);
         let namespace = cluster.namespace("learned");
+        prepare(&namespace);
         let prometheus = history(&namespace.name, test)?;
         let mut all: Vec<String> = [
             "--watch-namespaces",

@@ -54,6 +54,15 @@ fn kinds_of_installations() -> Vec<(&'static str, Vec<String>)> {
                 "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
             ]),
         ),
+        (
+            "a report that the controller delivers",
+            set(&[
+                PROMETHEUS,
+                "report.by=controller",
+                "report.destinations[0].slack.url.env=SLACK",
+                "report.secret=slack",
+            ]),
+        ),
         ("cert-manager", set(&["certificate.mode=cert-manager", PROMETHEUS, "monitoring.podMonitor=true"])),
         ("cert-manager with an issuer", set(&["certificate.mode=cert-manager", "certificate.issuerRef.name=company"])),
         ("own certificate", {
@@ -211,7 +220,52 @@ fn a_policy_lets_in_callers_and_scrapers_and_out_what_podfit_reads() {
     assert_eq!(egress, [BTreeSet::from([53]), BTreeSet::from([80, 443, 6443, 9090])]);
 }
 
+/// The delivery's file of a `ConfigMap`.
+fn destinations(objects: &[Value]) -> usize {
+    let file = find(objects, "ConfigMap/podfit-report")["data"]["delivery.yaml"].as_str().unwrap();
+    podfit::delivery::Plan::parse(file).unwrap().destinations.len()
+}
+
+#[test]
+fn the_report_goes_where_the_values_say_by_one_of_two() {
+    const FILE: &str = "--deliver=/etc/podfit/report/delivery.yaml";
+    let Some(staged) = Staged::new("the_report_goes_where_the_values_say_by_one_of_two") else { return };
+    let to = "report.destinations[0].slack.url.file=/etc/podfit/report-secrets/webhook";
+    let mail = "report.destinations[1].webhook.url.env=HOOK";
+    let values = [PROMETHEUS, to, mail, "report.secret=slack"];
+    let mounted = |pod: &Value| {
+        let volumes = pod["volumes"].as_array().unwrap();
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        ["report", "report-secrets"]
+            .iter()
+            .all(|name| [volumes, mounts].iter().all(|l| l.iter().any(|v| v["name"] == *name)))
+    };
+    let argued = |pod: &Value| {
+        let arguments = pod["containers"][0]["args"].as_array().unwrap().clone();
+        arguments.into_iter().filter(|a| a.as_str().unwrap().starts_with("--deliver")).collect::<Vec<_>>()
+    };
+
+    let objects = staged.template(&values);
+    assert_eq!(destinations(&objects), 2);
+    let pod = &find(&objects, "CronJob/podfit-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert!(mounted(pod) && argued(pod) == [json!(FILE)], "{pod:#}");
+    assert!(argued(&find(&objects, "Deployment/podfit")["spec"]["template"]["spec"]).is_empty());
+
+    let mut values = values.to_vec();
+    values.extend(["report.by=controller", "report.timeZone=Europe/Berlin", "report.at=Tue 08:30"]);
+    let objects = staged.template(&values);
+    assert_eq!(destinations(&objects), 2);
+    assert!(objects.iter().all(|o| o["kind"] != "CronJob"), "not by both");
+    let pod = &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"];
+    let expected = [FILE, "--deliver-at=Tue 08:30", "--deliver-time-zone=Europe/Berlin"];
+    assert!(mounted(pod) && argued(pod) == expected.map(Value::from), "{pod:#}");
+    let egress = find(&objects, "NetworkPolicy/podfit")["spec"]["egress"].as_array().unwrap();
+    assert_eq!(egress.last().unwrap()["ports"], json!([{"protocol": "TCP", "port": 443}]));
+}
+
 #[rstest]
+#[case("report.at=Monday 07:00", "/report/at")]
+#[case("report.by=both", "/report/by")]
 #[case("prometheus.url=prometheus:9090", "/prometheus/url")]
 #[case("prometheus.url=http://user:secret@prometheus:9090", "/prometheus/url")]
 #[case("replicas=0", "/replicas")]

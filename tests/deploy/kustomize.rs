@@ -94,3 +94,18 @@ fn the_example_changes_what_it_says() {
         assert!(ports.contains(&json!({"protocol": "TCP", "port": 10902})), "{name}: {ports:?}");
     }
 }
+
+#[test]
+fn the_other_example_delivers_the_report() {
+    let Some(staged) = Staged::new("the_other_example_delivers_the_report") else { return };
+    let objects = documents(&staged.must("kubectl", None, &["kustomize", "deploy/kustomize/overlays/delivery"]));
+    let pod = &find(&objects, "CronJob/podfit-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("--deliver=/etc/podfit/report/delivery.yaml")), "{arguments:?}");
+    let volumes = pod["volumes"].as_array().unwrap();
+    assert!(volumes.iter().any(|v| v["configMap"]["name"] == "podfit-report"), "{volumes:?}");
+    let rights = find(&objects, "Role/podfit")["rules"].to_string();
+    assert!(rights.contains("[\"podfit\",\"podfit-report\"]"), "{rights}");
+    let file = find(&objects, "ConfigMap/podfit-report")["data"]["delivery.yaml"].as_str().unwrap();
+    assert_eq!(podfit::delivery::Plan::parse(file).unwrap().destinations.len(), 2);
+}

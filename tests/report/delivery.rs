@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::cli::{Ran, command, run};
 use super::sinks::{HttpSink, MailSink, ok};
 
-const SECRET: &str = super::cli::SECRET;
+pub const SECRET: &str = super::cli::SECRET;
 const PASSWORD: &str = "correct horse";
 
 /// A folder with the delivery's file and its secrets.

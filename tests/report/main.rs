@@ -14,7 +14,10 @@ mod cli;
 mod delivery;
 mod faces;
 mod live;
+#[path = "../support/python.rs"]
+mod python;
 mod sinks;
+mod slack_files;
 mod storage;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Places that reports are sent to: an HTTP endpoint that follows a script, and a mail server. Both on loopback.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -11,6 +11,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+
+use super::python::python_with;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ impl Hit {
 }
 
 /// What to answer, by path and how often it was asked before; `None` is silence.
-type Script = fn(&str, usize) -> Option<Response>;
+type Script = dyn Fn(&str, usize) -> Option<Response> + Send + Sync;
 
 /// An HTTP endpoint.
 pub struct HttpSink {
@@ -37,7 +39,8 @@ pub struct HttpSink {
 }
 
 impl HttpSink {
-    pub fn start(script: Script) -> Self {
+    pub fn start(script: impl Fn(&str, usize) -> Option<Response> + Send + Sync + 'static) -> Self {
+        let script: Arc<Script> = Arc::new(script);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let hits: Arc<Mutex<Vec<Hit>>> = Arc::default();
         let app = Router::new().fallback(answer).with_state((Arc::clone(&hits), script));
@@ -57,12 +60,10 @@ impl HttpSink {
     }
 }
 
-async fn answer(
-    State((hits, script)): State<(Arc<Mutex<Vec<Hit>>>, Script)>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+/// What came, and what to answer.
+type Shared = (Arc<Mutex<Vec<Hit>>>, Arc<Script>);
+
+async fn answer(State((hits, script)): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let path = uri.path().to_owned();
     let before = {
         let mut hits = hits.lock().unwrap();
@@ -76,6 +77,7 @@ async fn answer(
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a step of a script, of which some have no answer")]
 pub fn ok() -> Option<Response> {
     Some((StatusCode::OK, "ok").into_response())
 }
@@ -156,28 +158,4 @@ impl S3Sink {
         let text = |field: &str| found[field].as_str().unwrap().to_owned();
         (text("type"), text("body"))
     }
-}
-
-/// A Python that has a package, in the user's cache.
-fn python_with(name: &str, package: &str, imports: &str) -> Result<PathBuf, String> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let home = cache.ok_or("there is no folder for caches")?.join("podfit-tools").join(name);
-    let python = home.join("bin/python");
-    let has_it = || Command::new(&python).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
-    if has_it() {
-        return Ok(python);
-    }
-    let run = |what: &str, command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            Err(format!("{what}: {}", said.trim().lines().last().unwrap_or("it failed")))
-        }
-        Err(error) => Err(format!("{what}: {error}")),
-    };
-    run("python3 -m venv", Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-    let pip = home.join("bin/pip");
-    run(&format!("pip install {package}"), Command::new(pip).args(["install", "--quiet", package]))?;
-    if has_it() { Ok(python) } else { Err(format!("{name} does not run")) }
 }

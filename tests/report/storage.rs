@@ -63,3 +63,62 @@ fn azure_is_spoken_and_refusals_are_said() {
         assert!(ran.stderr.contains(piece), "{piece:?} is not in {}", ran.stderr);
     }
 }
+
+#[test]
+fn google_is_spoken_and_refusals_are_said() {
+    let sink = HttpSink::start(|path, before| {
+        let status = match path {
+            path if path.starts_with("/closed") => StatusCode::FORBIDDEN,
+            path if path.starts_with("/strange") => StatusCode::UNAUTHORIZED,
+            path if path.starts_with("/gone") => StatusCode::NOT_FOUND,
+            path if path.starts_with("/busy") && before == 0 => StatusCode::SERVICE_UNAVAILABLE,
+            path if path.starts_with("/broken") => StatusCode::INTERNAL_SERVER_ERROR,
+            path if path.starts_with("/silent") => return None,
+            _ => StatusCode::OK,
+        };
+        Some((status, [("etag", "\"1\"")], "").into_response())
+    });
+    let mut setup = Setup::new();
+    // Without an account's key the machine's own would be asked for at an address of the cloud.
+    let key = serde_json::json!({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": true});
+    let key = setup.file("account.json", &key.to_string());
+    for name in ["google", "closed", "strange", "gone", "busy", "broken", "silent"] {
+        setup = setup.with(&format!(
+            "- name: {name}\n  objectStore:\n    url: gs://{name}/weekly\n    forms: [html]\n    options: {{base_url: \
+             '{}', allow_http: 'true'}}\n    secrets: {{service_account_key: {{file: {}}}}}\n",
+            sink.url(""),
+            key.display()
+        ));
+    }
+    let key = setup.file("nonsense.json", "hunter2");
+    setup = setup.with(&format!(
+        "- name: no-key\n  objectStore: {{url: 'gs://google/weekly', secrets: {{service_account_key: {{file: {}}}}}}}\n",
+        key.display()
+    ));
+    let ran = setup.send(&["--deliver-retries", "1", "--deliver-timeout", "1"]);
+    assert_eq!(ran.code, Some(2));
+    // Google's client writes everything but letters and digits by its number.
+    let escaped: String = format!("weekly/{PAGE}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_string() } else { format!("%{:02X}", u32::from(c)) })
+        .collect();
+    for name in ["google", "busy"] {
+        let sent = format!("{name}: sent {PAGE} to gs://{name}/weekly");
+        assert!(ran.stdout.contains(&sent), "{sent}: {}{}", ran.stdout, ran.stderr);
+        let came = sink.hits(&format!("/{name}/{escaped}"));
+        let last = came.last().unwrap();
+        assert!(last.body.starts_with(b"<!doctype html>"));
+        assert_eq!(last.headers["content-type"], "text/html; charset=utf-8");
+    }
+    for piece in [
+        "closed: not sent: it did not let us in",
+        "strange: not sent: it did not let us in",
+        "gone: not sent: there is no such bucket",
+        "broken: not sent: ",
+        "silent: not sent: ",
+        "no-key: not sent: ",
+    ] {
+        assert!(ran.stderr.contains(piece), "{piece:?} is not in {}", ran.stderr);
+    }
+    assert_eq!(sink.hits(&format!("/broken/{escaped}")).len(), 2, "what may pass is tried once more");
+}

@@ -14,4 +14,5 @@ pub mod cluster;
 pub mod engine_client;
 pub mod fault_server;
 pub mod prometheus_server;
+pub mod python;
 pub mod webhook;

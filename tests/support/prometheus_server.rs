@@ -48,13 +48,36 @@ impl PrometheusServer {
         Self::start(dir, &file, args)
     }
 
+    /// A server without a history, with this configuration (YAML).
+    pub fn start_with_config(config: &str) -> Option<Self> {
+        on_path("promtool")?;
+        Self::run(tempfile::tempdir().unwrap(), config, &[])
+    }
+
+    /// The answer of its API: `data` of `/api/v1/PATH` with these parameters.
+    ///
+    /// # Errors
+    /// What it says is wrong.
+    pub fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<serde_json::Value, String> {
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/{path}", self.url()), parameters).unwrap();
+        let path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        // By HTTP/1.0 an answer comes in one piece.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let mut body: serde_json::Value = serde_json::from_str(body).map_err(|_| answer.clone())?;
+        if body["status"] == "success" { Ok(body["data"].take()) } else { Err(body["error"].to_string()) }
+    }
+
     /// Base address, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     fn start(dir: tempfile::TempDir, history: &Path, args: &[&str]) -> Option<Self> {
-        let (promtool, prometheus) = (on_path("promtool")?, on_path("prometheus")?);
+        let promtool = on_path("promtool")?;
         let data = dir.path().join("data");
         let made = Command::new(promtool)
             // Its input is parsed once per block: few blocks are made much sooner.
@@ -65,13 +88,18 @@ impl PrometheusServer {
             .output()
             .unwrap();
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
-        let config = dir.path().join("prometheus.yml");
-        std::fs::write(&config, "scrape_configs: []\n").unwrap();
+        Self::run(dir, "scrape_configs: []\n", args)
+    }
+
+    fn run(dir: tempfile::TempDir, config: &str, args: &[&str]) -> Option<Self> {
+        let prometheus = on_path("prometheus")?;
+        let (data, file) = (dir.path().join("data"), dir.path().join("prometheus.yml"));
+        std::fs::write(&file, config).unwrap();
         // The port may be taken between finding and using it: then the child ends and another port is tried.
         for _ in 0..3 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let child = Command::new(&prometheus)
-                .arg(format!("--config.file={}", config.display()))
+                .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", data.display()))
                 .arg(format!("--web.listen-address={address}"))
                 .args(["--storage.tsdb.retention.time=100y", "--log.level=error"])

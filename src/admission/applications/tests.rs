@@ -10,7 +10,7 @@ use crate::admission::knowledge::Recommended;
 use crate::admission::patch::apply;
 use crate::fit::LimitRanges;
 use crate::fit::spark::Divided;
-use crate::policy::Range;
+use crate::policy::{Applications, Range};
 use crate::workload::Workload;
 
 fn recommendations(entries: &[(&str, &str, &str)]) -> Recommendations {
@@ -270,12 +270,12 @@ fn under_a_quota_nothing_is_raised() {
 }
 
 /// A review as an API server sends it, and the operations that are answered.
-fn reviewed(operation: &str, sub_resource: &str, sizes_applications: bool) -> Vec<Value> {
+fn reviewed(operation: &str, sub_resource: &str, applications: Applications) -> Vec<Value> {
     use base64::Engine as _;
 
     use crate::admission::{Entry, Knowledge, answer};
 
-    let mut known = Knowledge { sizes_applications, ..Knowledge::default() };
+    let mut known = Knowledge { applications, ..Knowledge::default() };
     known.namespace_mut("jobs").recommendations =
         Arc::new(recommendations(&[("spark-executor/basket-affinity", "0", "5427Mi")]));
     let kind = json!({"group": "sparkoperator.k8s.io", "version": "v1beta2", "kind": "SparkApplication"});
@@ -293,9 +293,12 @@ fn reviewed(operation: &str, sub_resource: &str, sizes_applications: bool) -> Ve
 
 #[test]
 fn the_webhook_sizes_applications_at_creation_and_only_where_the_policy_says_so() {
-    let ops = reviewed("CREATE", "", true);
+    let ops = reviewed("CREATE", "", Applications::SizedAtCreation);
     assert!(ops.contains(&json!({"op": "add", "path": "/spec/executor/memoryOverhead", "value": "1331m"})), "{ops:?}");
-    for (operation, sub_resource, policy) in [("CREATE", "", false), ("UPDATE", "", true), ("CREATE", "status", true)] {
+    let sized = Applications::SizedAtCreation;
+    for (operation, sub_resource, policy) in
+        [("CREATE", "", Applications::AsTheyCome), ("UPDATE", "", sized), ("CREATE", "status", sized)]
+    {
         assert_eq!(reviewed(operation, sub_resource, policy), Vec::<Value>::new(), "{operation} {sub_resource}");
     }
 }

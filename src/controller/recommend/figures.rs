@@ -27,6 +27,8 @@ pub struct Figures {
     last_success: Gauge<f64, AtomicU64>,
     failures: Counter,
     kills: Family<Labels<2>, Counter>,
+    report_due: Gauge<f64, AtomicU64>,
+    deliveries: Family<[(&'static str, &'static str); 1], Counter>,
     info: Family<Labels<4>, Gauge>,
     recommended_memory: Gauges<3>,
     recommended_cpu: Gauges<3>,
@@ -53,6 +55,13 @@ impl Figures {
         r.register("oom_kills", "Runs that were killed for memory, as seen live", self.kills.clone());
         let help = "Which workload the pod label podfit.dev/workload names";
         r.register("workload_info", help, self.info.clone());
+        let help = "Due time of the newest report that was dealt with";
+        r.register_with_unit("report_due_timestamp", help, Unit::Seconds, self.report_due.clone());
+        let help = "Destinations that a report was sent to, or was not";
+        r.register("report_deliveries", help, self.deliveries.clone());
+        for result in ["sent", "failed"] {
+            let _ = self.deliveries.get_or_create_owned(&[("result", result)]);
+        }
         let help = "Memory request that is recommended";
         r.register_with_unit("recommended_memory", help, Unit::Bytes, self.recommended_memory.clone());
         r.register("recommended_cpu_cores", "CPU request that is recommended", self.recommended_cpu.clone());
@@ -77,6 +86,21 @@ impl Figures {
 
     pub(super) fn succeeded(&self, now: Timestamp) {
         self.last_success.set(now.as_second() as f64);
+    }
+
+    /// Whether recommendations were ever brought up to date by this replica.
+    pub(in crate::controller) fn have_succeeded(&self) -> bool {
+        self.last_success.get() > 0.0
+    }
+
+    /// The report of a due time was dealt with, by this replica or another.
+    pub(in crate::controller) fn reported(&self, due: Timestamp) {
+        self.report_due.set(due.as_second() as f64);
+    }
+
+    /// A report reached a destination, or did not.
+    pub(in crate::controller) fn delivered(&self, sent: bool) {
+        self.deliveries.get_or_create(&[("result", if sent { "sent" } else { "failed" })]).inc();
     }
 
     /// A cycle begins.
@@ -104,6 +128,8 @@ impl Figures {
         }
         for (workload, containers) in said {
             let (namespace, text) = (workload.namespace.clone(), workload.to_string());
+            // At zero before the first kill, so that it shows as an increase.
+            let _ = self.kills.get_or_create(&[("namespace", namespace.clone()), ("workload", text.clone())]);
             let label = label_value(&text);
             let info = [
                 ("namespace", namespace.clone()),

@@ -4,8 +4,8 @@ use super::{Anchor, Mark, WIDTH, legend, line, open, rectangle, scale, text, uni
 
 const LEFT: f64 = 6.0;
 const RIGHT: f64 = 8.0;
-/// Height of one bar, and room between things.
-const BAR: f64 = 12.0;
+/// Height of one bar with the line of its number, and room between things.
+const BAR: f64 = 15.0;
 const GAP: f64 = 14.0;
 /// Height of a thing's name.
 const NAME: f64 = 17.0;
@@ -72,8 +72,8 @@ pub fn picture(what: &Bars<'_>) -> String {
             let y = y + NAME + i as f64 * BAR;
             let class = what.series.get(i).map_or("bar-used", |(class, _)| class);
             let end = if value.is_finite() { at_x(*value) } else { LEFT };
-            rectangle(&mut body, class, LEFT, y, (end - LEFT).max(1.0), BAR - 2.0);
-            text(&mut body, end + 5.0, y + BAR - 2.5, "axis", Anchor::Start, said);
+            rectangle(&mut body, class, LEFT, y, (end - LEFT).max(1.0), BAR - 4.0);
+            text(&mut body, end + 5.0, y + BAR - 5.0, "axis", Anchor::Start, said);
         }
         body.push('\n');
     }

@@ -5,7 +5,7 @@
 pub mod bars;
 pub mod distribution;
 pub mod peaks;
-mod scale;
+pub(super) mod scale;
 
 use std::fmt::Write as _;
 

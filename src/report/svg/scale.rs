@@ -8,7 +8,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// Where lines of an axis are, and the axis' end.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ticks {
+pub(in crate::report) struct Ticks {
     /// Values with their labels, ascending, from 0.
     pub at: Vec<(f64, String)>,
     /// End of the axis.
@@ -53,7 +53,7 @@ fn finely(bytes: f64, step: f64) -> String {
 }
 
 /// An axis of any amount from 0 that reaches `most`: steps of 1, 2 or 5 times a power of ten.
-pub(super) fn amount(most: f64, about: usize) -> Ticks {
+pub(in crate::report) fn amount(most: f64, about: usize) -> Ticks {
     let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
     let rough = most / about as f64;
     let power = 10_f64.powf(rough.log10().floor());

@@ -1,7 +1,8 @@
 //! The report as Markdown, for a pull request, a wiki or a chat.
 
+use super::columns::{self, Column, cells};
 use super::words::{self, SUMMARY_COLUMNS};
-use super::{Row, Weekly};
+use super::{Risk, Row, Weekly};
 use crate::report::markdown::cell;
 use crate::report::units;
 
@@ -21,7 +22,8 @@ pub fn render(report: &Weekly) -> String {
         .into_iter()
         .map(|l| vec![l.what, l.requested, l.used, l.recommended, l.saving, l.trend])
         .collect();
-    table(&mut out, &SUMMARY_COLUMNS, 1, &rows, 0);
+    let numbers: Vec<bool> = (0..SUMMARY_COLUMNS.len()).map(|at| at > 0).collect();
+    table(&mut out, &SUMMARY_COLUMNS, &numbers, &rows, 0);
     namespaces(&mut out, report);
     savings(&mut out, report);
     risks(&mut out, report);
@@ -33,12 +35,25 @@ pub fn render(report: &Weekly) -> String {
     out
 }
 
-/// A table; the first `texts` columns are texts, the others numbers.
-fn table(out: &mut String, header: &[&str], texts: usize, rows: &[Vec<String>], more: usize) {
+/// A table of what columns say; `names` are before them, the heading and the texts of each row.
+fn table_of<'a, T: 'a>(
+    out: &mut String,
+    names: &[&str],
+    columns: &[Column<T>],
+    rows: impl Iterator<Item = (Vec<String>, &'a T)>,
+    more: usize,
+) {
+    let header: Vec<&str> = names.iter().copied().chain(columns.iter().map(|c| c.name.as_str())).collect();
+    let numbers: Vec<bool> = names.iter().map(|_| false).chain(columns.iter().map(|c| c.number)).collect();
+    let rows: Vec<Vec<String>> = rows.map(|(names, of)| [names, cells(columns, of)].concat()).collect();
+    table(out, &header, &numbers, &rows, more);
+}
+
+fn table(out: &mut String, header: &[&str], numbers: &[bool], rows: &[Vec<String>], more: usize) {
     let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
     out.push('\n');
     out.push_str(&line(&mut header.iter().map(|h| cell(h))));
-    let marks: Vec<&str> = (0..header.len()).map(|i| if i < texts { "---" } else { "--:" }).collect();
+    let marks: Vec<&str> = numbers.iter().map(|number| if *number { "--:" } else { "---" }).collect();
     out.push_str(&format!("|{}|\n", marks.join("|")));
     for row in rows {
         out.push_str(&line(&mut row.iter().map(|text| cell(text))));
@@ -66,35 +81,9 @@ fn namespaces(out: &mut String, report: &Weekly) {
         return;
     }
     out.push_str("\n## Namespaces\n");
-    let rows: Vec<Vec<String>> = report
-        .namespaces
-        .iter()
-        .take(ENTRIES)
-        .map(|n| {
-            vec![
-                n.namespace.clone(),
-                n.containers.to_string(),
-                n.sums.runs.memory_failures().to_string(),
-                words::amount(n.sums.memory.requested),
-                words::amount(n.sums.memory.used),
-                words::amount(n.sums.memory.recommended),
-                words::sum_of_money(n.sums.money.requested),
-                words::sum_of_money(n.sums.money.saving),
-            ]
-        })
-        .collect();
-    let currency = words::name(&report.prices.currency, 8);
-    let header = [
-        "namespace",
-        "containers",
-        "killed for memory",
-        "GiB·h requested",
-        "used",
-        "recommended",
-        &format!("{currency} requested"),
-        "could be saved",
-    ];
-    table(out, &header, 1, &rows, report.namespaces.len().saturating_sub(ENTRIES));
+    let rows = report.namespaces.iter().take(ENTRIES).map(|n| (vec![n.namespace.clone()], n));
+    let more = report.namespaces.len().saturating_sub(ENTRIES);
+    table_of(out, &["namespace"], &columns::of_namespaces(report), rows, more);
 }
 
 fn savings(out: &mut String, report: &Weekly) {
@@ -102,35 +91,12 @@ fn savings(out: &mut String, report: &Weekly) {
         return;
     }
     out.push_str("\n## Largest savings\n");
-    let rows: Vec<Vec<String>> = report
-        .largest_savings
-        .iter()
-        .filter_map(|at| report.row(*at))
-        .map(|r| {
-            let mut cells = named(r);
-            cells.extend([
-                r.memory_words(),
-                r.cpu_words(),
-                words::amount(r.now.memory.saving()),
-                words::amount(r.now.cpu.saving()),
-                words::sum_of_money(r.now.money.saving),
-            ]);
-            cells
-        })
-        .collect();
-    let currency = words::name(&report.prices.currency, 8);
-    let header = [
-        "namespace",
-        "workload",
-        "container",
-        "memory",
-        "CPU",
-        "GiB·h less",
-        "core·h less",
-        &format!("{currency} less"),
-    ];
-    table(out, &header, 3, &rows, 0);
+    let rows = report.largest_savings.iter().filter_map(|at| report.row(*at)).map(|r| (named(r), r));
+    table_of(out, &NAMES, &columns::of_savings(report), rows, 0);
 }
+
+/// What every row about a container begins with.
+const NAMES: [&str; 3] = ["namespace", "workload", "container"];
 
 fn named(row: &Row) -> Vec<String> {
     vec![row.namespace.clone(), row.workload.clone(), row.container.clone()]
@@ -141,22 +107,9 @@ fn risks(out: &mut String, report: &Weekly) {
         return;
     }
     out.push_str("\n## Risks\n");
-    let rows: Vec<Vec<String>> = report
-        .risks
-        .iter()
-        .take(report.top)
-        .map(|r| {
-            let place = format!("{}/{}", r.namespace, r.workload);
-            vec![r.kind.as_str().to_owned(), place, r.container.clone(), r.seen.clone(), r.fix.clone()]
-        })
-        .collect();
-    table(
-        out,
-        &["risk", "workload", "container", "seen", "fix"],
-        5,
-        &rows,
-        report.risks.len().saturating_sub(report.top),
-    );
+    let names = |r: &Risk| vec![r.namespace.clone(), r.workload.clone(), r.container.clone()];
+    let rows = report.risks.iter().take(report.top).map(|r| (names(r), r));
+    table_of(out, &NAMES, &columns::of_risks(), rows, report.risks.len().saturating_sub(report.top));
 }
 
 fn changes(out: &mut String, report: &Weekly) {
@@ -197,44 +150,8 @@ fn workloads(out: &mut String, report: &Weekly) {
         return;
     }
     out.push_str("\n## All containers, the most expensive first\n");
-    let rows: Vec<Vec<String>> = report
-        .workloads
-        .iter()
-        .take(ROWS)
-        .map(|r| {
-            let mut cells = named(r);
-            cells.extend([
-                r.now.runs.runs().to_string(),
-                r.now.runs.memory_failures().to_string(),
-                r.memory_words(),
-                r.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory),
-                r.cpu_words(),
-                words::amount(r.now.memory.requested),
-                words::amount(r.now.memory.used),
-                words::sum_of_money(r.now.money.requested),
-                words::sum_of_money(r.now.money.saving),
-                r.action().to_owned(),
-            ]);
-            cells
-        })
-        .collect();
-    let currency = words::name(&report.prices.currency, 8);
-    let header = [
-        "namespace",
-        "workload",
-        "container",
-        "runs",
-        "killed for memory",
-        "memory",
-        "peak",
-        "CPU",
-        "GiB·h requested",
-        "used",
-        &format!("{currency} requested"),
-        "could be saved",
-        "do",
-    ];
-    table(out, &header, 3, &rows, report.workloads.len().saturating_sub(ROWS));
+    let rows = report.workloads.iter().take(ROWS).map(|r| (named(r), r));
+    table_of(out, &NAMES, &columns::of_containers(report), rows, report.workloads.len().saturating_sub(ROWS));
 }
 
 fn not_judged(out: &mut String, report: &Weekly) {

@@ -4,6 +4,7 @@
 mod amounts;
 mod brief;
 mod changed;
+mod columns;
 pub mod csv;
 mod face;
 pub mod html;
@@ -11,6 +12,7 @@ pub mod json;
 mod live;
 pub mod markdown;
 mod method;
+mod money;
 mod period;
 mod risk;
 mod row;
@@ -26,11 +28,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use amounts::{Amounts, Counts, End, Money, Size, Sums};
+pub use amounts::{Amounts, Counts, End, Size, Sums};
 pub use brief::Brief;
 pub use changed::{SizeChange, Source};
 pub use face::{Face, Unwritten};
 pub use live::{Live, Objects, QuotaRoom};
+pub use money::Money;
 pub use period::Period;
 pub use risk::{Risk, RiskKind};
 pub use row::{Entry, Peak, Row};
@@ -273,6 +276,11 @@ fn largest_savings(workloads: &[Row], top: usize) -> Vec<usize> {
         saving(*b).total_cmp(&saving(*a)).then(a.cmp(b))
     });
     places.truncate(top);
+    // What is shown as nothing does not stand among what is something.
+    let shown = places.iter().take_while(|at| workloads[**at].now.money.saving >= words::SHOWN).count();
+    if shown > 0 {
+        places.truncate(shown);
+    }
     places
 }
 

@@ -111,7 +111,7 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
         let fix = match more {
             Some(more) => raise(more),
             None if row.needed_memory().is_some() => {
-                "Nothing more: what it asks for now is what is recommended since".to_owned()
+                "Nothing more: what it asks for now is no less than what is recommended".to_owned()
             }
             None => format!("Raise memory above its limit{at}; how much it needs is not known yet"),
         };

@@ -105,6 +105,9 @@ pub(super) fn saving(report: &Weekly) -> String {
     }
 }
 
+/// Less money than this is shown as none.
+pub(super) const SHOWN: f64 = 0.005;
+
 /// What is at risk.
 pub(super) fn at_risk(report: &Weekly) -> String {
     let runs = &report.totals.runs;
@@ -113,7 +116,7 @@ pub(super) fn at_risk(report: &Weekly) -> String {
             format!("None of {} was killed for memory, as far as was recorded.", counted(runs.finished, "finished run"))
         }
         n => format!(
-            "{} of {} {} killed for memory{}, which cost {}.",
+            "{} of {} {} killed for memory{}{}.",
             grouped(n as f64, 0),
             counted(runs.finished, "finished run"),
             were(n),
@@ -122,7 +125,10 @@ pub(super) fn at_risk(report: &Weekly) -> String {
             } else {
                 format!(" ({} of them probably)", runs.suspected_kills)
             },
-            money(failed_by_memory(&report.totals, &report.prices), &report.prices)
+            match failed_by_memory(&report.totals, &report.prices) {
+                cost if cost < SHOWN => String::new(),
+                cost => format!(", which cost {}", money(cost, &report.prices)),
+            }
         ),
     };
     let kinds: Vec<String> = report.risk_counts().iter().map(|(kind, n)| format!("{n} × {}", kind.as_str())).collect();
@@ -150,7 +156,7 @@ pub(super) fn changed(report: &Weekly) -> String {
     match ours.len() {
         0 => text.push_str(", none of them to what podfit recommended, as far as its runs show."),
         n => text.push_str(&format!(
-            ", of {n} to what podfit recommended: {} GiB·h {} reserved since, and {failures} of {} {} killed for memory.",
+            ", {n} of them to what podfit recommended: {} GiB·h {} reserved since, and {failures} of {} {} killed for memory.",
             amount(saved.abs()),
             if saved < 0.0 { "more" } else { "less" },
             counted(runs, "run"),

@@ -7,6 +7,9 @@ mod forecasting;
 mod pricing;
 mod sales;
 
+/// When podfit's sizes came into force for some: so many hours before the window's end, which is a Sunday morning.
+const WEDNESDAY: i64 = 96;
+
 /// The demo's platform.
 pub fn data_platform() -> Platform {
     let mut models = sales::models();

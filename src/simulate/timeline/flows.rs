@@ -47,6 +47,7 @@ impl Player<'_> {
     /// Restarts the working container in its pod while it fails: until the tries are used up, or until a time.
     fn restart(&self, pod: &mut Pod, part: usize, until_ms: Option<i64>) {
         let Some(part) = self.part(part) else { return };
+        let asks = part.asks_at(pod.created_ms, self.end_ms);
         let mut rng = Rng::new(mix(pod.key, 11));
         let mut left = if until_ms.is_some() { 50 } else { self.model.max_attempts.saturating_sub(1) };
         while left > 0 && !ended_well(pod) {
@@ -55,7 +56,7 @@ impl Player<'_> {
             if start_ms > self.end_ms || fixed_ms.is_some_and(|ms| ms < 60_000) {
                 return;
             }
-            let life: Life = self.life(&part.usage, &part.asks, start_ms, fixed_ms, &mut rng);
+            let life: Life = self.life(&part.usage, &asks, start_ms, fixed_ms, &mut rng);
             if let Some(c) = pod.containers.first_mut() {
                 c.lives.push(life);
             }

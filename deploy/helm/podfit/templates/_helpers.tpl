@@ -119,6 +119,37 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
+{{/* Whether the report is made by a CronJob, or by the controller: its name, or nothing. */}}
+{{- define "podfit.reportBy" -}}
+{{- if and .Values.report.enabled .Values.prometheus.url -}}{{ .Values.report.by }}{{- end -}}
+{{- end -}}
+
+{{- define "podfit.reportArguments" -}}
+{{- if .Values.report.destinations }}
+- --deliver=/etc/podfit/report/delivery.yaml
+{{- end }}
+{{- end -}}
+
+{{- define "podfit.reportMounts" -}}
+{{- if .Values.report.destinations }}
+- {name: report, mountPath: /etc/podfit/report, readOnly: true}
+{{- end }}
+{{- if .Values.report.secret }}
+- {name: report-secrets, mountPath: /etc/podfit/report-secrets, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "podfit.reportVolumes" -}}
+{{- if .Values.report.destinations }}
+- name: report
+  configMap: {name: {{ include "podfit.name" . }}-report}
+{{- end }}
+{{- with .Values.report.secret }}
+- name: report-secrets
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- end -}}
+
 {{/* The port of a URL; its scheme's where it has none. */}}
 {{- define "podfit.urlPort" -}}
 {{- $url := urlParse . -}}

@@ -2,21 +2,23 @@
 
 mod detail;
 mod style;
+mod summary;
 mod tables;
 
 use std::fmt::Write as _;
 
-use super::words::{self, SUMMARY_COLUMNS};
+use super::columns::{self, cells};
+use super::words;
 use super::{Row, Weekly};
 use crate::report::svg::bars::{self, Bars, Item};
 use crate::report::svg::{self, escaped};
 use crate::report::units;
-use tables::{TableRow, list, number, table, text};
+use tables::{TableRow, heads, list, number, table, text};
 
-/// Namespaces that a picture has room for.
-const BARS: usize = 10;
 /// Entries of lists that are not cut to the top.
 const ENTRIES: usize = 200;
+/// Changes that are listed; what came of all of them stands at the top of the page.
+const CHANGES: usize = 50;
 /// Rows of the table of all containers; the CSV has them all.
 const ROWS: usize = 2_000;
 
@@ -60,7 +62,7 @@ struct Section {
 
 fn sections(report: &Weekly) -> Vec<Section> {
     let all = [
-        ("summary", "Summary", summary(report)),
+        ("summary", "Summary", summary::summary(report)),
         ("savings", "Largest savings", savings(report)),
         ("risks", "Risks", risks(report)),
         ("changed", "Changed sizes", changed(report)),
@@ -111,88 +113,6 @@ fn tell(report: &Weekly) -> String {
     out
 }
 
-fn summary(report: &Weekly) -> String {
-    let [what, rest @ ..] = SUMMARY_COLUMNS;
-    let mut columns = vec![text(what)];
-    columns.extend(rest.into_iter().map(number));
-    // On a phone the sentences around the table say what these do.
-    for at in [3, 5] {
-        if let Some(column) = columns.get_mut(at) {
-            *column = column.wide();
-        }
-    }
-    let rows = words::summary(report).into_iter().map(|l| TableRow {
-        heading: escaped(&l.what),
-        cells: vec![l.requested, l.used, l.recommended, l.saving, l.trend],
-    });
-    let mut out = table("Requested, used, and what the same runs would have reserved", &columns, rows);
-    let _ = writeln!(out, "<p class=\"small\">{}</p>", escaped(&words::against(report)));
-    if report.namespaces.len() > 1 {
-        let _ = writeln!(
-            out,
-            "<div class=\"pictures\"><figure><figcaption>Memory by namespace, GiB·h</figcaption>{}</figure>\
-             <figure><figcaption>CPU by namespace, core·h</figcaption>{}</figure></div>",
-            by_namespace(report, "memory-by-namespace", "Memory by namespace", "GiB·h", |s| &s.memory),
-            by_namespace(report, "cpu-by-namespace", "CPU by namespace", "core·h", |s| &s.cpu),
-        );
-        out.push_str(&namespaces(report));
-    }
-    out
-}
-
-fn by_namespace(
-    report: &Weekly,
-    id: &str,
-    title: &str,
-    unit: &str,
-    pick: fn(&super::Sums) -> &super::Amounts,
-) -> String {
-    let items: Vec<Item> = report
-        .namespaces
-        .iter()
-        .take(BARS)
-        .map(|n| {
-            let a = pick(&n.sums);
-            let values = [a.requested, a.used, a.recommended].map(|v| (v, words::amount(v)));
-            Item { name: n.namespace.clone(), values: values.to_vec() }
-        })
-        .collect();
-    let series = [("bar-request", "requested"), ("bar-used", "used"), ("bar-needed", "at recommended sizes")];
-    bars::picture(&Bars { id: id.to_owned(), title, unit, series: &series, items: &items })
-}
-
-fn namespaces(report: &Weekly) -> String {
-    let currency = words::name(&report.prices.currency, 8);
-    let (requested, saved) = (format!("{currency} requested"), format!("{currency} could be saved"));
-    let columns = [
-        text("namespace"),
-        number("containers").wide(),
-        number("no number").wide(),
-        number("killed for memory"),
-        number("GiB·h requested").wide(),
-        number("used").wide(),
-        number("recommended").wide(),
-        number(&requested),
-        number(&saved),
-    ];
-    let rows = report.namespaces.iter().take(ENTRIES).map(|n| TableRow {
-        heading: escaped(&units::name(&n.namespace, 63)),
-        cells: vec![
-            n.containers.to_string(),
-            n.unknown.to_string(),
-            n.sums.runs.memory_failures().to_string(),
-            words::amount(n.sums.memory.requested),
-            words::amount(n.sums.memory.used),
-            words::amount(n.sums.memory.recommended),
-            words::sum_of_money(n.sums.money.requested),
-            words::sum_of_money(n.sums.money.saving),
-        ],
-    });
-    let mut out = table("Namespaces, the most expensive first", &columns, rows);
-    out.push_str(&more(report.namespaces.len(), ENTRIES));
-    out
-}
-
 fn savings(report: &Weekly) -> String {
     let rows: Vec<(usize, &Row)> =
         report.largest_savings.iter().filter_map(|at| Some((*at, report.row(*at)?))).collect();
@@ -214,29 +134,12 @@ fn savings(report: &Weekly) -> String {
         series: &[("bar-needed", "could be saved")],
         items: &items,
     });
-    let saved = format!("{currency} less");
-    let columns = [
-        text("workload"),
-        number("memory"),
-        number("CPU").wide(),
-        number("GiB·h less").wide(),
-        number("core·h less").wide(),
-        number(&saved),
-    ];
-    let rows = rows.into_iter().map(|(at, r)| TableRow {
-        heading: named(report, at, r),
-        cells: vec![
-            r.memory_words(),
-            r.cpu_words(),
-            words::amount(r.now.memory.saving()),
-            words::amount(r.now.cpu.saving()),
-            words::sum_of_money(r.now.money.saving),
-        ],
-    });
+    let columns = columns::of_savings(report);
+    let rows = rows.into_iter().map(|(at, r)| TableRow { heading: named(report, at, r), cells: cells(&columns, r) });
     format!(
         "<figure><figcaption>In {}</figcaption>{picture}</figure>\n{}",
         escaped(&currency),
-        table("What to lower, and what it brings", &columns, rows)
+        table("What to lower, and what it brings", &heads("workload", &columns), rows)
     )
 }
 
@@ -261,15 +164,12 @@ fn risks(report: &Weekly) -> String {
     if report.risks.is_empty() {
         return "<p>None was found.</p>\n".to_owned();
     }
-    let columns = [text("workload"), text("risk"), text("seen").wide(), text("fix")];
+    let columns = columns::of_risks();
     let rows = report.risks.iter().take(report.top).filter_map(|risk| {
         let row = report.row(risk.row)?;
-        Some(TableRow {
-            heading: named(report, risk.row, row),
-            cells: vec![risk.kind.as_str().to_owned(), risk.seen.clone(), risk.fix.clone()],
-        })
+        Some(TableRow { heading: named(report, risk.row, row), cells: cells(&columns, risk) })
     });
-    let mut out = table("The most serious first", &columns, rows);
+    let mut out = table("The most serious first", &heads("workload", &columns), rows);
     out.push_str(&more(report.risks.len(), report.top));
     out
 }
@@ -286,7 +186,7 @@ fn changed(report: &Weekly) -> String {
         return String::new();
     }
     let columns = [text("workload"), text("what"), text("to whose size").wide(), text("what came of it")];
-    let rows = report.changes.iter().take(ENTRIES).map(|c| {
+    let rows = report.changes.iter().take(CHANGES).map(|c| {
         let (what, source, came) = words::change(c);
         let place = format!("{} · {}", units::name(&c.namespace, 63), units::name(&c.container, 63));
         TableRow {
@@ -300,7 +200,7 @@ fn changed(report: &Weekly) -> String {
     });
     let caption = "Requests and limits that are not what they were before; runs do not say who changed them";
     let mut out = table(caption, &columns, rows);
-    out.push_str(&more(report.changes.len(), ENTRIES));
+    out.push_str(&more(report.changes.len(), CHANGES));
     out
 }
 
@@ -359,37 +259,15 @@ fn all(report: &Weekly) -> String {
     if report.workloads.is_empty() {
         return "<p>No recurring workload ran in this time.</p>\n".to_owned();
     }
-    let currency = words::name(&report.prices.currency, 8);
-    let (requested, saved) = (format!("{currency} requested"), format!("{currency} saved"));
-    let columns = [
-        text("workload"),
-        number("runs").wide(),
-        number("killed"),
-        number("memory"),
-        number("peak").wide(),
-        number("CPU").wide(),
-        number("GiB·h").wide(),
-        number("used").wide(),
-        number(&requested).wide(),
-        number(&saved),
-        text("do"),
-    ];
-    let rows = report.workloads.iter().take(ROWS).enumerate().map(|(at, r)| TableRow {
-        heading: named(report, at, r),
-        cells: vec![
-            r.now.runs.runs().to_string(),
-            r.now.runs.memory_failures().to_string(),
-            r.memory_words(),
-            r.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory),
-            r.cpu_words(),
-            words::amount(r.now.memory.requested),
-            words::amount(r.now.memory.used),
-            words::sum_of_money(r.now.money.requested),
-            words::sum_of_money(r.now.money.saving),
-            r.action().to_owned(),
-        ],
-    });
-    let mut out = table("The most expensive first; a narrow screen shows fewer columns", &columns, rows);
+    let columns = columns::of_containers(report);
+    let rows = report
+        .workloads
+        .iter()
+        .take(ROWS)
+        .enumerate()
+        .map(|(at, r)| TableRow { heading: named(report, at, r), cells: cells(&columns, r) });
+    let mut out =
+        table("The most expensive first; a narrow screen shows fewer columns", &heads("workload", &columns), rows);
     out.push_str(&more(report.workloads.len(), ROWS));
     if let Some(quiet) = words::quiet(report) {
         let _ = writeln!(out, "<p class=\"soft small\">{}</p>", escaped(&quiet));

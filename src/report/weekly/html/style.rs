@@ -9,6 +9,7 @@ pub(super) const STYLE: &str = "
 --c-request:#e9a64a;--c-limit:#c7a2ea;--c-used:#5aa9f5;--c-needed:#5fcf96;--c-kill:#ff8086;--c-failed:#dcc56f}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem 1.25rem 3rem;max-width:66rem;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+#risks td:nth-child(2){overflow-wrap:normal}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2.5rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .25rem}
 p{margin:.4rem 0}a{color:var(--link)}.soft{color:var(--soft)}.small{font-size:.9rem}
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}

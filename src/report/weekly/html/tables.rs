@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::report::svg::escaped;
+use crate::report::weekly::columns;
 
 /// A column.
 #[derive(Clone, Copy)]
@@ -45,6 +46,16 @@ impl Column<'_> {
             (Kind::Text, true) => " class=\"t w\"",
         }
     }
+}
+
+/// The columns that other faces have too, behind the one of the rows' headings.
+pub(super) fn heads<'a, T>(heading: &'a str, columns: &'a [columns::Column<T>]) -> Vec<Column<'a>> {
+    let of = |c: &'a columns::Column<T>| Column {
+        name: &c.name,
+        kind: if c.number { Kind::Number } else { Kind::Text },
+        narrow: c.wide,
+    };
+    std::iter::once(text(heading)).chain(columns.iter().map(of)).collect()
 }
 
 /// A row: HTML of its heading, texts of its cells.

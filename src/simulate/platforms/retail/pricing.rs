@@ -1,7 +1,7 @@
 //! Namespace `pricing`: prices of competitors and of the shop, on the Spark operator, Argo, Prefect and plain Jobs.
 //! Knows nothing of how they are played or scraped.
 
-use super::{Asks, Engine, Part, Retention, Schedule, WorkloadModel, asks, image, nightly, usage};
+use super::{Asks, Engine, Part, Retention, Schedule, WEDNESDAY, WorkloadModel, asks, image, nightly, usage};
 
 const NAMESPACE: &str = "pricing";
 
@@ -19,12 +19,14 @@ fn price_elasticity() -> WorkloadModel {
     WorkloadModel::new(NAMESPACE, "price-elasticity", Engine::SparkScheduled, nightly(4, 0), parts)
 }
 
-/// Three templates; the scraper is often turned away and tries again.
+/// Three templates; the scraper is often turned away and tries again. The second was killed for memory until podfit gave
+/// it more this week.
 fn competitor_prices() -> WorkloadModel {
     let python = image("competitor-prices", "4.2.0");
     let parts = vec![
         Part::new("scrape", &python, usage(900.0, 0.25, 260, 410), asks(500, 1024)),
-        Part::new("normalise", &python, usage(240.0, 0.95, 600, 1350), asks(1000, 2048)),
+        Part::new("normalise", &python, usage(240.0, 0.95, 600, 1350), asks(1105, 2816))
+            .resized(WEDNESDAY, asks(1000, 1408)),
         Part::new("publish", &python, usage(60.0, 0.2, 120, 150), asks(250, 512)),
     ];
     let every = Schedule::Every { minutes: 360, offset: 20 };

@@ -3,19 +3,27 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 
+mod exported;
+mod files;
+mod platform;
+mod promql;
+#[path = "../controller_cluster/scene.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod scene;
+mod schema;
+mod scraped;
+#[path = "../support/mod.rs"]
 mod support;
+mod variables;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::process::Command;
-use std::sync::Arc;
 
-use rstest::rstest;
+use exported::exported;
+use files::{dashboards, dir, expressions, panels, rules};
+use promql::selected;
 use serde_json::{Value, json};
 use support::prometheus_server::skipped;
-use support::webhook::{Serve, certificates, get, write_recommendations};
 
 /// podfit's own that take a cluster and recommendations, which there are none of here.
 const OF_A_CLUSTER: [&str; 9] = [
@@ -43,192 +51,6 @@ const FOREIGN: [&str; 9] = [
 ];
 /// Labels that Prometheus adds.
 const ADDED: [&str; 3] = ["cluster", "instance", "le"];
-const AGGREGATIONS: [&str; 7] = ["sum", "max", "min", "count", "avg", "topk", "bottomk"];
-const BEFORE_LABELS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
-const OPERATORS: [&str; 5] = ["and", "or", "unless", "bool", "offset"];
-
-fn dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
-}
-
-fn dashboards() -> Vec<(String, Value)> {
-    let mut all: Vec<(String, Value)> = std::fs::read_dir(dir())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "json"))
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
-        })
-        .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
-}
-
-fn panels(dashboard: &Value) -> Vec<&Value> {
-    dashboard["panels"].as_array().unwrap().iter().collect()
-}
-
-/// Every rule: the metric that it records, or the alert, and its expression.
-fn rules() -> Vec<(Value, String)> {
-    ["recording.yaml", "alerts.yaml"]
-        .into_iter()
-        .flat_map(|file| {
-            let text = std::fs::read_to_string(dir().join("rules").join(file)).unwrap();
-            let groups: Value = serde_saphyr::from_str(&text).unwrap();
-            let rules =
-                groups["groups"].as_array().unwrap().iter().flat_map(|g| g["rules"].as_array().unwrap().clone());
-            rules.collect::<Vec<Value>>()
-        })
-        .map(|rule| {
-            let expression = rule["expr"].as_str().unwrap().to_owned();
-            (rule, expression)
-        })
-        .collect()
-}
-
-/// Where it stands, and the expression: of every panel, variable and rule.
-fn expressions() -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = rules()
-        .into_iter()
-        .map(|(rule, expression)| (format!("rule {}{}", rule["record"], rule["alert"]), expression))
-        .collect();
-    for (name, dashboard) in dashboards() {
-        for panel in panels(&dashboard) {
-            for target in panel["targets"].as_array().into_iter().flatten() {
-                let place = format!("{name}: {}", panel["title"].as_str().unwrap());
-                all.push((place, target["expr"].as_str().unwrap().to_owned()));
-            }
-        }
-        for variable in dashboard["templating"]["list"].as_array().unwrap() {
-            // label_values(selector, label)
-            if let Some(query) = variable["definition"].as_str() {
-                let selector = query.strip_prefix("label_values(").unwrap().rsplit_once(',').unwrap().0;
-                all.push((format!("{name}: ${}", variable["name"].as_str().unwrap()), selector.to_owned()));
-            }
-        }
-    }
-    all
-}
-
-/// The metrics that an expression selects, each with the labels that it is selected by.
-fn selected(expression: &str) -> Vec<(String, Vec<String>)> {
-    let mut found: Vec<(String, Vec<String>)> = Vec::new();
-    let mut rest = expression.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let word =
-            |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "_:.".contains(c))).unwrap_or(text.len());
-        if first == '"' {
-            rest = after_string(rest);
-        } else if first == '{' {
-            let (labels, after) = matchers(&rest[1..]);
-            found.last_mut().unwrap_or_else(|| panic!("no metric before {rest}")).1.extend(labels);
-            rest = after;
-        } else if first == '[' {
-            rest = rest.split_once(']').unwrap().1;
-        } else if first.is_ascii_digit() {
-            rest = &rest[word(rest)..];
-        } else if first.is_ascii_alphabetic() || first == '_' {
-            let (name, after) = rest.split_at(word(rest));
-            let after = after.trim_start();
-            rest = after;
-            if BEFORE_LABELS.contains(&name) {
-                if let Some(labels) = after.strip_prefix('(') {
-                    rest = labels.split_once(')').unwrap().1;
-                }
-            } else if !after.starts_with('(') && !AGGREGATIONS.contains(&name) && !OPERATORS.contains(&name) {
-                found.push((name.to_owned(), Vec::new()));
-            }
-        } else {
-            rest = &rest[first.len_utf8()..];
-        }
-        rest = rest.trim_start();
-    }
-    found
-}
-
-fn after_string(text: &str) -> &str {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return &text[at + 1..],
-            _ => {}
-        }
-    }
-    panic!("a string without an end: {text}")
-}
-
-/// The labels up to the closing brace, and what comes after it.
-fn matchers(mut rest: &str) -> (Vec<String>, &str) {
-    let mut labels = Vec::new();
-    loop {
-        if let Some(after) = rest.strip_prefix('}') {
-            return (labels, after);
-        }
-        let (label, value) = rest.split_at(rest.find(['=', '!']).unwrap());
-        labels.push(label.trim().to_owned());
-        rest = after_string(&value[value.find('"').unwrap()..]);
-        rest = rest.trim_start_matches([',', ' ']);
-    }
-}
-
-/// Sends a body to `/mutate` and waits for the answer.
-fn post(serve: &Serve, dir: &Path, kind: &str, body: &str) {
-    let mut roots = rustls::RootCertStore::empty();
-    let authorities = podfit::certs::pem::certificates(&std::fs::read(dir.join("ca.crt")).unwrap()).unwrap();
-    roots.add_parsable_certificates(authorities);
-    let config = rustls::ClientConfig::builder_with_provider(Arc::clone(podfit::certs::provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let address: SocketAddr = serve.address.parse().unwrap();
-    let connection = rustls::ClientConnection::new(Arc::new(config), address.ip().into()).unwrap();
-    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address).unwrap());
-    let head = format!("Host: podfit\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close", body.len());
-    write!(stream, "POST /mutate HTTP/1.1\r\n{head}\r\n\r\n{body}").unwrap();
-    let mut answer = Vec::new();
-    // A connection that ends without a farewell has answered all the same.
-    let _ = stream.read_to_end(&mut answer);
-    assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&answer));
-}
-
-/// What a running podfit exports: names, and the labels of those that have a sample.
-fn exported() -> BTreeMap<String, Option<BTreeSet<String>>> {
-    let dir = tempfile::tempdir().unwrap();
-    certificates(dir.path(), false);
-    std::fs::write(dir.path().join("policy.yaml"), "{}\n").unwrap();
-    write_recommendations(dir.path(), "etl", &[]);
-    let serve = Serve::start(dir.path(), None, &[]);
-    // What nothing has happened to is not shown: a pod that cannot be read, and what is no review.
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1",
-        "operation": "CREATE", "namespace": "etl", "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "resource": {"group": "", "version": "v1", "resource": "pods"}, "object": {"metadata": 7}}});
-    post(&serve, dir.path(), "application/json", &review.to_string());
-    post(&serve, dir.path(), "text/plain", "hello");
-    let text = support::cluster::until("the metrics", || get(&serve.metrics_address, "/metrics"));
-    let mut found: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
-    for line in text.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' ')) {
-            let endings: &[&str] = match kind {
-                "counter" => &["_total"],
-                "histogram" => &["_bucket", "_sum", "_count"],
-                "info" => &["_info"],
-                _ => &[""],
-            };
-            found.extend(endings.iter().map(|ending| (format!("{name}{ending}"), None)));
-        } else if !line.starts_with('#') {
-            let (name, labels) = line.split_once('{').unwrap_or((line.split(' ').next().unwrap(), "}"));
-            let labels = labels.rsplit_once('}').unwrap().0;
-            let labels = labels.split("\",").filter_map(|pair| Some(pair.split_once("=\"")?.0.to_owned()));
-            found.entry(name.to_owned()).or_default().get_or_insert_default().extend(labels);
-        }
-    }
-    assert!(found.len() > 15, "{text}");
-    found
-}
 
 #[test]
 fn every_metric_that_is_named_is_exported_with_the_labels_that_it_is_selected_by() {
@@ -262,16 +84,6 @@ fn every_metric_that_is_named_is_exported_with_the_labels_that_it_is_selected_by
     };
     let unseen: Vec<&String> = exported.keys().filter(|n| n.starts_with("podfit_")).filter(hidden).collect();
     assert!(unseen.len() <= exported.len() / 4, "many metrics are on no dashboard: {unseen:?}");
-}
-
-#[rstest]
-#[case("sum by (a, b) (rate(x_total{c=\"}\\\"{\",d=~\"e\"}[5m])) > 0", "x_total{c,d}")]
-#[case("topk(3, a:b:c * on (n) group_left (e) max by (n) (y_info)) or vector(0)", "a:b:c{} y_info{}")]
-#[case("time() - max(z > 0) > 6 * 3600", "z{}")]
-#[case("count(x unless y offset 5m) ^ 1e3", "x{} y{}")]
-fn metrics_are_found_in_expressions(#[case] expression: &str, #[case] expected: &str) {
-    let found = selected(expression).into_iter().map(|(name, labels)| format!("{name}{{{}}}", labels.join(",")));
-    assert_eq!(found.collect::<Vec<_>>().join(" "), expected);
 }
 
 /// Runs promtool; `None` where there is none, which is said for the test.
@@ -415,6 +227,10 @@ fn every_panel_can_be_seen_and_understood() {
         // What an import as a new dashboard takes: no id, and a data source that is chosen there.
         assert_eq!((&dashboard["id"], &dashboard["schemaVersion"]), (&Value::Null, &Value::from(39)), "{name}");
         assert!(dashboard.get("__inputs").is_none(), "{name}");
+        let kinds: BTreeSet<&str> =
+            panels(dashboard).iter().map(|p| p["type"].as_str().unwrap()).filter(|kind| *kind != "row").collect();
+        let required = dashboard["__requires"].as_array().unwrap().iter().filter(|r| r["type"] == "panel");
+        assert_eq!(required.map(|r| r["id"].as_str().unwrap()).collect::<BTreeSet<_>>(), kinds, "{name}");
         let variables: BTreeSet<&str> =
             dashboard["templating"]["list"].as_array().unwrap().iter().map(|v| v["name"].as_str().unwrap()).collect();
         assert!(variables.contains("datasource") && variables.contains("cluster"), "{name}: {variables:?}");
