@@ -31,6 +31,8 @@ pub use stamp::{Change, Record, Stamp, label_value};
 #[cfg(test)]
 mod answer_tests;
 #[cfg(test)]
+mod own_size_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
