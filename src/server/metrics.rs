@@ -348,4 +348,43 @@ mod tests {
         drop(held);
         assert!(metrics.text().contains("podfit_admission_in_flight{entry=\"mutate\"} 0"));
     }
+
+    /// The metrics of a text as rows: name, type, labels, help.
+    fn rows(text: &str) -> Vec<String> {
+        let mut rows = Vec::new();
+        for block in text.split("# HELP ").skip(1) {
+            let (name, help) = block.lines().next().unwrap().split_once(' ').unwrap();
+            let kind = block.split_once("# TYPE ").unwrap().1.lines().next().unwrap().rsplit(' ').next().unwrap();
+            let sample = block.lines().find(|line| line.starts_with("podfit_"));
+            let sample = sample.unwrap_or_else(|| panic!("count {name} once in this test: its labels are not known"));
+            let labels = sample.split_once('{').map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
+            let labels = labels.split("\",").filter_map(|label| label.split_once('=')).map(|(key, _)| key);
+            let labels: Vec<_> = labels.filter(|key| *key != "le").map(|key| format!("`{key}`")).collect();
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            let help = help.trim_end_matches('.');
+            rows.push(format!("| `{name}{suffix}` | {kind} | {} | {help} |", labels.join(", ")));
+        }
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn the_documented_table_is_what_is_served() {
+        let metrics = Metrics::with(&Figures::example());
+        let seen = Seen { outcome: Outcome::Skipped("stopped"), ..Seen::default() };
+        metrics.seen(Entry::Mutate, &seen);
+        metrics.reloaded("policy", true);
+        let head = "# The metrics of `podfit serve`\n\nOn the port of `--metrics-listen`, at `/metrics`. Written by \
+            `ACCEPT_GOLDEN=1 cargo test the_documented_table`.\n\n| metric | type | labels | what |\n|---|---|---|---|\n";
+        let table = format!("{head}{}\n", rows(&metrics.text()).join("\n"));
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+        if std::env::var_os("ACCEPT_GOLDEN").is_some() {
+            std::fs::write(&path, &table).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), table, "docs/metrics.md is to be written anew");
+    }
 }

@@ -152,6 +152,24 @@ impl Figures {
     }
 }
 
+#[cfg(test)]
+impl Figures {
+    /// Each of them counted once.
+    pub(crate) fn example() -> Self {
+        let (figures, status) = (
+            Self::default(),
+            r#"{"containers": [{"name": "main",
+            "current": {"cpuRequest": "2", "memoryRequest": "4Gi"},
+            "recommended": {"cpuRequest": "1", "memoryRequest": "1Gi"}}]}"#,
+        );
+        let workload = Workload::new("etl", crate::workload::Kind::Cronjob, ["nightly"]);
+        figures.begin();
+        figures.recommended(&workload, &serde_json::from_str(status).unwrap_or_default());
+        figures.end();
+        figures
+    }
+}
+
 fn set(family: &Gauges<3>, labels: &Labels<3>, value: Option<f64>) {
     if let Some(value) = value {
         family.get_or_create(labels).set(value);
