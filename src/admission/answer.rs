@@ -75,13 +75,20 @@ pub enum Outcome {
 
 /// Answers a review.
 pub fn answer(entry: Entry, body: &[u8], known: &Knowledge) -> Reply {
-    let review = match Review::read(body) {
+    let read = match entry {
+        Entry::Mutate => Review::read_to_size(body),
+        Entry::Validate => Review::read(body),
+    };
+    let mut review = match read {
         Ok(review) => review,
         Err(problem) => return failed(400, &problem.to_string(), Seen::default(), "bad-review"),
     };
     let mut seen = Seen { uid: review.uid.to_string(), namespace: review.namespace.to_string(), ..Seen::default() };
     let answer = match entry {
-        Entry::Mutate => mutate(&review, known, &mut seen),
+        Entry::Mutate => {
+            let pod = review.pod.take();
+            mutate(&review, pod, known, &mut seen)
+        }
         Entry::Validate => match validate(&review, known, &mut seen) {
             Ok(answer) => answer,
             Err(problem) => return failed(500, &problem, seen, "unreadable-object"),
@@ -104,7 +111,7 @@ fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply
     Reply { status, body, seen: Seen { outcome: Outcome::Failed(reason), ..seen } }
 }
 
-fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
+fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let is_application =
         known.applications == Applications::SizedAtCreation && !review.is_of_pods() && review.sub_resource.is_empty();
     if !(review.is_pod() || is_application) || review.operation != Operation::Create {
@@ -118,8 +125,12 @@ fn mutate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         seen.outcome = Outcome::Failed("unreadable-object");
         Answer { warnings: vec![warning(&format!("not resized: {problem}"))], ..Answer::default() }
     };
-    let Some(raw) = review.object else { return not_read(seen, "the review has no object") };
-    let read = if is_application { read_object(raw) } else { read_pod_to_size(raw) };
+    let read = match (pod, review.object) {
+        (Some(pod), _) => Ok(pod),
+        (None, Some(raw)) if is_application => read_object(raw),
+        (None, Some(raw)) => read_pod_to_size(raw),
+        (None, None) => return not_read(seen, "the review has no object"),
+    };
     let object = match read {
         Ok(object) => object,
         Err(problem) => return not_read(seen, &problem.to_string()),

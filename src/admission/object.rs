@@ -35,6 +35,14 @@ pub fn read_pod_to_size(raw: &RawValue) -> Result<Value, UnreadableObject> {
     read(raw, &POD_TO_SIZE)
 }
 
+/// The same as part of something larger that is being read; null where it is no object.
+#[derive(Deserialize)]
+pub(super) struct PodToSize(#[serde(deserialize_with = "pod_to_size")] pub Value);
+
+fn pod_to_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Part(&POD_TO_SIZE).deserialize(deserializer)
+}
+
 fn read(raw: &RawValue, shape: &'static Shape) -> Result<Value, UnreadableObject> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     match Part(shape).deserialize(&mut deserializer) {

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::object::PodToSize;
 use super::patch::Op;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -45,8 +47,10 @@ pub struct Review<'a> {
     pub user: Cow<'a, str>,
     /// The groups of who asks.
     pub groups: Vec<Cow<'a, str>>,
-    /// The object as it is to be; `None` for what has none.
+    /// The object as it is to be; `None` for what has none, and where it was read as `pod`.
     pub object: Option<&'a RawValue>,
+    /// The pod as far as its size can depend on it, where it was read at once.
+    pub pod: Option<Value>,
     /// The object as it is.
     pub old_object: Option<&'a RawValue>,
 }
@@ -67,18 +71,20 @@ pub enum BadReview {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+struct Envelope<'a, O> {
     #[serde(borrow)]
     api_version: Cow<'a, str>,
     #[serde(borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    request: Option<Question<'a>>,
+    request: Option<Question<'a, O>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Question<'a> {
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+struct Question<'a, O> {
     #[serde(borrow, default)]
     uid: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -91,8 +97,8 @@ struct Question<'a> {
     operation: Cow<'a, str>,
     #[serde(borrow, default)]
     user_info: User<'a>,
-    #[serde(borrow, default)]
-    object: Option<&'a RawValue>,
+    #[serde(default = "Option::default")]
+    object: Option<O>,
     #[serde(borrow, default)]
     old_object: Option<&'a RawValue>,
 }
@@ -119,7 +125,28 @@ impl<'a> Review<'a> {
     /// # Errors
     /// [`BadReview`].
     pub fn read(body: &'a [u8]) -> Result<Self, BadReview> {
-        let envelope: Envelope<'a> =
+        let (mut review, object) = Self::read_as::<&'a RawValue>(body)?;
+        review.object = object.filter(|raw| raw.get() != "null");
+        Ok(review)
+    }
+
+    /// The same; a pod is read on the way, as far as its size can depend on it. It is most of the bytes, and to skip over
+    /// it first takes as long as to read it so.
+    ///
+    /// # Errors
+    /// [`BadReview`].
+    pub fn read_to_size(body: &'a [u8]) -> Result<Self, BadReview> {
+        match Self::read_as::<PodToSize>(body) {
+            Ok((review, Some(PodToSize(pod @ Value::Object(_))))) if review.is_pod() => {
+                Ok(Self { pod: Some(pod), ..review })
+            }
+            // Of another kind or shape: what is to be said of it needs the whole.
+            _ => Self::read(body),
+        }
+    }
+
+    fn read_as<O: Deserialize<'a>>(body: &'a [u8]) -> Result<(Self, Option<O>), BadReview> {
+        let envelope: Envelope<'a, O> =
             serde_json::from_slice(body).map_err(|error| BadReview::Unreadable(place_of(&error)))?;
         if envelope.api_version != API_VERSION || envelope.kind != KIND {
             return Err(BadReview::OtherKind);
@@ -133,7 +160,7 @@ impl<'a> Review<'a> {
             _ => return Err(BadReview::Unreadable("its operation is not known".to_owned())),
         };
         let there = |raw: Option<&'a RawValue>| raw.filter(|raw| raw.get() != "null");
-        Ok(Self {
+        let review = Self {
             uid: question.uid,
             group: question.resource.group,
             resource: question.resource.resource,
@@ -142,9 +169,11 @@ impl<'a> Review<'a> {
             operation,
             user: question.user_info.username,
             groups: question.user_info.groups.unwrap_or_default(),
-            object: there(question.object),
+            object: None,
+            pod: None,
             old_object: there(question.old_object),
-        })
+        };
+        Ok((review, question.object))
     }
 
     /// Whether it is about pods themselves, not a subresource.
