@@ -355,7 +355,7 @@ mod tests {
         for block in text.split("# HELP ").skip(1) {
             let (name, help) = block.lines().next().unwrap().split_once(' ').unwrap();
             let kind = block.split_once("# TYPE ").unwrap().1.lines().next().unwrap().rsplit(' ').next().unwrap();
-            let sample = block.lines().find(|line| line.starts_with("podfit_"));
+            let sample = block.lines().skip(1).find(|line| line.starts_with("podfit_"));
             let sample = sample.unwrap_or_else(|| panic!("count {name} once in this test: its labels are not known"));
             let labels = sample.split_once('{').map_or("", |(_, rest)| rest.split_once('}').unwrap().0);
             let labels = labels.split("\",").filter_map(|label| label.split_once('=')).map(|(key, _)| key);
