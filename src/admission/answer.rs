@@ -20,7 +20,7 @@ use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
 use crate::policy::{self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject, text};
 use crate::quantity::Quantity;
-use crate::workload::{INPUT_BYTES, input_bytes};
+use crate::workload::{input_bytes, stated_input};
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,7 +171,7 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
             with_own_heap(&mut sizes, recommended, &pod);
         }
         let kills = namespace.kills.get(&identity.workload);
-        if let (Some(recommended), Some(input)) = (recommended, stamp::annotation(&object, INPUT_BYTES)) {
+        if let (Some(recommended), Some(input)) = (recommended, stated_input(&object)) {
             by_input = for_input(&mut sizes, recommended, input, kills);
         }
         killed_at = retry::raise(&mut sizes, kills, recommended, identity.attempt, &pod);
@@ -237,14 +237,14 @@ fn for_input(
     said: &str,
     kills: Option<&BTreeMap<String, Kill>>,
 ) -> BTreeMap<String, Quantity> {
-    let Some(input) = input_bytes(said) else { return BTreeMap::new() };
+    let (Some(input), Ok(said)) = (input_bytes(said), Quantity::parse(said)) else { return BTreeMap::new() };
     let mut by_input = BTreeMap::new();
     for (name, size) in sizes.iter_mut().filter(|(name, _)| !kills.is_some_and(|kills| kills.contains_key(*name))) {
         let Some(memory) = recommended.for_input(name, input) else { continue };
         // It never asks for more than without its input.
         if size.memory_limit.is_some_and(|whole| memory < whole) {
             size.set(Resource::Memory, Pair { request: Some(memory), limit: Some(memory) });
-            by_input.insert(name.clone(), Quantity::from_bytes(input));
+            by_input.insert(name.clone(), said);
         }
     }
     by_input

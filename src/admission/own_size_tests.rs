@@ -44,6 +44,10 @@ fn a_pod_that_says_how_large_its_input_is_gets_what_is_enough_for_it(#[case] inp
     object["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": input});
     let (response, _) = replied(Entry::Mutate, create(&object), &known);
     assert_eq!(memory_after(&object, &response), memory);
+    let mut labelled = pod();
+    labelled["metadata"]["labels"]["podfit.dev/input-bytes"] = json!(input);
+    let (response_to_label, _) = replied(Entry::Mutate, create(&labelled), &known);
+    assert_eq!(memory_after(&labelled, &response_to_label), memory, "a label says as much");
     let told = warnings(&response).iter().any(|line| line.contains("memory is that for an input of"));
     assert_eq!(told, memory != "1Gi", "{response}");
     let (without, _) = replied(Entry::Mutate, create(&pod()), &known);

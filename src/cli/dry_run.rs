@@ -18,7 +18,7 @@ use crate::quantity::Quantity;
 use crate::report::{FindingLine, Line, Report, Wanted};
 use crate::sizing::{Answer, SizingPolicy};
 use crate::workload::containers::does_the_work;
-use crate::workload::{Kind, Workload, WorkloadKey};
+use crate::workload::{Kind, Workload, WorkloadKey, input_bytes, stated_input};
 
 /// Arguments of `podfit dry-run`.
 #[derive(clap::Args)]
@@ -134,9 +134,6 @@ fn live_lines(
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
-    let decision = decision(workload, live, &wanted, surroundings);
-    let patch =
-        decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
     let mut lines: Vec<Line> = histories
         .iter()
         .map(|(name, history)| {
@@ -152,10 +149,13 @@ fn live_lines(
             let heaps = heaps_of(live, name);
             let mut line = Line::new(&key, history, current, policy, surroundings, &heaps, |_| fitted_one());
             line.live_pods = Some(live.pods);
-            line.patch.clone_from(&patch);
             line
         })
         .collect();
+    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), surroundings);
+    let patch =
+        decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
+    lines.iter_mut().for_each(|line| line.patch.clone_from(&patch));
     // Findings belong to the pod: its first line shows those that are of no container listed.
     if let Some(decision) = &decision {
         for finding in &decision.findings {
@@ -169,6 +169,27 @@ fn live_lines(
         }
     }
     lines
+}
+
+/// What admission would give the newest pod, which may say how large its input is; a line of its own tells of that. The
+/// recommendation is for whatever input comes next.
+fn for_its_input(
+    mut wanted: BTreeMap<String, ContainerResources>,
+    live: &LiveWorkload,
+    lines: &mut [Line],
+) -> BTreeMap<String, ContainerResources> {
+    let said = stated_input(&live.newest).unwrap_or_default();
+    let (Some(input), Ok(said)) = (input_bytes(said), Quantity::parse(said)) else { return wanted };
+    for line in lines.iter_mut().filter(|line| line.spark.is_none()) {
+        let Some(size) = line.memory_by_input.iter().find(|size| input <= size.up_to_input_bytes) else { continue };
+        let memory = Quantity::from_bytes(size.bytes);
+        let Some(whole) = wanted.get_mut(&line.container) else { continue };
+        if whole.memory_limit.is_some_and(|whole| memory < whole) {
+            whole.set(Resource::Memory, Pair { request: Some(memory), limit: Some(memory) });
+            line.notes.push(format!("the newest pod says that its input is {said}: for that, {memory} is enough"));
+        }
+    }
+    wanted
 }
 
 fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
@@ -241,6 +262,78 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn run(number: i64, peak_mib: u64, limit_mib: u64) -> Run {
+        Run {
+            pod: format!("join-exec-{number}"),
+            uid: None,
+            started_ms: number * 86_400_000,
+            ended_ms: number * 86_400_000 + 600_000,
+            memory: Some(MemoryUse { peak_bytes: peak_mib * MIB, source: PeakSource::Cgroup, samples: 20 }),
+            cpu: None,
+            resources: Resources {
+                memory_request_bytes: Some(limit_mib * MIB),
+                memory_limit_bytes: Some(limit_mib * MIB),
+                ..Resources::default()
+            },
+            outcome: RunOutcome::Completed,
+            attempt: None,
+            input_bytes: None,
+            jvm: None,
+        }
+    }
+
+    fn live(newest: serde_json::Value) -> LiveWorkload {
+        let identity = identify(&pod_facts(&newest, "etl").unwrap(), &IdentityRules::default()).unwrap();
+        LiveWorkload { pods: 1, newest, identity }
+    }
+
+    /// 1000 MiB per GB of input: the next run gets what is enough for any, a pod that says its input what it needs.
+    #[rstest]
+    #[case::it_says_nothing(None, None)]
+    #[case::small(Some("2G"), Some(3000))]
+    #[case::larger_than_any_seen(Some("2T"), None)]
+    #[case::not_readable(Some("much"), None)]
+    fn a_pod_that_says_its_input_is_told_what_is_enough_for_that(
+        #[case] said: Option<&str>,
+        #[case] below: Option<u64>,
+    ) {
+        let memory = json!({"memory": "64Gi"});
+        let mut newest = json!({
+            "metadata": {"name": "load-1-x", "namespace": "etl", "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": "load-29000000", "uid": "1", "controller": true}]},
+            "spec": {"containers": [{"name": "main", "resources": {"requests": memory, "limits": memory}}]},
+        });
+        if let Some(said) = said {
+            newest["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": said});
+        }
+        let mut history = History::default();
+        history.add_all((0..40_i64).map(|number| {
+            let input = 1 + number.unsigned_abs() % 10;
+            Run { input_bytes: Some(input as f64 * 1e9), ..run(number, 1000 * input, 64 << 10) }
+        }));
+        let live = live(newest);
+        let workload = live.identity.workload.clone();
+        let all = [("main".to_owned(), history)].into();
+        let line = &live_lines(&workload, all, &live, &Surroundings::default(), &SizingPolicy::default(), true)[0];
+        let mib = |size: Quantity| size.bytes_rounded_up() / MIB;
+        assert!(mib(line.recommended.memory_limit.unwrap()) > 10_000, "{line:#?}");
+        assert_eq!(
+            line.notes.iter().any(|note| note.contains("says that its input is 2G")),
+            below.is_some(),
+            "{line:#?}"
+        );
+        let patch = line.patch.as_ref().unwrap().as_array().unwrap();
+        let limit = patch.iter().find_map(|op| {
+            let value = &op["value"];
+            value
+                .pointer("/limits/memory")
+                .or(op["path"].as_str()?.ends_with("limits/memory").then_some(value))?
+                .as_str()
+        });
+        let given = mib(limit.unwrap().parse().unwrap());
+        assert_eq!(given < below.unwrap_or(10_000), below.is_some(), "{given}: {patch:#?}");
+    }
+
     /// What is said of a live pod is what is said of its history alone, and what admission would give the pod is told.
     #[rstest]
     #[case::a_heap_that_its_size_does_not_tell("2g", 2048, Some(1000))]
@@ -257,20 +350,6 @@ mod tests {
         });
         let mut history = History::default();
         history.add_all((0..12).map(|number| Run {
-            pod: format!("join-exec-{number}"),
-            uid: None,
-            started_ms: number * 86_400_000,
-            ended_ms: number * 86_400_000 + 600_000,
-            memory: Some(MemoryUse { peak_bytes: 1500 * MIB, source: PeakSource::Cgroup, samples: 20 }),
-            cpu: None,
-            resources: Resources {
-                memory_request_bytes: Some(4505 * MIB),
-                memory_limit_bytes: Some(4505 * MIB),
-                ..Resources::default()
-            },
-            outcome: RunOutcome::Completed,
-            attempt: None,
-            input_bytes: None,
             jvm: Some(Box::new(JvmUse {
                 heap_bytes: Some(heap_mib * MIB),
                 heap_peak_bytes: used_mib.map(|mib| mib * MIB),
@@ -278,10 +357,10 @@ mod tests {
                 gc_share: used_mib.map(|_| 0.01),
                 ..JvmUse::default()
             })),
+            ..run(number, 1500, 4505)
         }));
-        let identity = identify(&pod_facts(&newest, "etl").unwrap(), &IdentityRules::default()).unwrap();
-        let workload = identity.workload.clone();
-        let live = LiveWorkload { pods: 1, newest, identity };
+        let live = live(newest);
+        let workload = live.identity.workload.clone();
         let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
         let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
         let of_history = Line::new(&key, &history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None);

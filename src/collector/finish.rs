@@ -88,7 +88,8 @@ pub fn run_of(
 
 /// The size of the pod's input, where whoever made the pod said it.
 fn input_of(object: &PodObject) -> Option<f64> {
-    let text = object.annotations.get(&kube_state_metrics_name(INPUT_BYTES))?;
+    let name = kube_state_metrics_name(INPUT_BYTES);
+    let text = object.annotations.get(&name).or_else(|| object.labels.get(&name))?;
     Some(input_bytes(text)? as f64)
 }
 

@@ -15,6 +15,8 @@ pub mod score;
 pub mod tail;
 
 #[cfg(test)]
+mod by_input_tests;
+#[cfg(test)]
 mod replay_tests;
 #[cfg(test)]
 mod tests;

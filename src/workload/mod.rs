@@ -20,5 +20,5 @@ mod spark;
 pub use facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV, kube_state_metrics_name};
 pub use from_pod::{NotAPod, controller_of, pod_facts};
 pub use identify::{Identity, IdentityRules, Unidentified, identify};
-pub use input::{INPUT_BYTES, input_bytes};
+pub use input::{INPUT_BYTES, input_bytes, stated_input};
 pub use key::{Kind, Workload, WorkloadKey};

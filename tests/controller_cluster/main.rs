@@ -10,6 +10,7 @@ mod support;
 mod definitions;
 mod engines;
 mod faults;
+mod input;
 mod kills;
 mod replicas;
 mod rollout;

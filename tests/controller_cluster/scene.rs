@@ -90,11 +90,23 @@ impl Scene {
 
     /// The same in a namespace in which something was done before.
     pub fn start_with(test: &str, arguments: &[&str], prepare: impl FnOnce(&Namespace)) -> Option<Self> {
+        let history = |namespace: &Namespace| {
+            prepare(namespace);
+            history(&namespace.name, test)
+        };
+        Self::start_on(test, arguments, history)
+    }
+
+    /// The same with another history of its namespace.
+    pub fn start_on(
+        test: &str,
+        arguments: &[&str],
+        history: impl FnOnce(&Namespace) -> Option<PrometheusServer>,
+    ) -> Option<Self> {
         let cluster = cluster(test)?;
         define(cluster);
         let namespace = cluster.namespace("learned");
-        prepare(&namespace);
-        let prometheus = history(&namespace.name, test)?;
+        let prometheus = history(&namespace)?;
         let mut all: Vec<String> = [
             "--watch-namespaces",
             "{namespace},{namespace}-gone",
@@ -130,14 +142,19 @@ impl Scene {
 
     /// The memory limit in MiB that a new pod of the workload would get after all admission.
     pub fn next_limit_mib(&self) -> u64 {
+        limit_mib(&self.next_pod(&Value::Null))
+    }
+
+    /// A new pod of the workload with these annotations, as it would be after all admission.
+    pub fn next_pod(&self, annotations: &Value) -> Value {
         // A Job that makes no pods: what is asked is what would become of one.
         let job = self.namespace().find("/apis/batch/v1", "jobs/nightly-29000000");
         let job = job.unwrap_or_else(|| self.create_job("nightly-29000000", "run", true));
         let mut pod = pod();
-        pod["metadata"] = json!({"generateName": "nightly-29000000-", "ownerReferences": [{
+        pod["metadata"] = json!({"generateName": "nightly-29000000-", "annotations": annotations, "ownerReferences": [{
             "apiVersion": "batch/v1", "kind": "Job", "name": "nightly-29000000", "uid": job["metadata"]["uid"],
             "controller": true}]});
-        limit_mib(&self.namespace().try_create("/api/v1", "pods", &pod).unwrap())
+        self.namespace().try_create("/api/v1", "pods", &pod).unwrap()
     }
 
     /// Waits until a new pod of the workload would get a limit that fits.
