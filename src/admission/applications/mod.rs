@@ -59,6 +59,8 @@ struct Part {
 struct PartSize {
     current: ContainerResources,
     place: Place,
+    /// It is one process size, divided by its engine's default fractions: it can be as small as its JVMs have proven.
+    is_process: bool,
     /// The heap that it asks for, and its floor for each heap, in MiB, where heap and pod are sized apart.
     heap: Option<Heap>,
     edit: Edit,
@@ -150,6 +152,9 @@ fn consider(
         }
     };
     let (mut place, mut new_heap) = (size.place.clone(), None);
+    if size.is_process && recommended.is_proven_process(name) {
+        place.memory = MemoryRule::Free;
+    }
     if let (Some(asked), Some(divided)) = (&size.heap, recommended.divided(name)) {
         let heap = divided.heap_in_place_of(asked.mib).max(LEAST_HEAP_MIB.min(asked.mib));
         let total = Some(quantity(heap.saturating_add(divided.overhead_mib)));
