@@ -17,7 +17,7 @@ use super::judge;
 use super::knowledge::Recommendations;
 use super::patch::{Editor, PatchError};
 use super::resize::Resizing;
-use super::stamp::{self, Change, Record, Stamp};
+use super::stamp::{self, Change, HeapChange, Record, Stamp};
 use crate::fit::spark::LEAST_HEAP_MIB;
 use crate::fit::{ContainerResources, MemoryRule, Pair, Place, Resource, Surroundings, fit};
 use crate::policy::{Bounds, text};
@@ -198,7 +198,9 @@ fn consider(
     }
     let head = format!("podfit: {}: {}; past runs of ", part.name, said.join(", "));
     resizing.warnings.push(text::line(&head, &workload, "", text::LINE_CHARS));
-    resizing.changes.insert(part.name.to_owned(), Change { from: size.current, to });
+    let heap = size.heap.as_ref().zip(new_heap);
+    let heap = heap.map(|(asked, to)| HeapChange { from: quantity(asked.mib), to: quantity(to) });
+    resizing.changes.insert(part.name.to_owned(), Change { from: size.current, to, heap });
     stamps.push(Stamp { workload, recommendation: recommended.id.clone() });
 }
 
