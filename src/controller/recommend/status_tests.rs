@@ -273,6 +273,40 @@ fn a_heap_and_its_pod_shrink_together() {
     assert_eq!(parts(&world.cycle()), (2304, 409, 2713));
 }
 
+/// Job managers of 1600 MiB, a heap of 1024, which never use two fifths of it.
+fn job_managers() -> World {
+    let mut history = History::default();
+    for number in 0..12 {
+        let jvm = JvmUse {
+            heap_bytes: Some(1024 * MIB),
+            heap_peak_bytes: Some(400 * MIB),
+            gc_share: Some(0.01),
+            ..JvmUse::default()
+        };
+        let run = run(number, 700 * MIB, 1600 * MIB, Outcome::Completed);
+        history.add(Run { jvm: Some(Box::new(jvm)), ..run });
+    }
+    World { workload: "flink-jobmanager/clicks", ..World::new(history) }
+}
+
+#[test]
+fn a_flink_process_shrinks_by_steps_and_is_proven_until_it_is_killed() {
+    let proven = |status: &Status| status.containers[0].flink.unwrap().process_is_proven;
+    let mut world = job_managers();
+    let status = world.cycle();
+    let needed = memory(&status);
+    assert!(proven(&status) && needed.bytes_rounded_up() < 1100 * MIB, "{needed}");
+
+    let mut world = job_managers();
+    world.policy("rollout: {largestShrink: 0.25}");
+    let status = world.cycle();
+    assert_eq!((memory(&status).bytes_rounded_up() / MIB, proven(&status)), (1200, true));
+
+    world.kill("1200Mi", "2026-11-30T02:10:00Z", Some("1600Mi"));
+    let status = world.restate();
+    assert!(memory(&status).bytes_rounded_up() >= 1600 * MIB && !proven(&status), "{status:#?}");
+}
+
 #[test]
 fn what_kills_a_container_leaves_its_heap_and_goes_beside_it() {
     let mut world = executors();

@@ -93,7 +93,7 @@ fn a_process_shrinks_to_what_its_heap_needs() {
 
 #[rstest]
 #[case::the_containers_own_peak(DONE, 3100, 3100)]
-#[case::managed_memory(Tm { managed: Some(1000), ..DONE }, 1200, 3343)]
+#[case::managed_memory(Tm { managed: Some(1000), ..DONE }, 1200, 3339)]
 #[case::network_buffers(Tm { network: Some(150), ..DONE }, 1200, 3617)]
 fn other_needs_hold_it_up(#[case] tm: Tm, #[case] sized: u64, #[case] expected: u64) {
     let made = of_workers(tm, sized);
