@@ -156,8 +156,8 @@ impl Form {
             Self::ArgoTemplate | Self::ArgoPodSpecPatch => kind == Kind::Argo,
             Self::FlinkDeployment | Self::FlinkConfiguration => is_flink(kind),
             Self::Patch | Self::Kustomize => super::kubernetes::has_template(kind),
-            // A chart may make anything.
-            Self::HelmValues => true,
+            // A chart may make anything; of Spark Connect's own object no values are known.
+            Self::HelmValues => kind != Kind::SparkConnect,
         }
     }
 

@@ -92,8 +92,10 @@ pub fn need(
             && parts.managed_mib >= beside.managed_mib.min(now.managed_mib)
             && parts.network_mib >= beside.network_mib.min(now.network_mib)
     };
-    // Native memory is seen in the container alone, whose peak it never goes below.
-    let lower = smallest(component, 0, is_enough)?.max(sized);
+    // Native memory is seen in the container alone: no share of its runs is left to a retry, as sizing may.
+    let floor_mib = policy.memory_floor_bytes.div_ceil(MIB);
+    let held = recommended(history, process_mib, floor_mib, policy)?.bytes.div_ceil(MIB).max(sized);
+    let lower = smallest(component, 0, is_enough)?.max(held);
     if lower as f64 >= process_mib as f64 * (1.0 - NEAR) {
         return made(larger, sized <= process_mib, None);
     }
@@ -102,8 +104,8 @@ pub fn need(
     if component == Component::TaskManager {
         why.push_str(&format!(", managed memory {}m of {}m", beside.managed_peak_mib, now.managed_mib));
     }
-    if lower == sized {
-        why.push_str(&format!("; the container as a whole needs {sized}m"));
+    if lower == held {
+        why.push_str(&format!("; the container as a whole needs {held}m"));
     }
     made(lower, true, Some(why))
 }
