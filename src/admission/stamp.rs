@@ -149,15 +149,19 @@ mod tests {
         serde_json::from_value(json!({"memoryRequest": memory, "memoryLimit": memory})).unwrap()
     }
 
-    fn heap(from: &str, to: &str) -> Option<HeapChange> {
-        Some(HeapChange { from: from.parse().unwrap(), to: to.parse().unwrap() })
+    fn heap(from: &str, to: &str) -> HeapChange {
+        HeapChange { from: from.parse().unwrap(), to: to.parse().unwrap() }
     }
 
     #[rstest]
-    #[case::the_heap_stays_from_first_to_last(heap("4Gi", "2Gi"), heap("2Gi", "1Gi"), heap("4Gi", "1Gi"))]
-    #[case::only_the_size_changed_again(heap("4Gi", "2Gi"), None, heap("4Gi", "2Gi"))]
-    #[case::the_heap_changed_last(None, heap("4Gi", "2Gi"), heap("4Gi", "2Gi"))]
-    #[case::somebody_else_set_it_between(heap("4Gi", "2Gi"), heap("3Gi", "1Gi"), heap("3Gi", "1Gi"))]
+    #[case::the_heap_stays_from_first_to_last(
+        Some(heap("4Gi", "2Gi")),
+        Some(heap("2Gi", "1Gi")),
+        Some(heap("4Gi", "1Gi"))
+    )]
+    #[case::only_the_size_changed_again(Some(heap("4Gi", "2Gi")), None, Some(heap("4Gi", "2Gi")))]
+    #[case::the_heap_changed_last(None, Some(heap("4Gi", "2Gi")), Some(heap("4Gi", "2Gi")))]
+    #[case::somebody_else_set_it_between(Some(heap("4Gi", "2Gi")), Some(heap("3Gi", "1Gi")), Some(heap("3Gi", "1Gi")))]
     fn a_second_turn_keeps_what_was_asked_for_at_first(
         #[case] first: Option<HeapChange>,
         #[case] second: Option<HeapChange>,

@@ -182,7 +182,10 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
 
-    fn processes(series: &[(&str, Gauge, &[(i64, f64)])]) -> Processes {
+    /// Pod, gauge, and samples by the minute.
+    type Series<'a> = (&'a str, Gauge, &'a [(i64, f64)]);
+
+    fn processes(series: &[Series<'_>]) -> Processes {
         let mut processes = Processes::default();
         for (pod, gauge, samples) in series {
             let labels = [("namespace", "ns"), ("pod", *pod), ("tm_id", "tm"), ("host", "10_1_2_3")];

@@ -42,7 +42,8 @@ pub enum Form {
     Patch,
     /// A `kustomization.yaml` with that patch.
     Kustomize,
-    /// Values as most charts take them: `resources`, or what a SparkApplication or FlinkDeployment is sized by.
+    /// Values as most charts take them: `resources`, or what a `SparkApplication` or `FlinkDeployment` is
+    /// sized by.
     HelmValues,
 }
 

@@ -80,7 +80,7 @@ pub struct JvmUse {
     pub process_peak_bytes: Option<u64>,
     /// Resident memory of the processes beside the JVM (Python workers, others) at their peak, in bytes.
     pub others_peak_bytes: Option<u64>,
-    /// Flink's managed memory (RocksDB, batch operators, Python) that a task manager was given, in bytes.
+    /// Flink's managed memory (`RocksDB`, batch operators, Python) that a task manager was given, in bytes.
     pub managed_bytes: Option<u64>,
     /// Managed memory in use at its peak, in bytes; memory that is only set aside counts as used.
     pub managed_peak_bytes: Option<u64>,

@@ -14,8 +14,8 @@ use crate::sizing::evidence::reached_limit;
 const MIB: u64 = 1 << 20;
 /// The smallest heap that Flink starts with without a warning, in MiB.
 const LEAST_HEAP_MIB: u64 = 128;
-/// From this share of managed memory on, it is used in full: RocksDB sets aside all that it is given, whatever its state
-/// would do with.
+/// From this share of managed memory on, it is used in full: `RocksDB` sets aside all that it is given, whatever its
+/// state would do with.
 const WHOLE_SHARE: f64 = 0.9;
 /// Network buffers in use are fewer than those that a job insists on at its start.
 const NETWORK_FACTOR: f64 = 2.0;
@@ -89,8 +89,8 @@ pub fn need(
     let least_heap = ((wanted as f64 * HEADROOM).ceil() as u64).max(LEAST_HEAP_MIB);
     let is_enough = |parts: Parts| {
         parts.heap_mib >= least_heap.min(now.heap_mib)
-            && parts.managed_mib >= beside.managed_mib.min(now.managed_mib)
-            && parts.network_mib >= beside.network_mib.min(now.network_mib)
+            && parts.managed_mib >= beside.managed.min(now.managed_mib)
+            && parts.network_mib >= beside.network.min(now.network_mib)
     };
     // Native memory is seen in the container alone: no share of its runs is left to a retry, as sizing may.
     let floor_mib = policy.memory_floor_bytes.div_ceil(MIB);
@@ -102,7 +102,7 @@ pub fn need(
     let (runs, peak) = (seen.runs().len(), heap::peak_mib(&seen));
     let mut why = format!("the heap of {runs} JVMs never held more than {peak}m of its {}m", now.heap_mib);
     if component == Component::TaskManager {
-        why.push_str(&format!(", managed memory {}m of {}m", beside.managed_peak_mib, now.managed_mib));
+        why.push_str(&format!(", managed memory {}m of {}m", beside.managed_peak, now.managed_mib));
     }
     if lower == held {
         why.push_str(&format!("; the container as a whole needs {held}m"));
@@ -144,9 +144,9 @@ fn was_killed(run: &Run, process_mib: u64) -> bool {
 /// What a task manager's other parts need, in MiB.
 #[derive(Clone, Copy, Debug, Default)]
 struct Beside {
-    managed_mib: u64,
-    managed_peak_mib: u64,
-    network_mib: u64,
+    managed: u64,
+    managed_peak: u64,
+    network: u64,
 }
 
 /// What the parts beside the heap need that shrink with the process; or why that is not known.
@@ -157,23 +157,23 @@ fn beside_the_heap(component: Component, history: &History) -> Result<Beside, St
     let mut beside = Beside::default();
     for run in history.runs().filter(|run| heap_of(run).is_some()) {
         let Some(jvm) = run.jvm.as_ref() else { continue };
-        let (Some(managed), Some(total)) = (jvm.managed_peak_bytes, jvm.managed_bytes) else {
+        let (Some(used), Some(total)) = (jvm.managed_peak_bytes, jvm.managed_bytes) else {
             return Err("flink_taskmanager_Status_Flink_Memory_Managed_Used and _Total are not scraped".to_owned());
         };
-        if total > 0 && managed as f64 >= WHOLE_SHARE * total as f64 {
+        if total > 0 && used as f64 >= WHOLE_SHARE * total as f64 {
             return Err(format!(
                 "managed memory is used in full, {}m of {}m: a state backend such as RocksDB takes what it is given",
-                managed.div_ceil(MIB),
+                used.div_ceil(MIB),
                 total.div_ceil(MIB)
             ));
         }
-        let Some(network) = jvm.network_peak_bytes else {
+        let Some(buffers) = jvm.network_peak_bytes else {
             return Err("flink_taskmanager_Status_Shuffle_Netty_UsedMemory is not scraped".to_owned());
         };
         let with = |bytes: u64, factor: f64| (bytes as f64 * factor / MIB as f64).ceil() as u64;
-        beside.managed_mib = beside.managed_mib.max(with(managed, HEADROOM));
-        beside.managed_peak_mib = beside.managed_peak_mib.max(managed.div_ceil(MIB));
-        beside.network_mib = beside.network_mib.max(with(network, NETWORK_FACTOR));
+        beside.managed = beside.managed.max(with(used, HEADROOM));
+        beside.managed_peak = beside.managed_peak.max(used.div_ceil(MIB));
+        beside.network = beside.network.max(with(buffers, NETWORK_FACTOR));
     }
     Ok(beside)
 }
