@@ -11,7 +11,7 @@ use super::executor_heap::Heaped;
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
 use super::object::{read_object, read_pod_to_size};
-use super::resize::{Resizing, Sizing, resize};
+use super::resize::{Resizing, Sizing, resize, resize_with_heap};
 use super::retry::{self, Kill};
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
@@ -212,7 +212,8 @@ fn with_recommended_heap(sizing: &Sizing<'_>, recommended: &Recommended, pod: &P
     let memory = Some(heaped.memory);
     sizes.get_mut(&heaped.container)?.set(Resource::Memory, Pair { request: memory, limit: memory });
     let changed = PodSpec::of_pod(&heaped.object).ok()?;
-    let resizing = resize(&Sizing { pod: &heaped.object, recommended: &sizes, ..*sizing }, &changed);
+    let sizing = Sizing { pod: &heaped.object, recommended: &sizes, ..*sizing };
+    let resizing = resize_with_heap(&sizing, &changed, Some((&heaped.container, heaped.heap)));
     heaped.answer(resizing)
 }
 

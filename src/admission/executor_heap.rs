@@ -6,10 +6,10 @@
 
 use serde_json::{Value, json};
 
-use super::judge;
 use super::knowledge::Recommended;
 use super::patch::{Action, Op};
 use super::resize::Resizing;
+use super::stamp::HeapChange;
 use crate::fit::spark::LEAST_HEAP_MIB;
 use crate::fit::{ContainerResources, EXECUTOR_HEAP, spark_executor_heap};
 use crate::policy::PodSpec;
@@ -25,8 +25,9 @@ pub(super) struct Heaped {
     /// What it needs with that heap: request and limit.
     pub memory: Quantity,
     current: Option<ContainerResources>,
+    /// The heap, before and after.
+    pub heap: HeapChange,
     op: Op,
-    told: String,
 }
 
 impl Heaped {
@@ -47,6 +48,7 @@ impl Heaped {
         let at = env.iter().rposition(|e| e.get("name").and_then(Value::as_str) == Some(EXECUTOR_HEAP))?;
         let path = format!("{}/env/{at}/value", container.path);
         let value = json!(format!("{heap_mib}m"));
+        let heap = HeapChange { from: before, to: Quantity::from_bytes_mib_rounded_up(heap_mib << 20) };
         let mut object = object.clone();
         *object.pointer_mut(&path)? = value.clone();
         Some(Self {
@@ -54,8 +56,8 @@ impl Heaped {
             container: name.to_string(),
             memory: Quantity::from_bytes_mib_rounded_up(heap_mib.saturating_add(divided.overhead_mib) << 20),
             current: ContainerResources::of_container(container.json).ok(),
+            heap,
             op: Op { op: Action::Replace, path, value },
-            told: judge::warning(&format!("{name}: heap {before} → {heap_mib}Mi")),
         })
     }
 
@@ -66,9 +68,8 @@ impl Heaped {
         if resizing.skipped.is_some() || (after.memory_request, after.memory_limit) != (exactly, exactly) {
             return None;
         }
-        let Resizing { mut ops, mut warnings, changes, skipped } = resizing;
-        ops.insert(0, self.op);
-        warnings.insert(0, self.told);
-        Some(Resizing { ops, warnings, changes, skipped })
+        let mut resizing = resizing;
+        resizing.ops.insert(0, self.op);
+        Some(resizing)
     }
 }

@@ -27,6 +27,8 @@ pub struct Recommended {
     pub ladders: Vec<(Box<str>, Box<[Quantity]>)>,
     /// How the memory of Spark's containers is divided, by container.
     pub divided: Vec<(Box<str>, Divided)>,
+    /// The containers of Flink's whose process size the JVMs have shown to be enough.
+    pub proven_processes: Vec<Box<str>>,
     /// What is enough where a pod says how large its input is, by container.
     pub by_input: Vec<(Box<str>, Box<[InputSize]>)>,
     /// Its author or administrator has switched sizing off for the workload.
@@ -46,6 +48,11 @@ impl Recommended {
         let (_, sizes) = self.by_input.iter().find(|(name, _)| **name == *container)?;
         let size = sizes.iter().find(|size| input_bytes <= size.up_to_input_bytes)?;
         Some(Quantity::from_bytes_mib_rounded_up(size.bytes))
+    }
+
+    /// Whether a process of Flink's may be made as small as it is recommended.
+    pub fn is_proven_process(&self, container: &str) -> bool {
+        self.proven_processes.iter().any(|name| **name == *container)
     }
 
     /// How the memory of a Spark container is divided, where that is known.

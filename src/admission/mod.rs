@@ -26,7 +26,7 @@ pub use patch::{Op, PatchError, apply};
 pub use recommendations::{LoadedRecommendations, UnusableRecommendations, id_of};
 pub use resize::{Resizing, Sizing, resize};
 pub use retry::{Kill, Kills};
-pub use stamp::{Change, Record, Stamp, label_value};
+pub use stamp::{Change, HeapChange, Record, Stamp, label_value};
 
 #[cfg(test)]
 mod answer_tests;

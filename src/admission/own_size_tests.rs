@@ -156,6 +156,21 @@ fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
         pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off"});
     };
     assert_eq!(stored(set, true, &opted_out), sizes("4g", "4505Mi"));
+    let mut known = known_of_spark(Kind::SparkExecutor, "spark-kubernetes-executor", true);
+    known.executor_heaps = set;
+    for (heap, asked, told) in [
+        ("4g", "4505Mi", "heap 4Gi → 1804Mi, memory 4505Mi → 2622Mi"),
+        ("4g", "2622Mi", "heap 4Gi → 1804Mi; past runs"),
+    ] {
+        let mut pod = spark_pod("executor", Some(heap), asked);
+        let (response, _) = replied(Entry::Mutate, create(&pod), &known);
+        assert!(response["warnings"][0].as_str().unwrap().contains(told), "{response:#}");
+        apply(&mut pod, &ops(&response)).unwrap();
+        let record = pod["metadata"]["annotations"]["podfit.dev/resized"].as_str().unwrap();
+        let record: Value = serde_json::from_str(record).unwrap();
+        let heap = &record["containers"]["spark-kubernetes-executor"]["heap"];
+        assert_eq!(*heap, json!({"from": "4Gi", "to": "1804Mi"}), "{record:#}");
+    }
     let by_reference = |_: &mut Knowledge, pod: &mut Value| {
         let heap = &mut pod["spec"]["containers"][0]["env"][1];
         heap["value"] = json!("$(HEAP)");

@@ -54,9 +54,10 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let Kept { containers, divided, by_input } = containers;
+            let Kept { containers, divided, proven_processes, by_input } = containers;
             let id = id_of(&containers, &divided);
-            let recommended = Recommended { id, containers, divided, by_input, ..Recommended::default() };
+            let recommended =
+                Recommended { id, containers, divided, proven_processes, by_input, ..Recommended::default() };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -126,6 +127,18 @@ struct Entry {
     memory_by_input: Vec<InputSize>,
     #[serde(default)]
     spark: Option<SparkEntry>,
+    #[serde(default)]
+    flink: Option<FlinkEntry>,
+}
+
+/// What is known of a Flink process.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FlinkEntry {
+    #[serde(default)]
+    process_bytes: u64,
+    #[serde(default)]
+    process_is_proven: bool,
 }
 
 /// How a Spark container's memory is divided, in bytes.
@@ -162,6 +175,7 @@ impl SparkEntry {
 struct Kept {
     containers: Sizes,
     divided: Vec<(Box<str>, Divided)>,
+    proven_processes: Vec<Box<str>>,
     by_input: Vec<(Box<str>, Box<[InputSize]>)>,
 }
 
@@ -249,6 +263,10 @@ impl Entry {
         }
         let divided = self.spark.and_then(|spark| spark.divided(&self.recommended));
         kept.divided.extend(divided.map(|divided| (self.container.as_str().into(), divided)));
+        let recommended = self.recommended.memory_limit.map(Quantity::bytes_rounded_up);
+        if self.flink.is_some_and(|flink| flink.process_is_proven && Some(flink.process_bytes) == recommended) {
+            kept.proven_processes.push(self.container.as_str().into());
+        }
         if !self.memory_by_input.is_empty() {
             kept.by_input.push((self.container.into(), self.memory_by_input.into()));
         }
@@ -340,6 +358,22 @@ mod tests {
         assert_eq!(spark("3Gi", whole), None, "somebody has changed the size");
         let older = json!({"heapBytes": 1804, "overheadBytes": 409, "heapNowBytes": 4096});
         assert_eq!(spark("2213Mi", older), Some(Divided { total_now_mib: 0, ..divided }));
+    }
+
+    #[test]
+    fn a_process_of_flinks_is_proven_where_the_entry_says_so_of_its_size() {
+        let proven = |limit: &str, flink: Value| {
+            let mut entry = entry("flink-taskmanager/clicks", "flink-main-container", json!({"memoryLimit": limit}));
+            entry["flink"] = flink;
+            let mut knowledge = Knowledge::default();
+            of(&[entry]).replace_in(&mut knowledge);
+            looked_up(&knowledge, "flink-taskmanager/clicks").unwrap().is_proven_process("flink-main-container")
+        };
+        let gib = |is_proven: bool| json!({"processBytes": 1_u64 << 30, "processIsProven": is_proven});
+        assert!(proven("1Gi", gib(true)));
+        assert!(!proven("1Gi", gib(false)));
+        assert!(!proven("2Gi", gib(true)), "somebody has changed the size");
+        assert!(!proven("1Gi", json!({})));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::patch::{Editor, Op, PatchError};
-use super::stamp::{self, Change, Record};
+use super::stamp::{self, Change, HeapChange, Record};
 use super::{judge, stamp::Stamp};
 use crate::fit::{self, ContainerResources, Pair, Resource, Surroundings, What};
 use crate::policy::{Bounds, PodSpec, text};
@@ -47,6 +47,11 @@ pub struct Resizing {
 
 /// Makes the patch for a pod that is being created.
 pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
+    resize_with_heap(request, pod, None)
+}
+
+/// The same for a pod with another heap in one of its containers, which is told and recorded too.
+pub(super) fn resize_with_heap(request: &Sizing<'_>, pod: &PodSpec<'_>, heap: Option<(&str, HeapChange)>) -> Resizing {
     let Some(stamp) = request.stamp else { return Resizing::default() };
     if stamp::is_mirror(request.pod) {
         return Resizing { skipped: Some("mirror-pod"), ..Resizing::default() };
@@ -55,7 +60,7 @@ pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
     if stamp::is_opted_out(request.pod) {
         resizing.skipped = Some("opted-out");
     } else if !request.recommended.is_empty() {
-        changes(request, pod, stamp, &mut resizing);
+        changes(request, pod, stamp, heap, &mut resizing);
     }
     match patch(request.pod, pod, stamp, &resizing.changes) {
         Ok(ops) => resizing.ops = ops,
@@ -67,7 +72,13 @@ pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
     resizing
 }
 
-fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mut Resizing) {
+fn changes(
+    request: &Sizing<'_>,
+    pod: &PodSpec<'_>,
+    stamp: &Stamp,
+    heap: Option<(&str, HeapChange)>,
+    resizing: &mut Resizing,
+) {
     let fitted = fit::fit_pod(pod, request.kind, &held(request, pod), request.surroundings);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());
@@ -80,8 +91,9 @@ fn changes(request: &Sizing<'_>, pod: &PodSpec<'_>, stamp: &Stamp, resizing: &mu
             resizing.skipped = Some(skip.reason());
             resizing.warnings.push(judge::warning(&format!("{}: not resized: {skip}", text::name(&name))));
         }
-        if fitted.resources != from {
-            let change = Change { from, to: fitted.resources };
+        let heap = heap.filter(|(container, _)| *container == name).map(|(_, change)| change);
+        if fitted.resources != from || heap.is_some() {
+            let change = Change { from, to: fitted.resources, heap };
             resizing.warnings.push(told(&name, &change, &stamp.workload, request.killed_at.get(&name).copied()));
             resizing.changes.insert(name.clone(), change);
         }
@@ -116,7 +128,7 @@ fn held(request: &Sizing<'_>, pod: &PodSpec<'_>) -> BTreeMap<String, ContainerRe
 /// `podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly`
 fn told(name: &str, change: &Change, workload: &str, killed_at: Option<Quantity>) -> String {
     let shown = |value: Option<Quantity>| value.map_or("unset".to_owned(), |value| value.to_string());
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = change.heap.iter().map(|heap| format!("heap {} → {}", heap.from, heap.to)).collect();
     for resource in [Resource::Memory, Resource::Cpu] {
         let (from, to) = (change.from.pair(resource), change.to.pair(resource));
         if from == to {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::fit::ContainerResources;
 use crate::fnv::fnv1a;
+use crate::quantity::Quantity;
 
 /// Annotation that records a resize, JSON of [`Record`].
 pub const RESIZED: &str = "podfit.dev/resized";
@@ -37,6 +38,18 @@ pub struct Change {
     pub from: ContainerResources,
     /// What it asks for now.
     pub to: ContainerResources,
+    /// The heap of its JVM, where that was set too; records of releases before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<HeapChange>,
+}
+
+/// The change of a JVM's heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapChange {
+    /// What it was to have.
+    pub from: Quantity,
+    /// What it has now.
+    pub to: Quantity,
 }
 
 /// The record of a resize.
@@ -59,7 +72,15 @@ impl Record {
         if let Some(earlier) = earlier.filter(|e| e.recommendation == stamp.recommendation) {
             for (name, before) in earlier.containers {
                 match containers.get_mut(&name) {
-                    Some(change) if change.from == before.to => change.from = before.from,
+                    Some(change) if change.from == before.to => {
+                        change.from = before.from;
+                        change.heap = match (change.heap, before.heap) {
+                            (Some(now), Some(first)) if now.from == first.to => {
+                                Some(HeapChange { from: first.from, ..now })
+                            }
+                            (now, first) => now.or(first),
+                        };
+                    }
                     Some(_) => {}
                     None => {
                         containers.insert(name, before);
@@ -110,6 +131,7 @@ pub fn label_value(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
 
@@ -121,6 +143,47 @@ mod tests {
     #[case("", "cbf29ce484222325")]
     fn labels_are_made_valid(#[case] text: &str, #[case] label: &str) {
         assert_eq!(label_value(text), label);
+    }
+
+    fn size(memory: &str) -> ContainerResources {
+        serde_json::from_value(json!({"memoryRequest": memory, "memoryLimit": memory})).unwrap()
+    }
+
+    fn heap(from: &str, to: &str) -> HeapChange {
+        HeapChange { from: from.parse().unwrap(), to: to.parse().unwrap() }
+    }
+
+    #[rstest]
+    #[case::the_heap_stays_from_first_to_last(
+        Some(heap("4Gi", "2Gi")),
+        Some(heap("2Gi", "1Gi")),
+        Some(heap("4Gi", "1Gi"))
+    )]
+    #[case::only_the_size_changed_again(Some(heap("4Gi", "2Gi")), None, Some(heap("4Gi", "2Gi")))]
+    #[case::the_heap_changed_last(None, Some(heap("4Gi", "2Gi")), Some(heap("4Gi", "2Gi")))]
+    #[case::somebody_else_set_it_between(Some(heap("4Gi", "2Gi")), Some(heap("3Gi", "1Gi")), Some(heap("3Gi", "1Gi")))]
+    fn a_second_turn_keeps_what_was_asked_for_at_first(
+        #[case] first: Option<HeapChange>,
+        #[case] second: Option<HeapChange>,
+        #[case] expected: Option<HeapChange>,
+    ) {
+        let stamp = Stamp { workload: "spark-executor/join".to_owned(), recommendation: "r1".to_owned() };
+        let of =
+            |from: &str, to: &str, heap| [("c".to_owned(), Change { from: size(from), to: size(to), heap })].into();
+        let record = Record::new(&stamp, &of("5Gi", "3Gi", first), &json!({}));
+        let pod = json!({"metadata": {"annotations": {RESIZED: serde_json::to_string(&record).unwrap()}}});
+        let record = Record::new(&stamp, &of("3Gi", "2Gi", second), &pod);
+        let expected = Change { from: size("5Gi"), to: size("2Gi"), heap: expected };
+        assert_eq!(record.containers["c"], expected);
+    }
+
+    #[test]
+    fn a_record_of_a_release_before_is_read() {
+        let text =
+            r#"{"workload":"job/a","recommendation":"r","containers":{"c":{"from":{},"to":{"memoryLimit":"1Gi"}}}}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!(record.containers["c"].heap, None);
+        assert_eq!(serde_json::to_string(&record).unwrap(), text, "and written as before where there is no heap");
     }
 
     proptest! {

@@ -31,7 +31,7 @@ fn as_first_asked(facts: &mut PodFacts, object: &Value) {
     let millis = |quantity: Option<Quantity>| quantity.map(Quantity::millis_rounded_up);
     let bytes = |quantity: Option<Quantity>| quantity.map(Quantity::bytes_rounded_up);
     for container in &mut facts.containers {
-        let Some(Change { from, to }) = record.containers.get(&container.name) else { continue };
+        let Some(Change { from, to, .. }) = record.containers.get(&container.name) else { continue };
         let now = (container.cpu_request_millis, container.memory_request_bytes);
         if now == (millis(to.cpu_request), bytes(to.memory_request)) {
             container.cpu_request_millis = millis(from.cpu_request);

@@ -78,14 +78,13 @@ impl Executors {
             _ => None,
         };
         Some(JvmUse {
-            heap_bytes: None,
             heap_peak_bytes: bytes(heap),
             non_heap_peak_bytes: bytes(sum([non_heap, direct])),
             // Where the process tree is not looked at, all of it is 0.
             process_peak_bytes: bytes(jvm),
             others_peak_bytes: bytes(jvm).map(|_| sum([python, other]).unwrap_or(0.0) as u64),
             gc_share,
-            heap_exhausted: false,
+            ..JvmUse::default()
         })
     }
 

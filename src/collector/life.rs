@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::flink::Seen;
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS};
 use crate::prometheus::{Labels, Sample, SeriesChunk};
 
@@ -70,6 +71,10 @@ pub struct Life {
     pub periods: Option<(f64, f64)>,
     /// The container's start as cAdvisor has it, milliseconds since the epoch.
     pub started_ms: Option<i64>,
+    /// What its JVM said, where it is one of Flink's and was asked; carried on apart, so that what releases before wrote
+    /// is still read.
+    #[serde(skip)]
+    pub flink: Option<Box<Seen>>,
     /// The start that was reported of this life; kept, so that every later view is of the same run.
     pub reported_start_ms: Option<i64>,
 }

@@ -3,6 +3,7 @@
 
 pub mod executors;
 pub mod finish;
+pub mod flink;
 mod gaps;
 pub mod jvm;
 pub mod life;
@@ -24,6 +25,7 @@ use crate::workload::WorkloadKey;
 use crate::workload::containers::does_the_work;
 use executors::Executors;
 use finish::{Place, run_of};
+use flink::Seen;
 use gaps::Counts;
 use life::{Life, LifeKey, OpenLives};
 use metrics::{MEMORY, Scope};
@@ -117,6 +119,33 @@ struct Carried {
     executors: Executors,
 }
 
+impl Carried {
+    /// As bytes: what releases before wrote, and behind it what Flink's processes said, by the number of the life.
+    fn to_bytes(&self) -> Vec<u8> {
+        let flink: Vec<(u32, Seen)> = self
+            .lives
+            .0
+            .iter()
+            .zip(0..)
+            .filter_map(|((_, life), number)| Some((number, *life.flink.clone()?)))
+            .collect();
+        let mut bytes = postcard::to_stdvec(self).unwrap_or_default();
+        bytes.extend(postcard::to_stdvec(&flink).unwrap_or_default());
+        bytes
+    }
+
+    /// Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let Ok((mut carried, rest)) = postcard::take_from_bytes::<Self>(bytes) else { return Self::default() };
+        for (number, seen) in postcard::from_bytes::<Vec<(u32, Seen)>>(rest).unwrap_or_default() {
+            if let Some((_, life)) = carried.lives.0.get_mut(number as usize) {
+                life.flink = Some(Box::new(seen));
+            }
+        }
+        carried
+    }
+}
+
 /// Collects what is new and commits it slice by slice.
 ///
 /// # Errors
@@ -167,7 +196,7 @@ pub async fn collect<S: SeriesSource>(
             store.pods_named(ns, pod).unwrap_or_default()
         });
         found.extend(runs.iter().map(|(key, _)| key.clone()));
-        let open = postcard::to_stdvec(&carried).unwrap_or_default();
+        let open = carried.to_bytes();
         let committed = store.commit(&id, range.end_ms, &open, runs)?;
         summary.runs += committed.new as u64;
         summary.slices += 1;
@@ -218,8 +247,7 @@ fn next_slice(slice_ms: i64, samples: u64) -> i64 {
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
     let Some(progress) = store.progress(id)? else { return Ok((Carried::default(), request.window.start_ms)) };
-    // Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
-    let carried = postcard::from_bytes(&progress.open).unwrap_or_default();
+    let carried = Carried::of_bytes(&progress.open);
     if progress.watermark_ms < request.window.start_ms {
         return Ok((Carried::default(), request.window.start_ms));
     }
@@ -236,15 +264,18 @@ fn advance(
     who: &mut Who,
     recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
 ) -> Vec<(WorkloadKey, Run)> {
-    let Read { slice, of_lives, objects, mut executors, .. } = read;
+    let Read { slice, of_lives, objects, mut executors, flink, .. } = read;
     executors.carry_on(std::mem::take(&mut carried.executors));
     let mut remembered: HashMap<(String, String), PodObject> =
         std::mem::take(&mut carried.objects).into_iter().collect();
-    let followed = carried.lives.take(slice.into_lives());
+    let mut followed = carried.lives.take(slice.into_lives());
     for (key, life) in &mut carried.lives.0 {
         if let Some(values) = of_lives.get(key) {
             annotate(life, values);
         }
+    }
+    for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
+        flink.note(key, life);
     }
     let silent = carried.lives.ended_at(seen_until_ms);
     let mut runs = Vec::new();
@@ -274,6 +305,10 @@ fn advance(
         {
             let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
             run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
+        }
+        let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
+        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
+            run.jvm = Some(Box::new(said));
         }
         if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
             jvm::note(&mut run, who.jvm(key, recorded));

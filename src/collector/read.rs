@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use super::executors::{Executors, OF_EXECUTORS};
+use super::flink::{self, Gauge, Processes};
 use super::life::{LifeKey, Slice};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::objects::Objects;
@@ -16,6 +17,7 @@ pub(super) struct Read {
     pub of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
     pub objects: Objects,
     pub executors: Executors,
+    pub flink: Processes,
     pub metrics_seen: BTreeSet<&'static str>,
 }
 
@@ -43,11 +45,12 @@ impl Read {
             let (memory, cpu) = tokio::try_join!(memory, cpu)?;
             Ok((memory, cpu))
         };
-        let ((memory, cpu), of_lives, (objects, mut metrics_seen), executors) = tokio::try_join!(
+        let ((memory, cpu), of_lives, (objects, mut metrics_seen), executors, flink) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
             read_objects(source, scope, range, honored),
-            read_executors(source, scope, range)
+            read_executors(source, scope, range),
+            read_flink(source, scope, range)
         )?;
         if memory.samples > 0 {
             metrics_seen.insert(MEMORY);
@@ -57,7 +60,7 @@ impl Read {
         }
         let mut slice = memory;
         slice.join(cpu);
-        Ok(Self { slice, of_lives, objects, executors, metrics_seen })
+        Ok(Self { slice, of_lives, objects, executors, flink, metrics_seen })
     }
 }
 
@@ -100,6 +103,27 @@ async fn read_executors<S: SeriesSource>(
         }
     }
     Ok(executors)
+}
+
+/// Where no heap is there, nobody scrapes Flink's processes, and the others are not asked for.
+async fn read_flink<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange) -> Result<Processes, SourceError> {
+    let mut processes = Processes::default();
+    let mut has_sum = false;
+    let groups: [&[(&str, Gauge)]; 3] = [&flink::HEAPS, &flink::OTHERS, &flink::COLLECTORS];
+    for (group, metrics) in groups.into_iter().enumerate() {
+        if (group > 0 && processes.is_empty()) || (group > 1 && has_sum) {
+            break;
+        }
+        for (metric, gauge) in metrics {
+            let stream = source.samples(&scope.anything(metric), range).await?;
+            drain(stream, |chunk| {
+                has_sum |= *gauge == Gauge::Collecting;
+                processes.take(*gauge, &chunk);
+            })
+            .await?;
+        }
+    }
+    Ok(processes)
 }
 
 pub(super) async fn read_objects<S: SeriesSource>(

@@ -8,6 +8,23 @@ use crate::workload::Kind;
 /// A `FlinkDeployment`.
 pub(super) fn deployment(items: &[&Item]) -> Result<Body, Vec<String>> {
     let [first, ..] = items else { return Err(Vec::new()) };
+    let node = Node::map([
+        ("apiVersion", Node::text("flink.apache.org/v1beta1")),
+        ("kind", Node::text("FlinkDeployment")),
+        ("metadata", super::kubernetes::metadata(first)),
+        ("spec", components(items)),
+    ]);
+    Ok(Body::yaml(["a change of the spec restarts the job as its upgradeMode says"], &node))
+}
+
+/// Values for a chart that makes a `FlinkDeployment`.
+pub(super) fn helm_values(items: &[&Item]) -> Body {
+    let hint = "where the chart passes jobManager and taskManager on to the FlinkDeployment; `helm show values` tells";
+    Body::yaml([hint, "a change of the spec restarts the job as its upgradeMode says"], &components(items))
+}
+
+/// `jobManager: {resource: {cpu, memory}}`, and the same of task managers.
+fn components(items: &[&Item]) -> Node {
     let mut spec = Node::Map(Vec::new());
     for item in items {
         let mut resource = Node::Map(Vec::new());
@@ -20,13 +37,7 @@ pub(super) fn deployment(items: &[&Item]) -> Result<Body, Vec<String>> {
         let component = if item.workload.kind == Kind::FlinkJobmanager { "jobManager" } else { "taskManager" };
         spec.put(component, resource.below(&["resource"]));
     }
-    let node = Node::map([
-        ("apiVersion", Node::text("flink.apache.org/v1beta1")),
-        ("kind", Node::text("FlinkDeployment")),
-        ("metadata", super::kubernetes::metadata(first)),
-        ("spec", spec),
-    ]);
-    Ok(Body::yaml(["a change of the spec restarts the job as its upgradeMode says"], &node))
+    spec
 }
 
 /// Keys of Flink's configuration.

@@ -42,7 +42,8 @@ pub enum Form {
     Patch,
     /// A `kustomization.yaml` with that patch.
     Kustomize,
-    /// `resources` as most charts take them.
+    /// Values as most charts take them: `resources`, or what a `SparkApplication` or `FlinkDeployment` is
+    /// sized by.
     HelmValues,
 }
 
@@ -125,7 +126,7 @@ impl Form {
     }
 
     /// Whether one snippet holds all parts of an application or cluster.
-    pub(super) const fn is_of_whole_application(self) -> bool {
+    pub(super) fn is_of_whole_application(self, kind: Kind) -> bool {
         matches!(
             self,
             Self::SparkConf
@@ -135,17 +136,16 @@ impl Form {
                 | Self::ApacheSparkApplication
                 | Self::FlinkDeployment
                 | Self::FlinkConfiguration
-        )
+        ) || (self == Self::HelmValues && (is_spark(kind) || is_flink(kind)))
     }
 
     /// Whether it is a form of this kind of work.
     pub fn says(self, kind: Kind) -> bool {
-        let spark = matches!(kind, Kind::SparkDriver | Kind::SparkExecutor | Kind::SparkConnect);
         let airflow_spark = matches!(kind, Kind::AirflowSparkDriver | Kind::AirflowSparkExecutor);
         match self {
             Self::AirflowPodOverride => kind == Kind::AirflowTask,
             Self::AirflowContainerResources => kind == Kind::AirflowPod,
-            Self::SparkConf | Self::SparkSubmit => spark || airflow_spark,
+            Self::SparkConf | Self::SparkSubmit => is_spark(kind),
             Self::SparkResourceProfile => matches!(kind, Kind::SparkExecutor | Kind::AirflowSparkExecutor),
             Self::SparkApplication => matches!(kind, Kind::SparkDriver | Kind::SparkExecutor) || airflow_spark,
             Self::ScheduledSparkApplication | Self::ApacheSparkApplication => {
@@ -155,14 +155,10 @@ impl Form {
             Self::DagsterRunConfig => kind == Kind::DagsterStep,
             Self::PrefectJobVariables => kind == Kind::Prefect,
             Self::ArgoTemplate | Self::ArgoPodSpecPatch => kind == Kind::Argo,
-            Self::FlinkDeployment | Self::FlinkConfiguration => {
-                matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager)
-            }
+            Self::FlinkDeployment | Self::FlinkConfiguration => is_flink(kind),
             Self::Patch | Self::Kustomize => super::kubernetes::has_template(kind),
-            // A chart may make anything but what an engine computes from its own settings.
-            Self::HelmValues => {
-                !(spark || airflow_spark || matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager))
-            }
+            // A chart may make anything; of Spark Connect's own object no values are known.
+            Self::HelmValues => kind != Kind::SparkConnect,
         }
     }
 
@@ -174,6 +170,23 @@ impl Form {
             kind => Self::ALL.into_iter().find(|form| form.says(kind)),
         }
     }
+}
+
+/// Whether it is one of Flink's processes.
+pub(super) const fn is_flink(kind: Kind) -> bool {
+    matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager)
+}
+
+/// Whether its pods are made from Spark's settings.
+pub(super) const fn is_spark(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::SparkDriver
+            | Kind::SparkExecutor
+            | Kind::SparkConnect
+            | Kind::AirflowSparkDriver
+            | Kind::AirflowSparkExecutor
+    )
 }
 
 impl fmt::Display for Form {

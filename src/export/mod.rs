@@ -53,7 +53,7 @@ pub fn export(items: &[Item], form: Option<Form>) -> Vec<Snippet> {
         let Some(form) = form.map_or_else(|| Form::usual(kind), |form| form.says(kind).then_some(form)) else {
             continue;
         };
-        let together = if form.is_of_whole_application() {
+        let together = if form.is_of_whole_application(kind) {
             format!("{} {}", family(kind), item.application().join("/"))
         } else {
             item.workload.to_string()
@@ -134,7 +134,11 @@ fn body(form: Form, items: &[&Item]) -> Result<Body, Vec<String>> {
         Form::FlinkConfiguration => Ok(flink::configuration(items)),
         Form::Patch => kubernetes::patch(items),
         Form::Kustomize => kubernetes::kustomize(items),
-        Form::HelmValues => Ok(kubernetes::helm_values(items)),
+        Form::HelmValues => match items.first().map(|item| item.workload.kind) {
+            Some(kind) if form::is_spark(kind) => spark_application::helm_values(items),
+            Some(kind) if form::is_flink(kind) => Ok(flink::helm_values(items)),
+            _ => Ok(kubernetes::helm_values(items)),
+        },
     }
 }
 

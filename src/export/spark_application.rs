@@ -27,6 +27,15 @@ pub(super) fn apache(items: &[&Item]) -> Result<Body, Vec<String>> {
     Ok(Body::yaml(said, &object(items, "spark.apache.org/v1", "SparkApplication", spec)))
 }
 
+/// Values for a chart that makes a `SparkApplication`.
+pub(super) fn helm_values(items: &[&Item]) -> Result<Body, Vec<String>> {
+    let (mut said, by_role) = settings(items)?;
+    said.push(
+        "where the chart passes driver and executor on to the SparkApplication; `helm show values` tells".to_owned(),
+    );
+    Ok(Body::yaml(said, &roles(&by_role)))
+}
+
 fn object(items: &[&Item], version: &str, kind: &str, spec: Node) -> Node {
     let mut node = Node::map([("apiVersion", Node::text(version)), ("kind", Node::text(kind))]);
     // Airflow makes up a name for each run.

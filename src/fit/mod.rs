@@ -4,6 +4,7 @@
 mod container;
 mod engine;
 pub mod flink;
+mod heap;
 pub mod limit_range;
 mod pod;
 pub mod quota;

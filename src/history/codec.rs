@@ -9,11 +9,21 @@ use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
 /// written in the oldest that holds it, so that most are still read by the releases before.
-pub(super) const HISTORY_VERSION: u8 = 3;
+pub(super) const HISTORY_VERSION: u8 = 4;
+/// Without what Flink's processes said beside their heaps.
+const WITHOUT_FLINK: u8 = 3;
 /// Without the heaps that JVMs were given.
 const WITHOUT_HEAPS: u8 = 2;
 /// Without what JVMs said.
 const WITHOUT_JVM: u8 = 1;
+
+/// Managed memory of Flink's processes, given and used, and their network buffers, in bytes, by the number of the run,
+/// behind all that version 3 has.
+#[derive(Serialize, Deserialize)]
+struct HistoryV4 {
+    history: HistoryV3,
+    flink: Vec<(u32, [Option<u64>; 3])>,
+}
 
 /// The heaps that JVMs were given, in bytes, by the number of the run, behind all that version 2 has.
 #[derive(Serialize, Deserialize)]
@@ -119,6 +129,9 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
                 non_heap_peak_bytes,
                 process_peak_bytes,
                 others_peak_bytes,
+                managed_bytes: _,
+                managed_peak_bytes: _,
+                network_peak_bytes: _,
                 gc_share,
                 heap_exhausted,
             } = **run.jvm.as_ref()?;
@@ -139,30 +152,48 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
     let said = HistoryV2 { history: plain, jvm };
     let heaps: Vec<(u32, u64)> =
         history.runs().zip(0..).filter_map(|(run, number)| Some((number, run.jvm.as_ref()?.heap_bytes?))).collect();
-    if heaps.is_empty() {
+    let of_flink = |run: &Run| {
+        let jvm = run.jvm.as_ref()?;
+        let said = [jvm.managed_bytes, jvm.managed_peak_bytes, jvm.network_peak_bytes];
+        said.iter().any(Option::is_some).then_some(said)
+    };
+    let flink: Vec<(u32, [Option<u64>; 3])> =
+        history.runs().zip(0..).filter_map(|(run, number)| Some((number, of_flink(run)?))).collect();
+    if heaps.is_empty() && flink.is_empty() {
         return Ok((WITHOUT_HEAPS, postcard::to_stdvec(&said)?));
     }
-    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV3 { history: said, heaps })?))
+    let given = HistoryV3 { history: said, heaps };
+    if flink.is_empty() {
+        return Ok((WITHOUT_FLINK, postcard::to_stdvec(&given)?));
+    }
+    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV4 { history: given, flink })?))
 }
 
 /// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     let said = |e: postcard::Error| e.to_string();
-    let (HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, rest) = match version {
+    let before_flink = |history| HistoryV4 { history, flink: Vec::new() };
+    let before_heaps = |history| before_flink(HistoryV3 { history, heaps: Vec::new() });
+    let (read, rest) = match version {
         WITHOUT_JVM => {
             let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(said)?;
-            (HistoryV3 { history: HistoryV2 { history, jvm: Vec::new() }, heaps: Vec::new() }, rest)
+            (before_heaps(HistoryV2 { history, jvm: Vec::new() }), rest)
         }
         WITHOUT_HEAPS => {
             let (history, rest) = postcard::take_from_bytes::<HistoryV2>(bytes).map_err(said)?;
-            (HistoryV3 { history, heaps: Vec::new() }, rest)
+            (before_heaps(history), rest)
         }
-        HISTORY_VERSION => postcard::take_from_bytes::<HistoryV3>(bytes).map_err(said)?,
+        WITHOUT_FLINK => {
+            let (history, rest) = postcard::take_from_bytes::<HistoryV3>(bytes).map_err(said)?;
+            (before_flink(history), rest)
+        }
+        HISTORY_VERSION => postcard::take_from_bytes::<HistoryV4>(bytes).map_err(said)?,
         _ => return Err(format!("form {version} of a history is not known to this version of podfit")),
     };
     if !rest.is_empty() {
         return Err("bytes after the end".to_owned());
     }
+    let HistoryV4 { history: HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, flink } = read;
     let mut runs: Vec<Run> = Vec::with_capacity(history.runs.len());
     for run in history.runs {
         let before = runs.last().map_or(("", 0), |r| (r.pod.as_str(), r.started_ms));
@@ -179,19 +210,24 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
             heap_exhausted,
         } = said;
         let said = JvmUse {
-            heap_bytes: None,
             heap_peak_bytes,
             non_heap_peak_bytes,
             process_peak_bytes,
             others_peak_bytes,
             gc_share,
             heap_exhausted,
+            ..JvmUse::default()
         };
         run.jvm = Some(Box::new(said));
     }
     for (number, bytes) in heaps {
         let run = runs.get_mut(number as usize).ok_or("a JVM's heap is of a run that is not there")?;
         run.jvm.get_or_insert_default().heap_bytes = Some(bytes);
+    }
+    for (number, [managed, managed_peak, network_peak]) in flink {
+        let run = runs.get_mut(number as usize).ok_or("a Flink process's words are of a run that is not there")?;
+        let jvm = run.jvm.get_or_insert_default();
+        (jvm.managed_bytes, jvm.managed_peak_bytes, jvm.network_peak_bytes) = (managed, managed_peak, network_peak);
     }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
 }

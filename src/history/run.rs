@@ -80,7 +80,13 @@ pub struct JvmUse {
     pub process_peak_bytes: Option<u64>,
     /// Resident memory of the processes beside the JVM (Python workers, others) at their peak, in bytes.
     pub others_peak_bytes: Option<u64>,
-    /// Share of the tasks' time spent on collecting garbage, 0 to 1.
+    /// Flink's managed memory (`RocksDB`, batch operators, Python) that a task manager was given, in bytes.
+    pub managed_bytes: Option<u64>,
+    /// Managed memory in use at its peak, in bytes; memory that is only set aside counts as used.
+    pub managed_peak_bytes: Option<u64>,
+    /// Flink's network buffers in use at their peak, in bytes.
+    pub network_peak_bytes: Option<u64>,
+    /// Share of the time spent on collecting garbage, 0 to 1: of the tasks' time in Spark, of the run's in Flink.
     pub gc_share: Option<f64>,
     /// It ended because its heap was full.
     pub heap_exhausted: bool,

@@ -99,6 +99,9 @@ fn join_jvm(a: JvmUse, b: JvmUse) -> JvmUse {
         non_heap_peak_bytes: a.non_heap_peak_bytes.max(b.non_heap_peak_bytes),
         process_peak_bytes: a.process_peak_bytes.max(b.process_peak_bytes),
         others_peak_bytes: a.others_peak_bytes.max(b.others_peak_bytes),
+        managed_bytes: a.managed_bytes.max(b.managed_bytes),
+        managed_peak_bytes: a.managed_peak_bytes.max(b.managed_peak_bytes),
+        network_peak_bytes: a.network_peak_bytes.max(b.network_peak_bytes),
         gc_share: join_option(a.gc_share, b.gc_share, f64::max),
         heap_exhausted: a.heap_exhausted || b.heap_exhausted,
     }

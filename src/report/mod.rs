@@ -4,6 +4,7 @@
 pub mod backtest;
 pub mod backtest_html;
 pub mod csv;
+mod flink;
 pub mod histogram;
 pub mod markdown;
 mod model;
@@ -11,7 +12,10 @@ mod spark;
 pub mod svg;
 pub mod table;
 pub mod units;
+mod wanted;
 pub mod weekly;
 
+pub use flink::FlinkLine;
 pub use model::{Change, FindingGroup, FindingLine, Line, Report, Totals, Verdict, resources_of, wanted};
-pub use spark::{SparkLine, Wanted};
+pub use spark::SparkLine;
+pub use wanted::Wanted;

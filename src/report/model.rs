@@ -14,7 +14,9 @@ use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
 use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy};
 use crate::workload::WorkloadKey;
 
-use super::spark::{SparkLine, Wanted};
+use super::flink::FlinkLine;
+use super::spark::SparkLine;
+use super::wanted::{Wanted, beside};
 
 /// What is to be done about one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -136,6 +138,9 @@ pub struct Line {
     /// Of a Spark pod: how its memory is divided, where its heap is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spark: Option<SparkLine>,
+    /// Of a Flink process: the size that its JVMs have shown to be enough, where they said something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flink: Option<FlinkLine>,
     /// What the numbers rest on.
     pub evidence: Evidence,
     /// What the change would bring.
@@ -161,19 +166,20 @@ impl Line {
         heaps: &KnownHeaps,
         fit_into_pod: impl FnOnce(&ContainerResources) -> Option<Fitted>,
     ) -> Self {
-        let Wanted { sizing, current, size: wanted, rule: divided, mut spark } =
-            Wanted::of(key.workload.kind, history, current, policy, heaps);
+        let made = Wanted::of(key.workload.kind, history, current, policy, heaps);
+        let mut said: Vec<String> = made.notes().cloned().collect();
+        let is_of_application = made.is_of_application();
+        let Wanted { sizing, current, size: wanted, rule: divided, spark, flink } = made;
         let mut place = Place::without_pod(Some(key.workload.kind), &current);
-        if spark.is_some() {
-            // Heap and overhead are both in it: the application can have it, whatever a pod's own heap forbids.
+        if is_of_application {
+            // Heap and what is beside it are both in it: the application can have it, whatever a pod's own forbids.
             place.memory = MemoryRule::Free;
         }
         let mut fitted = fit(&current, &wanted, &place, surroundings);
         if let Some(in_pod) = fit_into_pod(&wanted) {
-            fitted = match &mut spark {
-                Some(line) => line.beside(fitted, in_pod),
-                None => in_pod,
-            };
+            let more;
+            (fitted, more) = if is_of_application { beside(fitted, in_pod) } else { (in_pod, None) };
+            said.extend(more);
         }
         let mut recommended = fitted.resources;
         if sizing.memory.known().is_none() && spark.is_none() {
@@ -203,10 +209,7 @@ impl Line {
                 memory: Change::of(bytes(asked_memory), bytes(recommended.memory_limit.or(recommended.memory_request))),
                 cpu: Change::of(millis(current.cpu_request), millis(recommended.cpu_request)),
             },
-            notes: notes(&sizing, &wanted, &fitted, policy)
-                .into_iter()
-                .chain(spark.iter().flat_map(|line| line.notes.clone()))
-                .collect(),
+            notes: notes(&sizing, &wanted, &fitted, policy).into_iter().chain(said).collect(),
             memory_rule: divided.or_else(|| sizing.memory.known().map(|m| m.rule.to_owned())),
             covered_bytes: sizing.memory.known().map(|m| m.covered_bytes),
             runs_above: sizing.memory.known().map_or(0, |m| m.runs_above),
@@ -216,6 +219,7 @@ impl Line {
             current,
             recommended,
             spark,
+            flink,
             evidence: sizing.evidence,
             effect,
             findings: Vec::new(),

@@ -1,14 +1,13 @@
-//! What a container should have, as every face says it: sizing's word, and for a Spark pod that of its heap and overhead.
+//! How a Spark pod's memory is divided, as a report says it.
 //! Must not know where a history comes from, nor what a pod may have.
 
 use serde::Serialize;
 
-use super::model::{quantities_of, resources_of, wanted};
+use crate::fit::ContainerResources;
 use crate::fit::spark::{Divided, KnownHeaps, need};
-use crate::fit::{ContainerResources, Fitted, Resource, What};
 use crate::history::History;
 use crate::quantity::Quantity;
-use crate::sizing::{Sizing, SizingPolicy, recommend};
+use crate::sizing::SizingPolicy;
 use crate::workload::Kind;
 
 const MIB: u64 = 1 << 20;
@@ -35,7 +34,7 @@ pub struct SparkLine {
 impl SparkLine {
     /// `None` for what is no driver or executor, or where its heap is not known. `wanted` is what sizing wants for the
     /// container as a whole.
-    fn of(
+    pub(super) fn of(
         kind: Kind,
         history: &History,
         current: &ContainerResources,
@@ -76,73 +75,12 @@ impl SparkLine {
         }
     }
 
-    fn total(&self) -> Quantity {
+    pub(super) fn total(&self) -> Quantity {
         Quantity::from_bytes_mib_rounded_up(self.heap_bytes.saturating_add(self.overhead_bytes))
     }
 
     /// Where the pod's memory comes from, in place of sizing's own rule.
-    fn rule(&self) -> String {
+    pub(super) fn rule(&self) -> String {
         format!("heap {}Mi + overhead {}Mi", self.heap_bytes >> 20, self.overhead_bytes >> 20)
-    }
-
-    /// What is recommended is memory for the application and the rest for its pods; where admission would give the pod
-    /// that was looked at another memory, since its heap is fixed, that is said.
-    pub(super) fn beside(&mut self, of_application: Fitted, mut in_pod: Fitted) -> Fitted {
-        if in_pod.skipped.is_some() || of_application.skipped.is_some() {
-            return in_pod;
-        }
-        let memory = |fitted: &Fitted| fitted.resources.pair(Resource::Memory);
-        if let (Some(given), true) = (memory(&in_pod).limit, memory(&in_pod) != memory(&of_application)) {
-            self.notes.push(format!(
-                "the heap is fixed when a pod is made, so that admission gives a pod {given}: change the application"
-            ));
-        }
-        in_pod.resources.set(Resource::Memory, memory(&of_application));
-        let of_memory = |what: What| {
-            matches!(
-                what,
-                What::Request(Resource::Memory) | What::Limit(Resource::Memory) | What::Both(Resource::Memory)
-            )
-        };
-        in_pod.adjustments.retain(|adjustment| !of_memory(adjustment.what));
-        in_pod
-            .adjustments
-            .extend(of_application.adjustments.into_iter().filter(|adjustment| of_memory(adjustment.what)));
-        in_pod
-    }
-}
-
-/// What a container should have before it is made right for its surroundings.
-pub struct Wanted {
-    /// Sizing's word, on the container as a whole.
-    pub sizing: Sizing,
-    /// What it has.
-    pub current: ContainerResources,
-    /// What it should have; a value that is not there stays as it is.
-    pub size: ContainerResources,
-    /// The rule that gave the memory, where it is not sizing's own.
-    pub rule: Option<String>,
-    /// How the memory is divided, where that is known.
-    pub spark: Option<SparkLine>,
-}
-
-impl Wanted {
-    /// From a history; `current` is what the newest pod asks for, where one was looked at.
-    pub fn of(
-        kind: Kind,
-        history: &History,
-        current: Option<ContainerResources>,
-        policy: &SizingPolicy,
-        heaps: &KnownHeaps,
-    ) -> Self {
-        let sizing = recommend(history, current.as_ref().map(resources_of), policy);
-        let current = current.unwrap_or_else(|| quantities_of(&sizing.current));
-        let mut size = wanted(&sizing);
-        let spark = SparkLine::of(kind, history, &current, &size, policy, heaps);
-        let rule = spark.as_ref().filter(|line| Some(line.total()) != size.memory_limit).map(SparkLine::rule);
-        if let Some(total) = spark.as_ref().map(SparkLine::total) {
-            (size.memory_request, size.memory_limit) = (Some(total), Some(total));
-        }
-        Self { sizing, current, size, rule, spark }
     }
 }

@@ -1,7 +1,7 @@
 //! The metrics the simulator can emit, with their names and types. Knows nothing of values.
 //! Order is the order of emission.
 
-/// A metric of the kubelet's cAdvisor or of kube-state-metrics.
+/// A metric of the kubelet's cAdvisor, of kube-state-metrics or of Flink's reporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// `container_cpu_usage_seconds_total`
@@ -50,11 +50,29 @@ pub enum Metric {
     JobOwner,
     /// `kube_replicaset_owner`
     ReplicasetOwner,
+    /// `flink_taskmanager_Status_JVM_Memory_Heap_Used`
+    TaskManagerHeapUsed,
+    /// `flink_taskmanager_Status_JVM_Memory_Heap_Max`
+    TaskManagerHeapMax,
+    /// `flink_taskmanager_Status_Flink_Memory_Managed_Used`
+    TaskManagerManagedUsed,
+    /// `flink_taskmanager_Status_Flink_Memory_Managed_Total`
+    TaskManagerManagedTotal,
+    /// `flink_taskmanager_Status_Shuffle_Netty_UsedMemory`
+    TaskManagerNetworkUsed,
+    /// `flink_taskmanager_Status_JVM_GarbageCollector_All_Time`
+    TaskManagerCollecting,
+    /// `flink_jobmanager_Status_JVM_Memory_Heap_Used`
+    JobManagerHeapUsed,
+    /// `flink_jobmanager_Status_JVM_Memory_Heap_Max`
+    JobManagerHeapMax,
+    /// `flink_jobmanager_Status_JVM_GarbageCollector_All_Time`
+    JobManagerCollecting,
 }
 
 impl Metric {
     /// All metrics, in order of emission.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 32] = [
         Self::CpuUsage,
         Self::WorkingSet,
         Self::Rss,
@@ -78,6 +96,15 @@ impl Metric {
         Self::Phase,
         Self::JobOwner,
         Self::ReplicasetOwner,
+        Self::TaskManagerHeapUsed,
+        Self::TaskManagerHeapMax,
+        Self::TaskManagerManagedUsed,
+        Self::TaskManagerManagedTotal,
+        Self::TaskManagerNetworkUsed,
+        Self::TaskManagerCollecting,
+        Self::JobManagerHeapUsed,
+        Self::JobManagerHeapMax,
+        Self::JobManagerCollecting,
     ];
 
     /// The metric's name in Prometheus.
@@ -106,6 +133,15 @@ impl Metric {
             Self::Phase => "kube_pod_status_phase",
             Self::JobOwner => "kube_job_owner",
             Self::ReplicasetOwner => "kube_replicaset_owner",
+            Self::TaskManagerHeapUsed => "flink_taskmanager_Status_JVM_Memory_Heap_Used",
+            Self::TaskManagerHeapMax => "flink_taskmanager_Status_JVM_Memory_Heap_Max",
+            Self::TaskManagerManagedUsed => "flink_taskmanager_Status_Flink_Memory_Managed_Used",
+            Self::TaskManagerManagedTotal => "flink_taskmanager_Status_Flink_Memory_Managed_Total",
+            Self::TaskManagerNetworkUsed => "flink_taskmanager_Status_Shuffle_Netty_UsedMemory",
+            Self::TaskManagerCollecting => "flink_taskmanager_Status_JVM_GarbageCollector_All_Time",
+            Self::JobManagerHeapUsed => "flink_jobmanager_Status_JVM_Memory_Heap_Used",
+            Self::JobManagerHeapMax => "flink_jobmanager_Status_JVM_Memory_Heap_Max",
+            Self::JobManagerCollecting => "flink_jobmanager_Status_JVM_GarbageCollector_All_Time",
         }
     }
 
@@ -117,6 +153,11 @@ impl Metric {
     /// Whether it only ever grows.
     pub const fn is_counter(self) -> bool {
         matches!(self, Self::CpuUsage | Self::CfsPeriods | Self::CfsThrottledPeriods | Self::Restarts)
+    }
+
+    /// Whether it comes from Flink's reporter.
+    pub(super) fn is_of_flink(self) -> bool {
+        self.name().starts_with("flink_")
     }
 
     /// Whether it comes from cAdvisor, not from kube-state-metrics.

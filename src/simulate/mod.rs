@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use crate::prometheus::{Labels, Sample};
 
 mod calendar;
+mod flink_series;
 mod identity;
 mod life;
 mod metric;
@@ -28,7 +29,7 @@ mod tests;
 pub use calendar::{DAY_MS, MINUTE_MS, Schedule};
 pub use life::End;
 pub use metric::Metric;
-pub use model::{Asks, Cpu, Engine, MIB, Memory, Part, Retention, Usage, WorkloadModel};
+pub use model::{Asks, Cpu, Engine, FlinkJvm, MIB, Memory, Part, Retention, Usage, WorkloadModel};
 pub use scrape::{Allowlist, Gap, HighWater, Phase, ScrapeOptions, Stamps};
 pub use truth::TrueRun;
 
@@ -103,6 +104,7 @@ impl Simulation {
             Metric::JobOwner | Metric::ReplicasetOwner => {
                 self.parents.iter().for_each(|p| state_series::of_parent(self, metric, p, &mut sink));
             }
+            m if m.is_of_flink() => self.pods.iter().for_each(|p| flink_series::of_pod(self, m, p, &mut sink)),
             m if m.is_usage() => self.pods.iter().for_each(|p| usage_series::of_pod(self, m, p, &mut sink)),
             m => self.pods.iter().for_each(|p| state_series::of_pod(self, m, p, &mut sink)),
         }

@@ -152,6 +152,23 @@ impl Usage {
     }
 }
 
+/// What a JVM of Flink's tells of its memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FlinkJvm {
+    /// Heap that it was given.
+    pub heap_bytes: u64,
+    /// Heap in use at its peak, garbage included.
+    pub heap_peak_bytes: u64,
+    /// Managed memory that it was given.
+    pub managed_bytes: u64,
+    /// Managed memory in use.
+    pub managed_used_bytes: u64,
+    /// Network buffers in use.
+    pub network_used_bytes: u64,
+    /// Share of its time spent on collecting garbage, 0 to 1.
+    pub gc_share: f64,
+}
+
 /// One part of a workload: a task, a role, a step, a template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
@@ -167,12 +184,14 @@ pub struct Part {
     pub asks: Asks,
     /// What it asked for until so many milliseconds before the end of the window; `None` = the same.
     pub asked_before: Option<(i64, Asks)>,
+    /// What its JVM tells, where it is one of Flink's and its reporter is scraped.
+    pub flink: Option<FlinkJvm>,
 }
 
 impl Part {
     /// A part with one pod per run.
     pub fn new(name: &str, image: &str, usage: Usage, asks: Asks) -> Self {
-        Self { name: name.to_owned(), image: image.to_owned(), count: 1, usage, asks, asked_before: None }
+        Self { name: name.to_owned(), image: image.to_owned(), count: 1, usage, asks, asked_before: None, flink: None }
     }
 
     /// With other requests and limits until so many hours before the end of the window.
@@ -185,6 +204,13 @@ impl Part {
     /// What a pod asks for that is made then.
     pub(super) fn asks_at(&self, at_ms: i64, end_ms: i64) -> Asks {
         self.asked_before.filter(|(before_end, _)| at_ms < end_ms - before_end).map_or(self.asks, |(_, from)| from)
+    }
+
+    /// A process of Flink's whose reporter is scraped.
+    #[must_use]
+    pub const fn telling(mut self, jvm: FlinkJvm) -> Self {
+        self.flink = Some(jvm);
+        self
     }
 
     /// With so many pods per run.

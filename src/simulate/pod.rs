@@ -2,7 +2,7 @@
 //! Plain data; knows nothing of series or of how the objects came about.
 
 use super::life::Life;
-use super::model::Asks;
+use super::model::{Asks, FlinkJvm};
 
 /// A controller reference: kind and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(super) struct Container {
     /// The workload in its text form, without namespace.
     pub(super) workload: String,
     pub(super) lives: Vec<Life>,
+    pub(super) flink: Option<FlinkJvm>,
 }
 
 /// One pod. The first container is the one that does the work.

@@ -111,6 +111,7 @@ impl Player<'_> {
             asks,
             workload: identity.workload.clone(),
             lives: vec![life],
+            flink: part.flink,
         };
         let pod = Pod {
             namespace: self.model.namespace.clone(),
@@ -179,6 +180,7 @@ impl Player<'_> {
             asks,
             workload: identity.workload.clone(),
             lives: vec![life],
+            flink: None,
         }
     }
 }

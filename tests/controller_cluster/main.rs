@@ -9,6 +9,7 @@ mod support;
 
 mod definitions;
 mod engines;
+mod executor_heaps;
 mod faults;
 mod input;
 mod kills;

@@ -84,7 +84,7 @@ impl Drop for Scene {
 }
 
 /// Writes a recommendation as podfit's own loop does.
-fn recommend(
+pub fn recommend(
     namespace: &Namespace,
     workload: &str,
     role: &str,

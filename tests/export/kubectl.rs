@@ -6,9 +6,10 @@ use std::process::Command;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::support::cluster::cluster;
+use super::support::cli::podfit;
+use super::support::cluster::{Cluster, cluster, operator, until};
 use super::support::prometheus_server::skipped;
-use super::{entry, exported, resources};
+use super::{CPU, entry, exported, recommended, resources};
 
 /// A program on the PATH, or where the tests of charts keep theirs.
 fn tool(name: &str, test: &str) -> Option<PathBuf> {
@@ -129,4 +130,106 @@ fn helm_gives_the_container_the_values() {
     let made = run(Command::new(helm).arg("template").arg(&chart).arg("--values").arg(&values));
     let pod: Value = serde_saphyr::from_str(made.trim_start_matches("---\n")).unwrap();
     assert_eq!(pod["spec"]["containers"][0]["resources"], resources());
+}
+
+/// A chart whose one template passes its values on to the spec of an engine's object.
+fn rendered(helm: &Path, template: &str, values: &str, snippet: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("chart");
+    std::fs::create_dir_all(chart.join("templates")).unwrap();
+    std::fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: chart\nversion: 1.0.0\n").unwrap();
+    std::fs::write(chart.join("templates/object.yaml"), template).unwrap();
+    std::fs::write(chart.join("values.yaml"), values).unwrap();
+    let file = folder.path().join("values.yaml");
+    std::fs::write(&file, snippet).unwrap();
+    let made = run(Command::new(helm).arg("template").arg(&chart).arg("--values").arg(&file));
+    serde_saphyr::from_str(made.trim_start_matches("---\n")).unwrap()
+}
+
+/// The values of both parts of an application, as one snippet.
+fn values_of(entries: &[Value]) -> String {
+    let (_folder, file) = recommended(entries);
+    let ran = podfit(["export", "--recommendations", file.to_str().unwrap(), "--format", "helm-values"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    ran.stdout
+}
+
+#[test]
+fn helm_gives_a_spark_application_the_values() {
+    const TEST: &str = "helm_gives_a_spark_application_the_values";
+    let Some(helm) = tool("helm", TEST) else { return };
+    let part = |role: &str, heap_mib: u64, total: &str| {
+        let mut entry = entry("jobs", &format!("spark-{role}/basket"), &format!("spark-kubernetes-{role}"));
+        entry["recommended"] = json!({"cpuRequest": CPU, "memoryRequest": total, "memoryLimit": total});
+        entry["spark"] = json!({"heapBytes": heap_mib << 20});
+        entry
+    };
+    let snippet = values_of(&[part("driver", 1024, "1524Mi"), part("executor", 1804, "2213Mi")]);
+    assert!(snippet.contains("# 21 finished runs\n"), "{snippet}");
+    let template = "apiVersion: sparkoperator.k8s.io/v1beta2\nkind: SparkApplication\nmetadata: {name: basket}\nspec:\n  \
+                    type: Scala\n  mode: cluster\n  sparkVersion: 3.5.7\n  image: registry.example/spark:3.5.7\n  \
+                    mainClass: org.example.Main\n  mainApplicationFile: local:///opt/spark/app.jar\n  \
+                    driver:\n    {{- toYaml .Values.driver | nindent 4 }}\n  \
+                    executor:\n    {{- toYaml .Values.executor | nindent 4 }}\n";
+    let values = "driver: {cores: 1, memory: 1g}\nexecutor: {instances: 2, cores: 2, memory: 4g}\n";
+    let made = rendered(&helm, template, values, &snippet);
+    assert_eq!(
+        made["spec"]["driver"],
+        json!({"cores": 1, "coreRequest": CPU, "memory": "1024m", "memoryOverhead": "500m"})
+    );
+    assert_eq!(
+        made["spec"]["executor"],
+        json!({"instances": 2, "cores": 2, "coreRequest": CPU, "memory": "1804m", "memoryOverhead": "409m"})
+    );
+    // The operator's own definition takes it, without a field that it does not know.
+    let Some(cluster) = cluster(TEST) else { return };
+    let crds = match operator("spark-operator") {
+        Ok(program) => program.with_file_name("spark-operator-crds"),
+        Err(reason) => return skipped(TEST, &reason),
+    };
+    define(cluster, &crds);
+    let namespace = cluster.namespace("values");
+    let path = format!(
+        "/apis/sparkoperator.k8s.io/v1beta2/namespaces/{}/sparkapplications?dryRun=All&fieldValidation=Strict",
+        namespace.name
+    );
+    let taken =
+        until("the API server serves the operator's kinds", || match cluster.request("POST", &path, Some(&made)) {
+            Err((404, _)) => None,
+            answer => Some(answer),
+        });
+    assert_eq!(taken.unwrap()["spec"]["executor"]["memoryOverhead"], "409m");
+    let mut wrong = made;
+    wrong["spec"]["executor"]["memoryOverheat"] = json!("409m");
+    assert!(cluster.request("POST", &path, Some(&wrong)).is_err(), "the definition is asked");
+}
+
+/// Tells the cluster of the kinds in a folder; one that is there stays.
+fn define(cluster: &Cluster, folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let definition: Value = serde_saphyr::from_str(text.trim_start_matches("---\n")).unwrap();
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        match cluster.request("POST", path, Some(&definition)) {
+            Ok(_) | Err((409, _)) => {}
+            Err(refused) => panic!("{refused:?}"),
+        }
+    }
+}
+
+#[test]
+fn helm_gives_a_flink_deployment_the_values() {
+    let Some(helm) = tool("helm", "helm_gives_a_flink_deployment_the_values") else { return };
+    let part = |component: &str| entry("jobs", &format!("flink-{component}/clicks"), "flink-main-container");
+    let snippet = values_of(&[part("jobmanager"), part("taskmanager")]);
+    let template = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: clicks}\nspec:\n  \
+                    flinkVersion: v2_0\n  \
+                    jobManager:\n    {{- toYaml .Values.jobManager | nindent 4 }}\n  \
+                    taskManager:\n    {{- toYaml .Values.taskManager | nindent 4 }}\n";
+    let values = "jobManager: {replicas: 1, resource: {cpu: 1, memory: 2048m}}\n\
+                  taskManager: {resource: {cpu: 2, memory: 8g, ephemeralStorage: 2g}}\n";
+    let made = rendered(&helm, template, values, &snippet);
+    assert_eq!(made["spec"]["jobManager"], json!({"replicas": 1, "resource": {"cpu": 0.775, "memory": "1397m"}}));
+    let worker = json!({"resource": {"cpu": 0.775, "memory": "1397m", "ephemeralStorage": "2g"}});
+    assert_eq!(made["spec"]["taskManager"], worker);
 }

@@ -1,5 +1,5 @@
-//! Flink deployments: the process size of each component. It is raised, not lowered: what of it the heap needs is not
-//! known. Where the operator tunes by itself, nothing is touched.
+//! Flink deployments: the process size of each component. It is lowered only where the JVMs have shown that less is
+//! enough, and Flink divides it by its default fractions. Where the operator tunes by itself, nothing is touched.
 //! Source: the Flink operator's custom resource reference; Flink's configuration.
 
 use serde_json::{Number, Value, json};
@@ -71,10 +71,35 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
         memory_request: memory,
         memory_limit: memory,
     };
-    let place =
-        Place { memory: MemoryRule::NeverLower { why: "what Flink's heap needs is not known" }, ..Place::default() };
+    let is_process = !has_own_parts(object, &field.to_ascii_lowercase());
+    let why =
+        if is_process { "what Flink's heap needs is not known" } else { "Flink's memory is divided by own settings" };
+    let place = Place { memory: MemoryRule::NeverLower { why }, ..Place::default() };
     let edit = move |to: &ContainerResources, _| edit(component, &current, to);
-    Ok(PartSize { current, place, heap: None, edit: Box::new(edit) })
+    Ok(PartSize { current, place, is_process, heap: None, edit: Box::new(edit) })
+}
+
+/// Whether settings say more of a component's memory than its process size.
+fn has_own_parts(object: &Value, component: &str) -> bool {
+    let memory = format!("{component}.memory.");
+    let (size, factor) = (format!("{memory}process.size"), format!("kubernetes.{component}.memory.limit-factor"));
+    let mut keys = Vec::new();
+    if let Some(settings) = object.pointer("/spec/flinkConfiguration") {
+        flatten(settings, "", &mut keys);
+    }
+    keys.iter().any(|key| (key.starts_with(&memory) && *key != size) || *key == factor)
+}
+
+/// The keys of Flink's configuration, those of nested YAML joined by dots.
+fn flatten(settings: &Value, base: &str, keys: &mut Vec<String>) {
+    let Some(entries) = settings.as_object() else {
+        keys.push(base.to_owned());
+        return;
+    };
+    for (key, value) in entries {
+        let whole = if base.is_empty() { key.clone() } else { format!("{base}.{key}") };
+        flatten(value, &whole, keys);
+    }
 }
 
 /// A size as Flink writes it, `2048m` or `2 gb`, or as Kubernetes does.

@@ -17,7 +17,7 @@ use super::judge;
 use super::knowledge::Recommendations;
 use super::patch::{Editor, PatchError};
 use super::resize::Resizing;
-use super::stamp::{self, Change, Record, Stamp};
+use super::stamp::{self, Change, HeapChange, Record, Stamp};
 use crate::fit::spark::LEAST_HEAP_MIB;
 use crate::fit::{ContainerResources, MemoryRule, Pair, Place, Resource, Surroundings, fit};
 use crate::policy::{Bounds, text};
@@ -59,6 +59,8 @@ struct Part {
 struct PartSize {
     current: ContainerResources,
     place: Place,
+    /// It is one process size, divided by its engine's default fractions: it can be as small as its JVMs have proven.
+    is_process: bool,
     /// The heap that it asks for, and its floor for each heap, in MiB, where heap and pod are sized apart.
     heap: Option<Heap>,
     edit: Edit,
@@ -150,6 +152,9 @@ fn consider(
         }
     };
     let (mut place, mut new_heap) = (size.place.clone(), None);
+    if size.is_process && recommended.is_proven_process(name) {
+        place.memory = MemoryRule::Free;
+    }
     if let (Some(asked), Some(divided)) = (&size.heap, recommended.divided(name)) {
         let heap = divided.heap_in_place_of(asked.mib).max(LEAST_HEAP_MIB.min(asked.mib));
         let total = Some(quantity(heap.saturating_add(divided.overhead_mib)));
@@ -193,7 +198,9 @@ fn consider(
     }
     let head = format!("podfit: {}: {}; past runs of ", part.name, said.join(", "));
     resizing.warnings.push(text::line(&head, &workload, "", text::LINE_CHARS));
-    resizing.changes.insert(part.name.to_owned(), Change { from: size.current, to });
+    let heap = size.heap.as_ref().zip(new_heap);
+    let heap = heap.map(|(asked, to)| HeapChange { from: quantity(asked.mib), to: quantity(to) });
+    resizing.changes.insert(part.name.to_owned(), Change { from: size.current, to, heap });
     stamps.push(Stamp { workload, recommendation: recommended.id.clone() });
 }
 

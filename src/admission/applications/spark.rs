@@ -90,7 +90,7 @@ fn size(object: &Value, operator: Operator, role: Role) -> Result<PartSize, Stri
         let heap_mib = heap.unwrap_or(made.memory.heap_mib);
         edit(operator, role, &made, &Parts { heap_mib, ..made.memory }, to)
     };
-    Ok(PartSize { current, place, heap, edit: Box::new(edit) })
+    Ok(PartSize { current, place, is_process: false, heap, edit: Box::new(edit) })
 }
 
 /// The settings that Spark will see, its version, and what the main resource is.

@@ -217,6 +217,48 @@ fn flink_is_raised_and_never_lowered() {
     assert_eq!(stored(&by_setting, &known)["spec"]["taskManager"]["resource"], json!({"cpu": 2.5, "memory": "3100m"}));
 }
 
+/// Both components are to be made smaller; the JVMs have proven it, or not.
+fn smaller(is_proven: bool) -> Recommendations {
+    let mut known =
+        recommendations(&[("flink-jobmanager/clicks", "0", "1200Mi"), ("flink-taskmanager/clicks", "0", "1500Mi")]);
+    for recommended in known.values_mut().filter(|_| is_proven) {
+        Arc::make_mut(recommended).proven_processes = vec!["main".into()];
+    }
+    known
+}
+
+#[test]
+fn flinks_processes_are_lowered_to_what_their_jvms_have_proven() {
+    let after = stored(&flink(), &smaller(true));
+    assert_eq!(after["spec"]["jobManager"]["resource"], json!({"cpu": 1, "memory": "1200m"}));
+    assert_eq!(after["spec"]["taskManager"]["resource"], json!({"cpu": 2.0, "memory": "1500m"}));
+    assert_eq!(stored(&flink(), &smaller(false)), flink(), "nothing is proven");
+    let record = after["metadata"]["annotations"]["podfit.dev/resized"].as_str().unwrap();
+    assert!(record.contains("\"memoryLimit\":\"2Gi\"") && record.contains("\"memoryLimit\":\"1500Mi\""), "{record}");
+}
+
+#[rstest]
+#[case::own_fraction(json!({"taskmanager.memory.managed.fraction": "0.1"}))]
+#[case::nested(json!({"taskmanager": {"memory": {"managed": {"size": "1g"}}}}))]
+#[case::limit_factor(json!({"kubernetes.taskmanager.memory.limit-factor": 1.5}))]
+fn flinks_own_division_is_not_lowered(#[case] settings: Value) {
+    let mut object = flink();
+    object["spec"]["flinkConfiguration"] = settings;
+    let after = stored(&object, &smaller(true));
+    assert_eq!(after["spec"]["taskManager"], flink()["spec"]["taskManager"]);
+    assert_eq!(after["spec"]["jobManager"]["resource"]["memory"], "1200m", "the other component is not its business");
+}
+
+#[test]
+fn no_process_is_made_that_cannot_start() {
+    let mut known = recommendations(&[("flink-taskmanager/clicks", "0", "500Mi")]);
+    for recommended in known.values_mut() {
+        Arc::make_mut(recommended).proven_processes = vec!["main".into()];
+    }
+    let resizing = sized(&flink(), &known);
+    assert_eq!((resizing.ops, resizing.skipped), (Vec::new(), Some("no-room")));
+}
+
 #[rstest]
 #[case::autoscaler(flink(), "/spec/flinkConfiguration", json!({"job.autoscaler.enabled": "true"}), "autoscaler")]
 #[case::autoscaler_of_old(flink(), "/spec/flinkConfiguration", json!({"kubernetes.operator.job.autoscaler.enabled": true}), "autoscaler")]

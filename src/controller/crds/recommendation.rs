@@ -81,6 +81,7 @@ fn status() -> Value {
                 ("memoryLadder", list("Memory of the second try and further ones.", &quantity("One try's."), 10)),
                 ("memoryByInput", by_input()),
                 ("spark", spark()),
+                ("flink", flink()),
                 ("notes", list("Why: unknown, held back, raised after a kill.", &text("One reason.", 1000), 20)),
                 ("evidence", evidence()),
                 ("kill", kill()),
@@ -128,6 +129,17 @@ fn spark() -> Value {
             ("heapNow", quantity("The heap of the newest run.")),
             ("totalNow", quantity("The memory of the newest run.")),
         ],
+    )
+}
+
+fn flink() -> Value {
+    object(
+        "Of a Flink process, whose size is the recommended memory, where its JVMs said something.",
+        &[(
+            "processIsProven",
+            json!({"type": "boolean", "description": "The JVMs have shown that the size is enough; else it is only \
+                raised."}),
+        )],
     )
 }
 

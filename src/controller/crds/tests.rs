@@ -89,6 +89,7 @@ fn the_status_of_a_recommendation_is_what_is_written() {
             "spark": {
                 "heap": "1804Mi", "heapIsProven": true, "overhead": "409Mi", "heapNow": "4Gi", "totalNow": "4505Mi",
             },
+            "flink": {"processIsProven": true},
             "evidence": {
                 "runs": 21, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
                 "memoryRule": "m", "cpuRule": "c", "failingShareAtMost": 0.1,

@@ -54,6 +54,9 @@ pub struct ContainerStatus {
     /// Of a Spark container: how the recommended memory is divided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spark: Option<SparkStatus>,
+    /// Of a Flink process: whether it may be made so small.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flink: Option<FlinkStatus>,
     /// Why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -126,6 +129,14 @@ impl SparkStatus {
             total_now_mib: mib(self.total_now)?,
         })
     }
+}
+
+/// What is known of a Flink process; its size is the recommended memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FlinkStatus {
+    /// The JVMs have shown that the recommended size is enough; else it is only raised.
+    pub process_is_proven: bool,
 }
 
 /// What numbers rest on.

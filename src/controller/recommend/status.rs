@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::object::{Condition, ContainerStatus, Evidence, Frozen, InputMemory, KillStatus, Status, Summary};
+use super::object::{
+    Condition, ContainerStatus, Evidence, FlinkStatus, Frozen, InputMemory, KillStatus, Status, Summary,
+};
 use crate::admission::Kill;
 use crate::admission::retry::next_memory;
 use crate::fit::spark::Divided;
@@ -113,6 +115,10 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
         hold(&mut now, least);
     }
     divide(&mut now);
+    if now.kill.is_some() || now.frozen.is_some() {
+        // What the JVMs showed did not hold; before that is answered no process is made smaller.
+        now.flink = now.flink.map(|_| FlinkStatus { process_is_proven: false });
+    }
     now.memory_by_input = by_input(&now, learned.map(|l| l.line), facts.policy);
     now
 }
@@ -125,7 +131,7 @@ fn by_input(now: &ContainerStatus, line: Option<&Line>, policy: Option<&Policy>)
     // Where nothing was learned this time, what was known stays.
     let Some(line) = line else { return now.memory_by_input.clone() };
     // A JVM's heap does not follow its input.
-    if now.spark.is_some() || line.recommended.memory_limit != Some(total) {
+    if now.spark.is_some() || now.flink.is_some() || line.recommended.memory_limit != Some(total) {
         return Vec::new();
     }
     let total = total.bytes_rounded_up();
@@ -260,6 +266,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         memory_ladder: line.memory_ladder.clone(),
         memory_by_input: Vec::new(),
         spark: line.spark.as_ref().map(|spark| spark.divided().into()),
+        flink: line.flink.as_ref().map(|flink| FlinkStatus { process_is_proven: flink.process_is_proven }),
         notes: line.notes.clone(),
         evidence: Some(Evidence {
             runs: e.runs,

@@ -217,6 +217,7 @@ fn packed(read: &Recommendation) -> Recommended {
     let ladders = read.status.containers.iter().filter(|c| !c.memory_ladder.is_empty());
     let divided = |c: &ContainerStatus| Some((c.name.as_str().into(), c.spark?.divided()?));
     let divided: Vec<_> = read.status.containers.iter().filter_map(divided).collect();
+    let proven = read.status.containers.iter().filter(|c| c.flink.is_some_and(|flink| flink.process_is_proven));
     let by_input = |c: &ContainerStatus| {
         let size = |size: &InputMemory| InputSize {
             up_to_input_bytes: size.up_to_input.bytes_rounded_up(),
@@ -229,6 +230,7 @@ fn packed(read: &Recommendation) -> Recommended {
         by_input: read.status.containers.iter().filter_map(by_input).collect(),
         id: id_of(&containers, &divided),
         divided,
+        proven_processes: proven.map(|c| c.name.as_str().into()).collect(),
         ladders: ladders.map(|c| (c.name.as_str().into(), c.memory_ladder.as_slice().into())).collect(),
         containers,
         is_opted_out: read.is_opted_out,

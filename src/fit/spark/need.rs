@@ -6,21 +6,12 @@
 
 use super::known::KnownHeaps;
 use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR};
-use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::fit::heap::{self, HEADROOM, NEAR, part, recommended};
+use crate::history::{History, Outcome, Run};
+use crate::sizing::SizingPolicy;
 use crate::sizing::evidence::reached_limit;
-use crate::sizing::{Answer, MemorySize, SizingPolicy, recommend};
 
 const MIB: u64 = 1 << 20;
-/// More of the tasks' time than this on collecting garbage is a heap too small (Spark's own web UI marks it in red).
-const MUCH_COLLECTING: f64 = 0.1;
-/// From this share of the heap on, much collecting is for want of heap; below it is for want of CPU.
-const FULL_SHARE: f64 = 0.8;
-/// On top of the highest heap that was seen: it was looked at every few seconds only, and a JVM whose live data fills
-/// more than nine tenths of its heap does little but collect.
-const HEADROOM: f64 = 1.1;
-/// A heap that would shrink by less than this share stays.
-const NEAR: f64 = 0.05;
-
 /// Heap and overhead of a pod, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
@@ -137,17 +128,15 @@ fn heap(history: &History, heaps: Heaps<'_>, policy: &SizingPolicy) -> Heap {
     let now = heaps.heap_now_mib;
     let stays = |is_proven, why: Option<String>| Heap { mib: now, is_proven, notes: why.into_iter().collect() };
     let changes = |mib, why| Heap { mib, is_proven: true, notes: vec![why] };
-    let seen = heaps_of_runs(history, heaps);
+    let seen = heap::of_runs(history, |run| heaps.of(run));
     let Some(size) = recommended(&seen, now, LEAST_HEAP_MIB, policy) else { return stays(false, None) };
     let of_jvms = |what: &dyn Fn(&Run) -> bool| history.runs().filter(|run| what(run)).count();
     let exhausted = of_jvms(&|run| run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted));
-    let collecting =
-        of_jvms(&|run| run.jvm.as_ref().and_then(|jvm| jvm.gc_share).is_some_and(|share| share > MUCH_COLLECTING));
-    let peak =
-        seen.runs().filter_map(|run| run.memory).map(|memory| memory.peak_bytes.div_ceil(MIB)).max().unwrap_or(0);
+    let collecting = of_jvms(&heap::is_collecting);
+    let peak = heap::peak_mib(&seen);
     let wanted = size.bytes.div_ceil(MIB);
     // A heap that merely comes near its end is one that works.
-    let full = seen.runs().filter(|run| run.outcome == Outcome::Unknown).count();
+    let full = heap::full(&seen);
     if wanted > now && exhausted + full > 0 {
         let why = if exhausted > 0 {
             format!("{exhausted} ended with exit code 52: a heap of {now}m was full")
@@ -183,27 +172,6 @@ fn others_mib(history: &History) -> u64 {
     (peaks.max().unwrap_or(0) as f64 * HEADROOM / MIB as f64).ceil() as u64
 }
 
-/// The runs whose JVM said something of its heap, as runs of which the heap is all.
-fn heaps_of_runs(history: &History, heaps: Heaps<'_>) -> History {
-    let mut seen = History::new();
-    seen.add_all(history.runs().filter_map(|run| {
-        let jvm = run.jvm.as_ref()?;
-        let heap = heaps.of(run)?.saturating_mul(MIB);
-        let used = if jvm.heap_exhausted { heap } else { jvm.heap_peak_bytes?.min(heap) };
-        let much = jvm.gc_share.is_some_and(|share| share > MUCH_COLLECTING);
-        let full = much && used as f64 >= FULL_SHARE * heap as f64;
-        let outcome = match run.outcome {
-            _ if jvm.heap_exhausted => Outcome::OomKilled,
-            Outcome::Running => Outcome::Running,
-            // What sizing takes for a limit that was reached.
-            _ if full => Outcome::Unknown,
-            _ => Outcome::Completed,
-        };
-        Some(part(run, if full { heap } else { used }, heap, outcome))
-    }));
-    seen
-}
-
 /// The runs as if there were nothing but what is beside the heap.
 fn beside_the_heap(history: &History, heaps: Heaps<'_>) -> History {
     let mut seen = History::new();
@@ -215,44 +183,12 @@ fn beside_the_heap(history: &History, heaps: Heaps<'_>) -> History {
     seen
 }
 
-/// A part of a run's memory as a run.
-fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcome) -> Run {
-    Run {
-        memory: Some(MemoryUse { peak_bytes, source: PeakSource::Reported, samples: 1 }),
-        cpu: None,
-        resources: Resources {
-            memory_request_bytes: Some(limit_bytes),
-            memory_limit_bytes: Some(limit_bytes),
-            ..Resources::default()
-        },
-        outcome,
-        jvm: None,
-        ..run.clone()
-    }
-}
-
-fn recommended(part: &History, now_mib: u64, least_mib: u64, policy: &SizingPolicy) -> Option<MemorySize> {
-    let now = now_mib.saturating_mul(MIB);
-    let current = Resources { memory_request_bytes: Some(now), memory_limit_bytes: Some(now), ..Resources::default() };
-    // A heap that is too small ends the application; no share of runs is left to that.
-    let policy = SizingPolicy {
-        memory_floor_bytes: least_mib.saturating_mul(MIB),
-        memory_ceiling_bytes: None,
-        failing_share: 0.0,
-        ..*policy
-    };
-    match recommend(part, Some(current), &policy).memory {
-        Answer::Known(size) => Some(size),
-        Answer::Unknown(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::history::JvmUse;
+    use crate::history::{JvmUse, MemoryUse, PeakSource, Resources};
 
     /// Executors of 4 GiB of heap in 4505 MiB, each `(container's peak, heap's peak, garbage, outcome)`.
     fn history(runs: &[(u64, Option<u64>, Option<f64>, Outcome)], exhausted: bool) -> History {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::any_run;
 use crate::history::codec::{HISTORY_VERSION, decode, encode};
-use crate::history::{History, MAX_RUNS, Run};
+use crate::history::{History, JvmUse, MAX_RUNS, Run};
 
 proptest! {
     #[test]
@@ -61,6 +61,20 @@ fn folded_runs_are_read_back() {
 #[test]
 fn a_run_takes_the_memory_that_the_docs_say() {
     assert!(size_of::<Run>() <= 256, "{}", size_of::<Run>());
+}
+
+/// Most histories are still read by the releases before.
+#[test]
+fn a_history_is_written_in_the_oldest_form_that_holds_it() {
+    let with = |jvm: Option<JvmUse>| {
+        let mut history = History::new();
+        history.add(Run { jvm: jvm.map(Box::new), ..super::history::hourly(1) });
+        encode(&history).unwrap().0
+    };
+    let heap_peak = JvmUse { heap_peak_bytes: Some(1), ..JvmUse::default() };
+    let heap = JvmUse { heap_bytes: Some(2), ..heap_peak };
+    let managed = JvmUse { managed_bytes: Some(0), ..heap_peak };
+    assert_eq!([None, Some(heap_peak), Some(heap), Some(managed)].map(with), [1, 2, 3, 4]);
 }
 
 /// The bytes of a release must be readable by all later ones.

@@ -51,14 +51,20 @@ fn resources() -> impl Strategy<Value = Resources> {
 
 fn jvm() -> impl Strategy<Value = JvmUse> {
     let size = || proptest::option::of(any::<u64>());
-    (size(), size(), size(), size(), size(), proptest::option::of(0.0..1.0), any::<bool>()).prop_map(
-        |(heap_bytes, heap_peak_bytes, non_heap_peak_bytes, process_peak_bytes, others_peak_bytes, gc_share, full)| {
+    let of_flink = proptest::option::of((size(), size(), size()));
+    let of_all = (size(), size(), size(), size(), size(), proptest::option::of(0.0..1.0), any::<bool>());
+    (of_all, of_flink).prop_map(
+        |((heap, heap_peak, non_heap_peak, process_peak, others_peak, gc_share, full), flink)| {
+            let (managed_bytes, managed_peak_bytes, network_peak_bytes) = flink.unwrap_or_default();
             JvmUse {
-                heap_bytes,
-                heap_peak_bytes,
-                non_heap_peak_bytes,
-                process_peak_bytes,
-                others_peak_bytes,
+                heap_bytes: heap,
+                heap_peak_bytes: heap_peak,
+                non_heap_peak_bytes: non_heap_peak,
+                process_peak_bytes: process_peak,
+                others_peak_bytes: others_peak,
+                managed_bytes,
+                managed_peak_bytes,
+                network_peak_bytes,
                 gc_share,
                 heap_exhausted: full,
             }

@@ -1,4 +1,4 @@
-//! Flink's own arithmetic: what a process size is divided into. Must not know histories, nor Kubernetes objects.
+//! What a process size is divided into. Must not know histories.
 //!
 //! Source: Flink's configuration reference, "Memory Configuration", with its defaults; sizes in MiB.
 
@@ -36,7 +36,9 @@ pub struct Parts {
     pub heap_mib: u64,
     /// Managed memory, off the heap.
     pub managed_mib: u64,
-    /// Network buffers and other direct memory.
+    /// Network buffers, which are direct memory.
+    pub network_mib: u64,
+    /// Other direct memory.
     pub direct_mib: u64,
     /// Metaspace.
     pub metaspace_mib: u64,
@@ -49,13 +51,13 @@ pub fn parts(component: Component, process_mib: u64) -> Option<Parts> {
     let (fraction, least, most) = OVERHEAD;
     let overhead_mib = share(fraction, process_mib).clamp(least, most);
     let flink = process_mib.checked_sub(METASPACE_MIB)?.checked_sub(overhead_mib)?;
-    let (managed_mib, direct_mib) = match component {
-        Component::JobManager => (0, JOBMANAGER_OFF_HEAP_MIB),
-        Component::TaskManager => (share(MANAGED, flink), FRAMEWORK_MIB + share(NETWORK.0, flink).max(NETWORK.1)),
+    let (managed_mib, network_mib, direct_mib) = match component {
+        Component::JobManager => (0, 0, JOBMANAGER_OFF_HEAP_MIB),
+        Component::TaskManager => (share(MANAGED, flink), share(NETWORK.0, flink).max(NETWORK.1), FRAMEWORK_MIB),
     };
-    let heap_mib = flink.checked_sub(managed_mib)?.checked_sub(direct_mib)?;
+    let heap_mib = flink.checked_sub(managed_mib)?.checked_sub(network_mib)?.checked_sub(direct_mib)?;
     let least_heap = if component == Component::TaskManager { FRAMEWORK_MIB } else { 1 };
-    let parts = Parts { heap_mib, managed_mib, direct_mib, metaspace_mib: METASPACE_MIB, overhead_mib };
+    let parts = Parts { heap_mib, managed_mib, network_mib, direct_mib, metaspace_mib: METASPACE_MIB, overhead_mib };
     (heap_mib >= least_heap).then_some(parts)
 }
 
@@ -83,14 +85,15 @@ mod tests {
         #[case] expected: Option<(u64, u64, u64, u64)>,
     ) {
         let made = parts(component, process);
-        assert_eq!(made.map(|p| (p.heap_mib, p.managed_mib, p.direct_mib, p.overhead_mib)), expected);
+        assert_eq!(made.map(|p| (p.heap_mib, p.managed_mib, p.network_mib + p.direct_mib, p.overhead_mib)), expected);
     }
 
     proptest! {
         #[test]
         fn the_parts_are_the_whole(process in 900_u64..1_000_000, of in 0_usize..2) {
             let made = parts(Component::ALL[of], process).unwrap();
-            prop_assert_eq!(made.heap_mib + made.managed_mib + made.direct_mib + made.metaspace_mib + made.overhead_mib, process);
+            let direct = made.network_mib + made.direct_mib;
+            prop_assert_eq!(made.heap_mib + made.managed_mib + direct + made.metaspace_mib + made.overhead_mib, process);
         }
     }
 }

@@ -1,0 +1,259 @@
+//! What Flink's processes tell of their own memory through Flink's Prometheus reporter, and whose life it is of.
+//! The series carry the scraped pod; a pod's name is used again, and a container is started again in its pod, so that
+//! each sample belongs to the container that lived at its time.
+//! Source: Flink's documentation, "Metrics", system metrics; all are gauges, so that peaks are those of the scrapes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::life::{Life, LifeKey};
+use crate::history::{JvmUse, Run};
+use crate::prometheus::SeriesChunk;
+use crate::workload::Kind;
+
+/// What a gauge says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// Heap in use, garbage included.
+    HeapUsed,
+    /// The largest heap that the JVM may have.
+    HeapMax,
+    /// Managed memory that is taken, or set aside for a state backend.
+    ManagedUsed,
+    /// Managed memory in all.
+    ManagedTotal,
+    /// Network buffers in use.
+    NetworkUsed,
+    /// Milliseconds spent on collecting garbage since the start, by all collectors.
+    Collecting,
+    /// The same of the young generation's collector.
+    CollectingYoung,
+    /// The same of the old generation's.
+    CollectingOld,
+}
+
+const GAUGES: usize = 8;
+
+/// Where none of these is there, nobody scrapes Flink's processes, and the others are not asked for.
+pub const HEAPS: [(&str, Gauge); 2] = [
+    ("flink_taskmanager_Status_JVM_Memory_Heap_Used", Gauge::HeapUsed),
+    ("flink_jobmanager_Status_JVM_Memory_Heap_Used", Gauge::HeapUsed),
+];
+/// What is read beside them.
+pub const OTHERS: [(&str, Gauge); 7] = [
+    ("flink_taskmanager_Status_JVM_Memory_Heap_Max", Gauge::HeapMax),
+    ("flink_jobmanager_Status_JVM_Memory_Heap_Max", Gauge::HeapMax),
+    ("flink_taskmanager_Status_Flink_Memory_Managed_Used", Gauge::ManagedUsed),
+    ("flink_taskmanager_Status_Flink_Memory_Managed_Total", Gauge::ManagedTotal),
+    ("flink_taskmanager_Status_Shuffle_Netty_UsedMemory", Gauge::NetworkUsed),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_All_Time", Gauge::Collecting),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_All_Time", Gauge::Collecting),
+];
+/// Read where the sum over all collectors is not there: it came with Flink 1.19. A JVM has one collector of each
+/// generation, after which the series are named.
+pub const COLLECTORS: [(&str, Gauge); 12] = [
+    ("flink_taskmanager_Status_JVM_GarbageCollector_G1_Young_Generation_Time", Gauge::CollectingYoung),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_G1_Old_Generation_Time", Gauge::CollectingOld),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_Copy_Time", Gauge::CollectingYoung),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_MarkSweepCompact_Time", Gauge::CollectingOld),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_PS_Scavenge_Time", Gauge::CollectingYoung),
+    ("flink_taskmanager_Status_JVM_GarbageCollector_PS_MarkSweep_Time", Gauge::CollectingOld),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_G1_Young_Generation_Time", Gauge::CollectingYoung),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_G1_Old_Generation_Time", Gauge::CollectingOld),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_Copy_Time", Gauge::CollectingYoung),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_MarkSweepCompact_Time", Gauge::CollectingOld),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_PS_Scavenge_Time", Gauge::CollectingYoung),
+    ("flink_jobmanager_Status_JVM_GarbageCollector_PS_MarkSweep_Time", Gauge::CollectingOld),
+];
+
+/// Samples this near to each other are kept as one. A container that is started again within it takes over the peaks of
+/// the one before: too much evidence of need, never too little.
+const BUCKET_MS: i64 = 5 * 60_000;
+/// No value is larger: bytes of 64 TiB, milliseconds of two thousand years.
+const MOST: f64 = 7e13;
+
+/// Peaks of a life of which less than this share was scraped are not its peaks.
+const COVERED: f64 = 0.9;
+
+type Values = [Option<f64>; GAUGES];
+
+/// What was seen of one life, by gauge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    values: Values,
+    /// Stretches of time in which its heap was scraped, and the last of them.
+    scraped: u32,
+    until: i64,
+}
+
+impl Seen {
+    fn get(&self, gauge: Gauge) -> Option<f64> {
+        self.values[gauge as usize]
+    }
+
+    /// The highest of both: within one life the heap's size does not change, and times only grow.
+    fn join(&mut self, bucket: i64, values: &Values) {
+        for (known, value) in self.values.iter_mut().zip(values) {
+            *known = known.map_or(*value, |known| Some(value.map_or(known, |value| value.max(known))));
+        }
+        if values[Gauge::HeapUsed as usize].is_some() && (self.scraped == 0 || bucket > self.until) {
+            (self.scraped, self.until) = (self.scraped.saturating_add(1), bucket);
+        }
+    }
+
+    /// As the run of a life says it; `None` where nothing or too little was said of its heap, or the pod is none of
+    /// Flink's.
+    pub fn of_run(&self, kind: Kind, life: &Life, run: &Run) -> Option<JvmUse> {
+        if !matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager) {
+            return None;
+        }
+        let lasted = life.last_ms()?.div_euclid(BUCKET_MS) - life.first_ms()?.div_euclid(BUCKET_MS) + 1;
+        // Its reporter listens a moment after the container has started.
+        if f64::from(self.scraped) < COVERED * (lasted - 1) as f64 {
+            return None;
+        }
+        let bytes = |gauge| self.get(gauge).map(|value| value as u64);
+        let generations = || Some(self.get(Gauge::CollectingYoung)? + self.get(Gauge::CollectingOld).unwrap_or(0.0));
+        let collecting = self.get(Gauge::Collecting).or_else(generations).map(|ms| ms / 1000.0);
+        let gc_share = collecting.filter(|_| run.seconds() > 0.0).map(|seconds| (seconds / run.seconds()).min(1.0));
+        Some(JvmUse {
+            heap_bytes: bytes(Gauge::HeapMax).filter(|bytes| *bytes > 0),
+            heap_peak_bytes: Some(bytes(Gauge::HeapUsed).filter(|bytes| *bytes > 0)?),
+            managed_bytes: bytes(Gauge::ManagedTotal),
+            managed_peak_bytes: bytes(Gauge::ManagedUsed),
+            network_peak_bytes: bytes(Gauge::NetworkUsed),
+            gc_share,
+            ..JvmUse::default()
+        })
+    }
+}
+
+/// What a slice of time says of the processes, by namespace and pod, and by time.
+#[derive(Debug, Default)]
+pub struct Processes(HashMap<(String, String), BTreeMap<i64, Values>>);
+
+impl Processes {
+    /// Takes in samples of one series.
+    pub fn take(&mut self, gauge: Gauge, chunk: &SeriesChunk) {
+        let get = |name: &str| chunk.labels.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let (Some(namespace), Some(pod)) = (get("namespace"), get("pod")) else { return };
+        let buckets = self.0.entry((namespace, pod)).or_default();
+        for sample in &chunk.samples {
+            if !(0.0..=MOST).contains(&sample.value) {
+                continue;
+            }
+            let seen = buckets.entry(sample.at_ms.div_euclid(BUCKET_MS)).or_default();
+            let slot = &mut seen[gauge as usize];
+            *slot = match (gauge, *slot) {
+                (Gauge::HeapUsed | Gauge::ManagedUsed | Gauge::NetworkUsed, Some(known)) => {
+                    Some(known.max(sample.value))
+                }
+                // Of what only a restart lowers, the latest counts.
+                _ => Some(sample.value),
+            };
+        }
+    }
+
+    /// Whether nothing was said at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds to a life what was said of its pod while it lasted.
+    pub fn note(&self, key: &LifeKey, life: &mut Life) {
+        let (false, Some(first), Some(last)) = (self.is_empty(), life.first_ms(), life.last_ms()) else { return };
+        let Some(buckets) = self.0.get(&(key.namespace.clone(), key.pod.clone())) else { return };
+        let first = life.started_ms.map_or(first, |started| started.min(first));
+        for (bucket, values) in buckets.range(first.div_euclid(BUCKET_MS)..=last.div_euclid(BUCKET_MS)) {
+            life.flink.get_or_insert_default().join(*bucket, values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::collector::segment::MemoryStretch;
+    use crate::history::{Outcome, Resources};
+    use crate::prometheus::{Labels, Sample};
+
+    const MINUTE: i64 = 60_000;
+
+    /// Pod, gauge, and samples by the minute.
+    type Series<'a> = (&'a str, Gauge, &'a [(i64, f64)]);
+
+    fn processes(series: &[Series<'_>]) -> Processes {
+        let mut processes = Processes::default();
+        for (pod, gauge, samples) in series {
+            let labels = [("namespace", "ns"), ("pod", *pod), ("tm_id", "tm"), ("host", "10_1_2_3")];
+            let labels = Labels::new(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+            let samples = samples.iter().map(|(minute, value)| Sample { at_ms: minute * MINUTE, value: *value });
+            processes.take(*gauge, &SeriesChunk { labels: Arc::new(labels), samples: samples.collect() });
+        }
+        processes
+    }
+
+    /// What a life of so many minutes said.
+    fn said(processes: &Processes, pod: &str, kind: Kind, (from, to): (i64, i64)) -> Option<JvmUse> {
+        let memory = MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, samples: 9, max_bytes: 1 };
+        let mut life = Life { memory: Some(memory), ..Life::default() };
+        let key = LifeKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
+        processes.note(&key, &mut life);
+        life.flink.as_ref()?.of_run(kind, &life, &run(to - from))
+    }
+
+    fn run(minutes: i64) -> Run {
+        Run {
+            pod: "a".to_owned(),
+            uid: None,
+            started_ms: 0,
+            ended_ms: minutes * MINUTE,
+            memory: None,
+            cpu: None,
+            resources: Resources::default(),
+            outcome: Outcome::Completed,
+            attempt: None,
+            input_bytes: None,
+            jvm: None,
+        }
+    }
+
+    #[test]
+    fn the_highest_sample_of_a_life_is_its_peak() {
+        let all = processes(&[
+            ("tm", Gauge::HeapUsed, &[(1, 5e8), (2, 9e8), (8, 4e8), (30, 2e9)]),
+            ("tm", Gauge::HeapMax, &[(1, 3e9), (30, 6e9)]),
+            ("tm", Gauge::ManagedUsed, &[(2, 0.0)]),
+            ("tm", Gauge::ManagedTotal, &[(2, 2e9)]),
+            ("tm", Gauge::NetworkUsed, &[(2, 1e7), (3, -1.0), (4, f64::NAN)]),
+            ("tm", Gauge::Collecting, &[(2, 3_000.0), (9, 60_000.0), (30, 1.0)]),
+            ("other", Gauge::HeapUsed, &[(2, 7e9)]),
+        ]);
+        let first = said(&all, "tm", Kind::FlinkTaskmanager, (0, 10)).unwrap();
+        assert_eq!((first.heap_peak_bytes, first.heap_bytes), (Some(900_000_000), Some(3_000_000_000)));
+        assert_eq!((first.managed_peak_bytes, first.managed_bytes), (Some(0), Some(2_000_000_000)));
+        assert_eq!((first.network_peak_bytes, first.gc_share), (Some(10_000_000), Some(0.1)));
+        // The name of a task manager's pod is used again.
+        let next = said(&all, "tm", Kind::FlinkTaskmanager, (29, 34)).unwrap();
+        assert_eq!((next.heap_peak_bytes, next.heap_bytes), (Some(2_000_000_000), Some(6_000_000_000)));
+        assert_eq!(said(&all, "tm", Kind::FlinkTaskmanager, (100, 110)), None);
+        assert_eq!(said(&all, "jm", Kind::FlinkJobmanager, (0, 10)), None);
+        assert_eq!(said(&all, "tm", Kind::Deployment, (0, 10)), None, "somebody else's series");
+        assert_eq!(said(&all, "tm", Kind::FlinkTaskmanager, (0, 28)), None, "peaks of a part of it are not its peaks");
+    }
+
+    #[test]
+    fn collectors_of_both_generations_are_added_up_where_there_is_no_sum() {
+        let all = processes(&[
+            ("jm", Gauge::HeapUsed, &[(1, 5e8), (6, 5e8)]),
+            ("jm", Gauge::CollectingYoung, &[(1, 30_000.0)]),
+            ("jm", Gauge::CollectingOld, &[(1, 30_000.0)]),
+        ]);
+        assert_eq!(said(&all, "jm", Kind::FlinkJobmanager, (0, 10)).unwrap().gc_share, Some(0.1));
+        let without_heap = processes(&[("jm", Gauge::Collecting, &[(1, 5e8), (6, 5e8)])]);
+        assert_eq!(said(&without_heap, "jm", Kind::FlinkJobmanager, (0, 10)), None);
+    }
+}
