@@ -278,6 +278,7 @@ mod tests {
                 gc_share: used_mib.map(|_| 0.01),
                 ..JvmUse::default()
             })),
+            day: None,
         }));
         let identity = identify(&pod_facts(&newest, "etl").unwrap(), &IdentityRules::default()).unwrap();
         let workload = identity.workload.clone();

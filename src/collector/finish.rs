@@ -83,6 +83,7 @@ pub fn run_of(
         attempt,
         input_bytes: object.and_then(input_of),
         jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
+        day: None,
     })
 }
 

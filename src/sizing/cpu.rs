@@ -238,6 +238,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         };
         let runs: Vec<Run> = (0..9).map(run).collect();
         let runs: Vec<&Run> = runs.iter().collect();

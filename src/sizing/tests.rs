@@ -21,6 +21,7 @@ fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 

@@ -40,7 +40,7 @@ const MAX_SURVIVORS: usize = 50;
 pub fn survivors(history: &History) -> Vec<Survivor> {
     let mut found: Vec<Survivor> = history
         .runs()
-        .filter(|run| matches!(run.outcome, Outcome::Completed | Outcome::Failed))
+        .filter(|run| matches!(run.outcome, Outcome::Completed | Outcome::Failed | Outcome::GoesOn))
         .map(|run| Survivor { started_ms: run.started_ms, limit_bytes: run.resources.memory_limit_bytes })
         .collect();
     found.sort_unstable_by_key(|survivor| std::cmp::Reverse(survivor.started_ms));

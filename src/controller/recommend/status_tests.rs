@@ -39,6 +39,7 @@ fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 

@@ -227,6 +227,7 @@ fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcome) -> Run {
         },
         outcome,
         jvm: None,
+        day: None,
         ..run.clone()
     }
 }

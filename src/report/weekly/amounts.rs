@@ -256,8 +256,8 @@ impl End {
             Outcome::OomKilled => Self::Killed,
             Outcome::Unknown if reached_limit(run) => Self::Suspected,
             Outcome::Failed => Self::Failed,
-            Outcome::Completed if reached_limit(run) => Self::AtLimit,
-            Outcome::Completed | Outcome::Unknown => Self::Fine,
+            Outcome::Completed | Outcome::GoesOn if reached_limit(run) => Self::AtLimit,
+            Outcome::Completed | Outcome::GoesOn | Outcome::Unknown => Self::Fine,
         }
     }
 }
@@ -316,6 +316,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         }
     }
 
