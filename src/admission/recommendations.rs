@@ -54,9 +54,9 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let Kept { containers, divided, by_input } = containers;
+            let Kept { containers, divided, by_input, is_service } = containers;
             let id = id_of(&containers, &divided);
-            let recommended = Recommended { id, containers, divided, by_input, ..Recommended::default() };
+            let recommended = Recommended { id, containers, divided, by_input, is_service, ..Recommended::default() };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -126,6 +126,15 @@ struct Entry {
     memory_by_input: Vec<InputSize>,
     #[serde(default)]
     spark: Option<SparkEntry>,
+    #[serde(default)]
+    evidence: EvidenceEntry,
+}
+
+/// Of the evidence, what tells a service.
+#[derive(Default, Deserialize)]
+struct EvidenceEntry {
+    #[serde(default)]
+    days: Option<u64>,
 }
 
 /// How a Spark container's memory is divided, in bytes.
@@ -163,6 +172,7 @@ struct Kept {
     containers: Sizes,
     divided: Vec<(Box<str>, Divided)>,
     by_input: Vec<(Box<str>, Box<[InputSize]>)>,
+    is_service: bool,
 }
 
 /// What is kept of the entries.
@@ -244,6 +254,7 @@ impl Entry {
         }
         let shown = quoted(&self.container);
         let kept = gathered.entry(workload).or_default();
+        kept.is_service |= self.evidence.days.is_some();
         if !kept.containers.insert(&self.container, self.recommended) {
             return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
         }

@@ -1,6 +1,9 @@
 //! From series to runs: asks for what is new, slice by slice, puts lives together, joins them with what is known of
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
+pub mod days;
+#[cfg(test)]
+mod days_tests;
 pub mod executors;
 pub mod finish;
 mod gaps;
@@ -20,18 +23,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{JvmUse, Outcome, PodSeen, Run, Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
-use crate::workload::WorkloadKey;
+use crate::workload::Identity;
 use crate::workload::containers::does_the_work;
+use crate::workload::{Kind, WorkloadKey};
+use days::DAY_MS;
 use executors::Executors;
 use finish::{Place, run_of};
 use gaps::Counts;
 use life::{Life, LifeKey, OpenLives};
 use metrics::{MEMORY, Scope};
 use objects::PodObject;
+pub use objects::is_scaled;
 use read::{Read, read_objects};
 pub use who::{KnownPods, Who};
-
-const DAY_MS: i64 = 86_400_000;
 
 /// What to collect.
 #[derive(Clone, Debug)]
@@ -109,6 +113,9 @@ pub enum CollectError {
     Store(#[from] StoreError),
 }
 
+/// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
+const CARRIED: &[u8] = b"\xffpodfit2";
+
 /// Lives that go on, with what is known of their pods, between slices and between collections.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Carried {
@@ -167,7 +174,7 @@ pub async fn collect<S: SeriesSource>(
             store.pods_named(ns, pod).unwrap_or_default()
         });
         found.extend(runs.iter().map(|(key, _)| key.clone()));
-        let open = postcard::to_stdvec(&carried).unwrap_or_default();
+        let open = postcard::to_extend(&carried, CARRIED.to_vec()).unwrap_or_default();
         let committed = store.commit(&id, range.end_ms, &open, runs)?;
         summary.runs += committed.new as u64;
         summary.slices += 1;
@@ -219,7 +226,8 @@ fn next_slice(slice_ms: i64, samples: u64) -> i64 {
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
     let Some(progress) = store.progress(id)? else { return Ok((Carried::default(), request.window.start_ms)) };
     // Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
-    let carried = postcard::from_bytes(&progress.open).unwrap_or_default();
+    let carried = progress.open.strip_prefix(CARRIED);
+    let carried = carried.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
     if progress.watermark_ms < request.window.start_ms {
         return Ok((Carried::default(), request.window.start_ms));
     }
@@ -248,7 +256,8 @@ fn advance(
     }
     let silent = carried.lives.ended_at(seen_until_ms);
     let mut runs = Vec::new();
-    let mut report = |key: &LifeKey, life: &mut Life, place: Place| {
+    // Tells whether it is a service's.
+    let mut report = |key: &LifeKey, life: &mut Life, say: Say| -> bool {
         let uid = key.uid();
         let pod = (key.namespace.clone(), key.pod.clone());
         let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
@@ -260,40 +269,70 @@ fn advance(
             (Some(now), _) => Some(Cow::Borrowed(now)),
             (None, before) => before.map(Cow::Borrowed),
         };
-        let Some(identity) = who.identify(key, object.as_deref(), &objects, recorded) else { return };
-        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
-            return;
+        let place = if say == Say::Followed { Place::Followed } else { Place::Latest };
+        let found = match say {
+            // Whoever it is of is counted when all of it is told.
+            Say::PastDays => who.look_up(key, object.as_deref(), &objects, recorded).ok().map(|(found, _)| found),
+            _ => who.identify(key, object.as_deref(), &objects, recorded),
         };
-        life.reported_start_ms = Some(run.started_ms);
+        let Some(identity) = found else {
+            life.forget_days();
+            return false;
+        };
+        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
+            return false;
+        };
         let kind = identity.workload.kind;
+        let owner = object.as_deref().and_then(|o| o.owner.as_ref()).map(|(kind, _)| kind.as_str());
+        if days::is_service(kind, owner, run.ended_ms - run.started_ms) {
+            life.reported_start_ms = Some(run.started_ms);
+            let cut = days::cut(life, &run, objects.scaled_on(&identity.workload), say != Say::PastDays);
+            life.forget_past_days();
+            let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
+            runs.extend(cut.into_iter().map(|day| (key.clone(), day)));
+            return true;
+        }
+        if kind != Kind::Custom {
+            life.forget_days();
+        }
+        if say == Say::PastDays {
+            return false;
+        }
+        life.reported_start_ms = Some(run.started_ms);
         if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
-            return;
+            return false;
         }
-        if identity.is_main(&key.container)
-            && let Some(said) = executors.of(kind, &key.namespace, &key.pod, object.as_deref())
-        {
-            let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
-            run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
-        }
-        if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
-            jvm::note(&mut run, who.jvm(key, recorded));
-        }
+        note_jvm(&mut run, key, &identity, object.as_deref(), &executors, who, recorded);
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));
+        false
     };
     for (key, mut life) in followed {
-        report(&key, &mut life, Place::Followed);
+        report(&key, &mut life, Say::Followed);
     }
-    let open_pods: HashSet<(String, String, String)> =
-        carried.lives.0.iter().map(|(k, _)| (k.namespace.clone(), k.pod.clone(), k.container.clone())).collect();
+    // The latest life of a container is not followed by another.
+    let mut latest: HashMap<(String, String, String), i64> = HashMap::new();
+    for (key, life) in carried.lives.0.iter().filter(|(_, life)| !life.is_silent).chain(&silent) {
+        let first_ms = life.first_ms().unwrap_or(i64::MIN);
+        let begun = latest.entry(container_of(key)).or_insert(first_ms);
+        *begun = first_ms.max(*begun);
+    }
+    let mut waiting = Vec::new();
     for (key, mut life) in silent {
-        let again = open_pods.contains(&(key.namespace.clone(), key.pod.clone(), key.container.clone()));
-        report(&key, &mut life, if again { Place::Followed } else { Place::Latest });
-    }
-    if last {
-        for (key, life) in &mut carried.lives.0 {
-            report(key, life, Place::Latest);
+        let again = latest.get(&container_of(&key)).is_some_and(|latest| life.first_ms() < Some(*latest));
+        if report(&key, &mut life, if again { Say::Followed } else { Say::All }) && !again {
+            waiting.push((key, life));
         }
+    }
+    for (key, life) in carried.lives.0.iter_mut().filter(|(_, life)| !life.is_silent) {
+        if last {
+            report(key, life, Say::All);
+        } else if life.has_past_days() {
+            report(key, life, Say::PastDays);
+        }
+    }
+    for (key, life) in waiting {
+        carried.lives.wait(key, life);
     }
     // What the next slice may no longer say of pods whose lives go on.
     let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
@@ -315,6 +354,43 @@ fn advance(
     // Histories fold what ended first.
     runs.sort_by_key(|(_, run)| run.ended_ms);
     runs
+}
+
+fn container_of(key: &LifeKey) -> (String, String, String) {
+    (key.namespace.clone(), key.pod.clone(), key.container.clone())
+}
+
+/// How much of a life is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Say {
+    /// All of it; another one followed it.
+    Followed,
+    /// All of it.
+    All,
+    /// It goes on: only days that are over, where it is cut into days.
+    PastDays,
+}
+
+/// What is known of the JVM of a run.
+fn note_jvm(
+    run: &mut Run,
+    key: &LifeKey,
+    identity: &Identity,
+    object: Option<&PodObject>,
+    executors: &Executors,
+    who: &Who,
+    recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
+) {
+    let kind = identity.workload.kind;
+    if identity.is_main(&key.container)
+        && let Some(said) = executors.of(kind, &key.namespace, &key.pod, object)
+    {
+        let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
+        run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
+    }
+    if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
+        jvm::note(run, who.jvm(key, recorded));
+    }
 }
 
 fn annotate(life: &mut Life, values: &[Option<f64>; 4]) {
@@ -351,7 +427,6 @@ fn number_retries(runs: &mut [(WorkloadKey, Run)]) {
 
 /// The Job's own name in the name of its pod.
 fn job_of_pod<'a>(key: &WorkloadKey, pod: &'a str) -> Option<&'a str> {
-    use crate::workload::Kind;
     matches!(key.workload.kind, Kind::Cronjob | Kind::Job).then_some(())?;
     crate::workload::recurring_name::without_generated_suffix(pod)
 }

@@ -8,7 +8,7 @@ use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, reached_limit};
 use super::ladder::{Need, ladder, next_after};
 use super::replay::ASKED_AT;
-use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
+use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{History, Outcome, PeakSource, Resources, Run};
 
 /// Sizes are whole mebibytes, rounded up.
@@ -77,7 +77,9 @@ pub(super) fn size(
     evidence: &mut Evidence,
 ) -> Answer<MemorySize> {
     let finished: Vec<&Run> = runs.iter().copied().filter(|r| is_finished(r) && r.memory.is_some()).collect();
-    let mut estimator = ByInput::new(policy.failing_share);
+    let is_service = evidence.days.is_some();
+    // A day is no run that is tried again: a kill there is an outage, so none is accepted.
+    let mut estimator = ByInput::new(if is_service { 0.0 } else { policy.failing_share });
     let mut replay = Replay::default();
     let mut known = history.older().runs;
     if known > 0 {
@@ -99,7 +101,13 @@ pub(super) fn size(
     }
     evidence.replay = replay;
 
+    if evidence.scaled_on.memory {
+        return Answer::Unknown(SCALED.to_owned());
+    }
     let killed_at = unanswered_oom(&finished);
+    if let (Some(why), None) = (too_few_days(evidence), killed_at) {
+        return Answer::Unknown(why);
+    }
     if known < MIN_RUNS as u64 && killed_at.is_none() {
         return Answer::Unknown(too_few(finished.len(), runs.len()));
     }
@@ -132,7 +140,8 @@ pub(super) fn size(
         rule = "1.2·limit reached";
     }
     let mut bytes = rounded(bytes).max(policy.memory_floor_bytes);
-    if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason_not_to_shrink(&finished)) {
+    let reason = too_few_days_to_shrink(evidence).or_else(|| reason_not_to_shrink(&finished));
+    if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason) {
         bytes = asked;
         held = Some(why);
     }
@@ -179,9 +188,11 @@ fn needs(finished: &[&Run]) -> Vec<Need> {
 }
 
 /// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead
-/// of runs, 1/m is added. The kernel's own mark and reported peaks need none.
+/// of runs, 1/m is added. The kernel's own mark and reported peaks need none, nor does a part of a day too short to tell:
+/// it is one of many views of a service whose other days tell more.
 fn unsampled_margin(run: &Run) -> f64 {
     match run.memory {
+        Some(m) if run.day.is_some() && m.samples < SAMPLES_PER_RUN_TO_SHRINK => 1.0,
         Some(m) if m.source == PeakSource::Sampled && m.samples > 0 => 1.0 + 1.0 / f64::from(m.samples),
         _ => 1.0,
     }

@@ -282,6 +282,7 @@ mod tests {
                     ..JvmUse::default()
                 })
             }),
+            day: None,
         }));
         history
     }

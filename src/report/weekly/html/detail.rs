@@ -92,7 +92,7 @@ fn said(report: &Weekly, row: &Row) -> String {
 fn facts(report: &Weekly, at: usize, row: &Row) -> String {
     let runs = &row.now.runs;
     let mut facts: Vec<(&str, String)> = vec![("Container", units::name(&row.container, 63))];
-    let mut seen = words::counted(runs.finished, "finished run");
+    let mut seen = words::finished(runs);
     for (n, what) in [
         (runs.running, "under way"),
         (runs.oom_kills, "OOM-killed"),
