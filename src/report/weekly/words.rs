@@ -57,6 +57,12 @@ pub(super) fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n as f64, 0), if n == 1 { "" } else { "s" })
 }
 
+/// How many runs: `21`; of a service days, `14 d`.
+pub(super) fn runs(runs: &Counts) -> String {
+    let unit = if runs.days > 0 { " d" } else { "" };
+    format!("{}{unit}", runs.runs())
+}
+
 /// `3 finished runs`, `14 days of services`, or both.
 pub(super) fn finished(runs: &Counts) -> String {
     let days = runs.days.min(runs.finished);
