@@ -25,6 +25,11 @@ const SUSPECTED_FACTOR: f64 = 1.2;
 /// From 10 minutes on, which are 20 samples at that interval, it is one of forty.
 const SAMPLES_PER_RUN_TO_SHRINK: u32 = 20;
 
+/// A service gets at least this much of its highest peak. The margin of the rule is for runs that begin anew each time;
+/// days of one process are no such trials, and the kill that they would risk is an outage. VPA
+/// (`recommendation-margin-fraction`) and KRR (`memory_buffer_percentage`) add the same 15 %.
+const SERVICE_MARGIN: f64 = 1.15;
+
 /// A memory recommendation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MemorySize {
@@ -81,7 +86,9 @@ pub(super) fn size(
     // A day is no run that is tried again: a kill there is an outage, so none is accepted.
     let mut estimator = ByInput::new(if is_service { 0.0 } else { policy.failing_share });
     let mut replay = Replay::default();
+    let roomy = |bytes: f64, highest: f64| if is_service { bytes.max(SERVICE_MARGIN * highest) } else { bytes };
     let mut known = history.older().runs;
+    let mut highest_before = history.older().max_peak_bytes.unwrap_or(0) as f64;
     if known > 0 {
         estimator.observe_older(history.older());
     }
@@ -90,11 +97,12 @@ pub(super) fn size(
     for run in &finished {
         let Some(mut seen) = Observed::of(run) else { continue };
         if ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && known >= MIN_RUNS as u64) {
-            held_answer = estimator.recommend(&next_of(run)).map(rounded);
+            held_answer = estimator.recommend(&next_of(run)).map(|bytes| rounded(roomy(bytes, highest_before)));
         }
         if let Some(given) = held_answer {
             replay.decide(given, seen.peak_bytes as u64, seen.killed);
         }
+        highest_before = highest_before.max(seen.peak_bytes);
         seen.peak_bytes *= unsampled_margin(run);
         estimator.observe(&seen);
         known = known.saturating_add(1);
@@ -125,6 +133,10 @@ pub(super) fn size(
     let mut bytes = estimator.recommend(&next).unwrap_or(highest);
     let chosen = estimator.chosen(&next);
     let mut rule = chosen.map_or(estimator.formula(), |chosen| chosen.formula);
+    if roomy(bytes, highest) > bytes {
+        bytes = roomy(bytes, highest);
+        rule = "1.15·highest peak of a day";
+    }
     let by_rule = rounded(bytes);
     let mut held = None;
     if let Some(limit) = killed_at

@@ -273,7 +273,7 @@ fn service(days: i64, peak_mib: impl Fn(i64) -> u64) -> Vec<Run> {
 #[case::two(2, None, None)]
 #[case::three(3, Some(4096), Some(2000))]
 #[case::six(6, Some(4096), Some(2000))]
-#[case::seven(7, Some(1013), Some(1000))]
+#[case::seven(7, Some(1150), Some(1000))]
 fn a_service_is_sized_by_days(#[case] days: i64, #[case] memory: Option<u64>, #[case] cpu: Option<u64>) {
     let sizing = sized(service(days, |_| 1000));
     let near = |a: u64, b: u64| a.abs_diff(b) <= 20;
@@ -300,7 +300,7 @@ fn a_service_that_needs_more_gets_it_after_three_days() {
 #[test]
 fn no_peak_of_a_service_is_left_to_a_kill_and_a_short_part_of_a_day_changes_nothing() {
     let sizing = sized(service(300, |day| if day % 100 == 17 { 3500 } else { 1000 }));
-    assert!(memory_mib(&sizing) >= 3500, "{sizing:#?}");
+    assert!((4025..=4096).contains(&memory_mib(&sizing)), "{sizing:#?}");
     let mut runs = service(20, |_| 1000);
     let short = MemoryUse { peak_bytes: 990 * MIB, source: PeakSource::Sampled, samples: 2 };
     let part = Run { pod: "api-9".to_owned(), memory: Some(short), outcome: Outcome::Unknown, ..runs[4].clone() };

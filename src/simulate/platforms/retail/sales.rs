@@ -73,7 +73,7 @@ fn airflow_scheduler() -> WorkloadModel {
     WorkloadModel::new(NAMESPACE, "airflow-scheduler", Engine::Deployment, SINCE_INSTALLED, parts)
 }
 
-/// Airflow's database, nearly at its limit in the nightly hours.
+/// Airflow's database, nearly at its limit for hours of every day.
 fn airflow_db() -> WorkloadModel {
     let daily = usage(86_400.0, 0.2, 640, 985).every_day();
     let parts = vec![Part::new("postgres", &image("postgres", "17.6-3"), daily, asks(250, 1024))];
