@@ -54,7 +54,7 @@ fn services_are_sized_where_the_policy_says_so(
         let memory = if was_killed { "8Gi" } else { "1Gi" };
         assert!(warnings(&response)[0].contains(&format!("memory 4Gi → {memory}")), "{response}");
         let set: Vec<String> = ops(&response).iter().map(|op| serde_json::to_string(op).unwrap()).collect();
-        assert!(set.iter().any(|op| op.contains("podfit.dev~1resized")), "{set:?}");
+        assert!(set.iter().any(|op| op.contains("podfit.dev/resized")), "{set:?}");
     } else {
         assert_eq!(seen.outcome, Outcome::Skipped("services-recommended-only"));
         let set = ops(&response).iter().map(|op| serde_json::to_string(op).unwrap()).collect::<String>();

@@ -313,7 +313,10 @@ impl Totals {
     fn of(lines: &[Line]) -> Self {
         Self {
             containers: lines.len(),
-            unknown: lines.iter().filter(|l| l.verdict.memory == Change::Unknown).count(),
+            unknown: lines
+                .iter()
+                .filter(|l| l.verdict.memory == Change::Unknown && !l.evidence.scaled_on.memory)
+                .count(),
             memory_gib_hours_per_week: lines.iter().filter_map(|l| l.effect.memory_gib_hours_per_week).sum(),
             cpu_core_hours_per_week: lines.iter().filter_map(|l| l.effect.cpu_core_hours_per_week).sum(),
             oom_kills: lines.iter().map(|l| l.evidence.oom_kills).sum(),

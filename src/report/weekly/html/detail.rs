@@ -51,6 +51,7 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
         let over_time = peaks::picture(&Peaks {
             id: format!("{id}-time"),
             title: &title,
+            unit: if row.now.runs.days > 0 { "day" } else { "run" },
             start_ms: before.start_ms,
             split_ms: before.end_ms,
             end_ms: period.end_ms,
@@ -60,6 +61,7 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
         let spread = distribution::picture(&Distribution {
             id: format!("{id}-spread"),
             title: &title,
+            unit: if row.now.runs.days > 0 { "day" } else { "run" },
             peaks: &all,
             request: bytes(row.current.memory_request),
             limit: bytes(row.current.memory_limit),
