@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub known: KnownPods,
     /// What sizes must fit into.
     pub surroundings: Surroundings,
-    /// What HorizontalPodAutoscalers scale on as a share of the request, by the workload that they scale.
+    /// What horizontal autoscalers scale on as a share of the request, by the workload that they scale.
     pub scaled_on: BTreeMap<Workload, ScaledOn>,
     /// Pods that belong to no workload: name, reason.
     pub unidentified: Vec<(String, String)>,
@@ -221,7 +221,7 @@ impl Snapshot {
     }
 }
 
-/// What a HorizontalPodAutoscaler scales on as a share of the request, of the pod or of a container.
+/// What a `HorizontalPodAutoscaler` scales on as a share of the request, of the pod or of a container.
 fn scaled_on(autoscaler: &Value) -> ScaledOn {
     let metrics = autoscaler.pointer("/spec/metrics").and_then(Value::as_array);
     let shares = metrics.into_iter().flatten().filter_map(|metric| {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use super::executors::Executors;
 use super::finish::{Place, run_of};
 use super::life::{Life, LifeKey};
-use super::objects::PodObject;
+use super::objects::{Objects, PodObject};
 use super::read::Read;
 use super::who::Who;
 use super::{Carried, days, jvm};
@@ -27,8 +27,7 @@ pub(super) fn advance(
 ) -> Vec<(WorkloadKey, Run)> {
     let Read { slice, of_lives, objects, mut executors, .. } = read;
     executors.carry_on(std::mem::take(&mut carried.executors));
-    let mut remembered: HashMap<(String, String), PodObject> =
-        std::mem::take(&mut carried.objects).into_iter().collect();
+    let remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
     let followed = carried.lives.take(slice.into_lives());
     for (key, life) in &mut carried.lives.0 {
         if let Some(values) = of_lives.get(key) {
@@ -115,7 +114,20 @@ pub(super) fn advance(
     for (key, life) in waiting {
         carried.lives.wait(key, life);
     }
-    // What the next slice may no longer say of pods whose lives go on.
+    carried.objects = kept(carried, remembered, &objects);
+    carried.executors = executors;
+    number_retries(&mut runs);
+    // Histories fold what ended first.
+    runs.sort_by_key(|(_, run)| run.ended_ms);
+    runs
+}
+
+/// What the next slice may no longer say of pods whose lives go on.
+fn kept(
+    carried: &Carried,
+    mut remembered: HashMap<(String, String), PodObject>,
+    objects: &Objects,
+) -> Vec<((String, String), PodObject)> {
     let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
     for (key, _) in &carried.lives.0 {
         let pod = (key.namespace.clone(), key.pod.clone());
@@ -128,13 +140,9 @@ pub(super) fn advance(
         }
         keep.insert(pod, object);
     }
-    carried.executors = executors;
-    carried.objects = keep.into_iter().collect();
-    carried.objects.sort_by(|(a, _), (b, _)| a.cmp(b));
-    number_retries(&mut runs);
-    // Histories fold what ended first.
-    runs.sort_by_key(|(_, run)| run.ended_ms);
-    runs
+    let mut kept: Vec<_> = keep.into_iter().collect();
+    kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+    kept
 }
 
 fn container_of(key: &LifeKey) -> (String, String, String) {

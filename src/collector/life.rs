@@ -121,8 +121,8 @@ impl Life {
     /// Whether it has seen a midnight since it was last cut.
     pub(super) fn has_past_days(&self) -> bool {
         let last = self.last_sampled_day();
-        let first = self.memory.iter().flat_map(|m| m.days.first()).map(|d| d.day);
-        first.chain(self.cpu.iter().flat_map(|c| c.days.first()).map(|d| d.day)).any(|day| Some(day) < last)
+        let first = self.memory.iter().filter_map(|m| m.days.first()).map(|d| d.day);
+        first.chain(self.cpu.iter().filter_map(|c| c.days.first()).map(|d| d.day)).any(|day| Some(day) < last)
     }
 
     /// Forgets the days before its last sample's: they were reported.

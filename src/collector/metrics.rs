@@ -8,7 +8,7 @@ pub const MEMORY: &str = "container_memory_working_set_bytes";
 /// Raw samples of every container's CPU counter.
 pub const CPU: &str = "container_cpu_usage_seconds_total";
 
-/// Which workload a HorizontalPodAutoscaler scales.
+/// Which workload a `HorizontalPodAutoscaler` scales.
 pub const AUTOSCALER: &str = "kube_horizontalpodautoscaler_info";
 /// What it scales on.
 pub const AUTOSCALER_TARGET: &str = "kube_horizontalpodautoscaler_spec_target_metric";

@@ -83,7 +83,7 @@ impl PodObject {
     }
 }
 
-/// A HorizontalPodAutoscaler.
+/// A `HorizontalPodAutoscaler`.
 #[derive(Debug, Default)]
 struct Autoscaler {
     target: Option<(String, String)>,

@@ -63,6 +63,7 @@ pub struct Evidence {
     pub replay: Replay,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_nothing(scaled_on: &ScaledOn) -> bool {
     *scaled_on == ScaledOn::default()
 }
