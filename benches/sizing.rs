@@ -99,5 +99,6 @@ fn run(seed: u64, number: u64) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }

@@ -26,6 +26,12 @@ fn the_table_fits_and_tells_its_stories() {
     assert!(row("airflow-task/orders_daily/extract_orders").ends_with("lower"));
     assert!(row("spark-executor/basket-affinity").ends_with("raise"));
     assert!(row("cronjob/sku-embeddings-rebuild").ends_with("unknown"));
+    // What the platform itself lives on: three weeks without an end.
+    assert!(
+        row("deployment/airflow-scheduler").contains(" 21 d ")
+            && row("deployment/airflow-scheduler").ends_with("lower")
+    );
+    assert!(row("statefulset/airflow-db").contains(" 21 d ") && row("statefulset/airflow-db").ends_with("raise"));
     assert!(row("flink-taskmanager/clickstream-sessions").ends_with("ok"));
     let admission = text.split_once("At admission").unwrap().1;
     for said in
@@ -94,4 +100,21 @@ fn explain_draws_and_says_why() {
     ] {
         assert!(text.contains(said), "{said:?} is not in\n{text}");
     }
+}
+
+#[test]
+fn a_service_is_explained_by_days_and_replicas() {
+    let text = demo(&["--explain", "deployment/airflow-scheduler"]);
+    for said in [
+        "Seen    21 days of 2 replicas from ",
+        ", 2 under way.",
+        "Memory peaks of 42 days, one of each replica",
+        "1.15·highest peak of a day",
+        "starts again in its pod with the same limit",
+        "Replayed on these days",
+        "P95 of days' busy time",
+    ] {
+        assert!(text.contains(said), "{said:?} is not in\n{text}");
+    }
+    assert!(!text.contains("second try") && !text.contains("finished run"), "{text}");
 }

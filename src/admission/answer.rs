@@ -18,9 +18,11 @@ use super::stamp::{self, Stamp};
 use super::whose::whose;
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
-use crate::policy::{self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Subject, text};
+use crate::policy::{
+    self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Services, Subject, text,
+};
 use crate::quantity::Quantity;
-use crate::workload::{input_bytes, stated_input};
+use crate::workload::{Workload, input_bytes, stated_input};
 
 /// Which of the webhook's endpoints was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,7 +165,7 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
     };
     let workload = identity.workload.to_string();
     let recommended = namespace.recommendations.get(&identity.workload).map(|r| &**r);
-    let held_back = held_back(review, &workload, recommended, known);
+    let held_back = held_back(review, &identity.workload, recommended, known);
     let (mut sizes, mut killed_at, mut by_input) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     if held_back.is_none() {
         sizes = recommended.map(|r| r.containers.to_map()).unwrap_or_default();
@@ -273,12 +275,16 @@ fn answer_of(resizing: Resizing, seen: &mut Seen) -> Answer {
 /// Why the administrator's rollout leaves a pod as it came, in one word; `None` where its sizes are applied.
 fn held_back(
     review: &Review<'_>,
-    workload: &str,
+    workload: &Workload,
     recommended: Option<&Recommended>,
     known: &Knowledge,
 ) -> Option<&'static str> {
     if recommended.is_some_and(|r| r.is_opted_out) {
         return Some("workload-opted-out");
+    }
+    let is_service = workload.kind.is_service() || recommended.is_some_and(|r| r.is_service);
+    if is_service && known.services == Services::RecommendedOnly {
+        return Some("services-recommended-only");
     }
     let stage = known.rollout.stage(&review.namespace);
     if stage.mode == RolloutMode::Apply || stage.applies(&format!("{}/{workload}", review.namespace), &review.uid) {

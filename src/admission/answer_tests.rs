@@ -14,7 +14,7 @@ use crate::workload::{Kind, Owner, Workload};
 
 const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 /// Of the Job that the pods below belong to.
-const JOB_UID: &str = "7d3f1c52-0a52-4e0c-9b67-0c1d5a1f9c11";
+pub(super) const JOB_UID: &str = "7d3f1c52-0a52-4e0c-9b67-0c1d5a1f9c11";
 
 /// A pod as the API server writes it: defaults filled in, its name still to be made, its namespace not written yet.
 pub(super) fn pod() -> Value {

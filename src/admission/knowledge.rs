@@ -11,7 +11,9 @@ use super::owners::Owners;
 use super::retry::Kills;
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Surroundings};
-use crate::policy::{Applications, Bounds, ExecutorHeaps, Modes, Policy, Resizing, Rollout, RolloutMode, Settings};
+use crate::policy::{
+    Applications, Bounds, ExecutorHeaps, Modes, Policy, Resizing, Rollout, RolloutMode, Services, Settings,
+};
 use crate::quantity::Quantity;
 use crate::sizing::InputSize;
 use crate::workload::{IdentityRules, Workload, WorkloadKey};
@@ -33,6 +35,8 @@ pub struct Recommended {
     pub by_input: Vec<(Box<str>, Box<[InputSize]>)>,
     /// Its author or administrator has switched sizing off for the workload.
     pub is_opted_out: bool,
+    /// It rests on days of a service, not on runs.
+    pub is_service: bool,
     /// Time of the newest kill for memory that it has taken in, in milliseconds since the epoch; 0 = of none.
     pub kills_until_ms: i64,
 }
@@ -174,6 +178,8 @@ pub struct Knowledge {
     pub applications: Applications,
     /// Whether executors of Spark get the heap that is recommended, where it is proven.
     pub executor_heaps: ExecutorHeaps,
+    /// Whether services are sized, as jobs are.
+    pub services: Services,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
     pub elsewhere: Arc<Surroundings>,
     /// By name. A namespace that is not here has no recommendations.
@@ -188,6 +194,7 @@ impl Knowledge {
         self.bounds = policy.bounds;
         self.applications = policy.applications;
         self.executor_heaps = policy.executor_heaps;
+        self.services = policy.services;
         self.rules = Arc::new(Rules::new(policy.rules.clone()));
         self.policy = Some(Arc::new(policy));
     }

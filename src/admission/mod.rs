@@ -35,4 +35,6 @@ mod own_size_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod services_tests;
+#[cfg(test)]
 mod tests;

@@ -54,10 +54,17 @@ impl LoadedRecommendations {
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
-            let Kept { containers, divided, proven_processes, by_input } = containers;
+            let Kept { containers, divided, proven_processes, by_input, is_service } = containers;
             let id = id_of(&containers, &divided);
-            let recommended =
-                Recommended { id, containers, divided, proven_processes, by_input, ..Recommended::default() };
+            let recommended = Recommended {
+                id,
+                containers,
+                divided,
+                proven_processes,
+                by_input,
+                is_service,
+                ..Recommended::default()
+            };
             // An owned key is needed once per namespace only.
             if let Some(there) = namespaces.get_mut(&workload.namespace) {
                 there.insert(workload, Arc::new(recommended));
@@ -129,6 +136,8 @@ struct Entry {
     spark: Option<SparkEntry>,
     #[serde(default)]
     flink: Option<FlinkEntry>,
+    #[serde(default)]
+    evidence: EvidenceEntry,
 }
 
 /// What is known of a Flink process.
@@ -139,6 +148,13 @@ struct FlinkEntry {
     process_bytes: u64,
     #[serde(default)]
     process_is_proven: bool,
+}
+
+/// Of the evidence, what tells a service.
+#[derive(Default, Deserialize)]
+struct EvidenceEntry {
+    #[serde(default)]
+    days: Option<u64>,
 }
 
 /// How a Spark container's memory is divided, in bytes.
@@ -177,6 +193,7 @@ struct Kept {
     divided: Vec<(Box<str>, Divided)>,
     proven_processes: Vec<Box<str>>,
     by_input: Vec<(Box<str>, Box<[InputSize]>)>,
+    is_service: bool,
 }
 
 /// What is kept of the entries.
@@ -258,6 +275,7 @@ impl Entry {
         }
         let shown = quoted(&self.container);
         let kept = gathered.entry(workload).or_default();
+        kept.is_service |= self.evidence.days.is_some();
         if !kept.containers.insert(&self.container, self.recommended) {
             return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
         }

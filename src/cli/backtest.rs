@@ -209,7 +209,8 @@ async fn from_history(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<Gr
     for (key, history) in &gathered.histories {
         folded += u64::from(history.older().runs > 0);
         let workload = key.workload.to_string();
-        for run in history.finished() {
+        // A day of a service is no run that is tried again, and its size is another question.
+        for run in history.finished().filter(|run| run.day.is_none()) {
             let is_killed = run.outcome == RunOutcome::OomKilled;
             killed += u64::from(is_killed);
             let row = Row {

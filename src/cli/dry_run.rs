@@ -93,6 +93,8 @@ pub(super) fn lines(
     for (workload, histories) in by_workload {
         let snapshot = snapshots.get(&workload.namespace);
         let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
+        let scaled_on = snapshot.and_then(|s| s.scaled_on.get(&workload)).copied().unwrap_or_default();
+        let policy = &SizingPolicy { scaled_on, ..*policy };
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
                 lines.extend(live_lines(&workload, histories, live, surroundings, policy, show_patch));
@@ -279,6 +281,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         }
     }
 

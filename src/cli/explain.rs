@@ -71,15 +71,15 @@ pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> S
 
 fn seen(line: &Line) -> String {
     let e = &line.evidence;
-    let mut text = format!("Seen    {} finished run{}", e.runs, if e.runs == 1 { "" } else { "s" });
+    let mut text = format!("Seen    {}", e.seen());
     if let (Some(first), Some(last)) = (e.first_ms, e.last_ms) {
         let _ = write!(text, " from {} to {}", units::day(first), units::day(last));
     }
-    if let Some(seconds) = e.median_seconds {
+    if let Some(seconds) = e.median_seconds.filter(|_| e.days.is_none()) {
         let _ = write!(text, ", median {}", units::duration(seconds));
     }
     for (n, what) in [
-        (e.running, "still running"),
+        (e.running, if e.days.is_some() { "under way" } else { "still running" }),
         (e.oom_kills, "OOM-killed"),
         (e.retries, "retries"),
         (e.censored, "at their limit"),
@@ -116,7 +116,13 @@ fn picture(line: &Line, history: &History) -> String {
         mark(c.memory_limit, "limit now");
     }
     mark(r.memory_limit.or(r.memory_request), "recommended");
-    format!("\nMemory peaks of {} runs\n{}\n", peaks.len(), histogram::render(&peaks, &marks))
+    let unit = line.evidence.unit();
+    format!(
+        "\nMemory peaks of {} {unit}s{}\n{}\n",
+        peaks.len(),
+        if unit == "day" { ", one of each replica" } else { "" },
+        histogram::render(&peaks, &marks)
+    )
 }
 
 fn memory(line: &Line) -> String {
@@ -145,10 +151,12 @@ fn memory(line: &Line) -> String {
     text.push_str(&by_input(line));
     if e.replay.decisions > 0 {
         let (lower, upper) = e.replay.exceeded_share_interval();
+        let unit = e.unit();
+        let event = if e.days.is_some() { "kill on" } else { "second try in" };
         let _ = writeln!(
             text,
-            "        Replayed on these runs, each from those before it: {} of {} would have needed more.\n        \
-             So expect a second try in {} of runs ({} to {}, with 95 % confidence).",
+            "        Replayed on these {unit}s, each from those before it: {} of {} would have needed more.\n        \
+             So expect a {event} {} of {unit}s ({} to {}, with 95 % confidence).",
             e.replay.exceeded,
             e.replay.decisions,
             units::percent(e.replay.exceeded_share().unwrap_or(0.0)),
@@ -195,6 +203,12 @@ fn ladder(line: &Line) -> String {
     let Some((first, later)) = steps.split_first() else {
         return "        If a run is killed there, there is nothing more to give it.\n".to_owned();
     };
+    if line.evidence.days.is_some() {
+        return format!(
+            "        A container that is killed there starts again in its pod with the same limit; a pod made anew\n        \
+             then gets {first}.\n"
+        );
+    }
     let why = match line.runs_above {
         0 => "double each time, no peak lies above".to_owned(),
         n => format!("the least waste over the {n} peaks above"),
@@ -214,13 +228,17 @@ fn cpu_text(line: &Line) -> String {
         let _ = write!(text, "; median {median:.2}, highest {max:.2} cores");
     }
     if e.throttled_runs > 0 {
-        let _ = write!(text, "; throttled in {} runs", e.throttled_runs);
+        let _ = write!(text, "; throttled in {} {}s", e.throttled_runs, e.unit());
     }
     text.push_str(".\n        What it is for: ");
     text.push_str(match line.cpu_rule.as_deref() {
         Some(cpu::BURSTS) => {
             "on a full node the cores reserved and the memory held while runs\n        wait for CPU cost least together, \
              and 19 of 20 runs get their mean use"
+        }
+        Some(cpu::BUSY) => {
+            "on a full node a replica gets what it uses for 95 % of a day, on 19 of\n        20 days; in what is left of \
+             them it waits"
         }
         _ => "on a full node 19 of 20 runs get their mean use; what bursts would\n        wait costs less than more cores",
     });

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use super::{ClusterError, Reader};
-use crate::collector::{KnownPods, jvm};
+use crate::collector::{KnownPods, is_scaled, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, Surroundings};
+use crate::history::ScaledOn;
 use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, controller_of, identify, pod_facts};
 
 /// A workload as the cluster has it now.
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub known: KnownPods,
     /// What sizes must fit into.
     pub surroundings: Surroundings,
+    /// What horizontal autoscalers scale on as a share of the request, by the workload that they scale.
+    pub scaled_on: BTreeMap<Workload, ScaledOn>,
     /// Pods that belong to no workload: name, reason.
     pub unidentified: Vec<(String, String)>,
     /// What could not be read and what that means.
@@ -72,6 +75,7 @@ impl Snapshot {
             snapshot.add_cronjob(cronjob, namespace, rules);
         }
         snapshot.read_surroundings(reader, namespace).await?;
+        snapshot.read_autoscalers(reader, namespace).await?;
         Ok(snapshot)
     }
 
@@ -168,6 +172,23 @@ impl Snapshot {
         Ok(())
     }
 
+    async fn read_autoscalers(&mut self, reader: &Reader, namespace: &str) -> Result<(), ClusterError> {
+        let (group, plural) = ("apis/autoscaling/v2", "horizontalpodautoscalers");
+        let consequence = "what they scale on may be sized all the same";
+        let objects =
+            self.optional_of(reader, namespace, group, plural, "HorizontalPodAutoscalers", consequence).await?;
+        for object in &objects {
+            let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let (kind, name) = (text("/spec/scaleTargetRef/kind"), text("/spec/scaleTargetRef/name"));
+            let on = scaled_on(object);
+            for workload in self.workloads.keys().filter(|workload| is_scaled(workload, kind, name)) {
+                let known = self.scaled_on.entry(workload.clone()).or_default();
+                *known = known.or(on);
+            }
+        }
+        Ok(())
+    }
+
     async fn optional(
         &mut self,
         reader: &Reader,
@@ -176,7 +197,19 @@ impl Snapshot {
         name: &str,
         consequence: &str,
     ) -> Result<Vec<Value>, ClusterError> {
-        let path = format!("/api/v1/namespaces/{namespace}/{plural}");
+        self.optional_of(reader, namespace, "api/v1", plural, name, consequence).await
+    }
+
+    async fn optional_of(
+        &mut self,
+        reader: &Reader,
+        namespace: &str,
+        group: &str,
+        plural: &str,
+        name: &str,
+        consequence: &str,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let path = format!("/{group}/namespaces/{namespace}/{plural}");
         match reader.list(&path, &format!("list {name}"), |_| {}).await {
             Ok(objects) => Ok(objects),
             Err(ClusterError::Forbidden { .. }) => {
@@ -186,6 +219,20 @@ impl Snapshot {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a `HorizontalPodAutoscaler` scales on as a share of the request, of the pod or of a container.
+fn scaled_on(autoscaler: &Value) -> ScaledOn {
+    let metrics = autoscaler.pointer("/spec/metrics").and_then(Value::as_array);
+    let shares = metrics.into_iter().flatten().filter_map(|metric| {
+        let source = metric.get("resource").or_else(|| metric.get("containerResource"))?;
+        source.pointer("/target/averageUtilization")?;
+        source.get("name")?.as_str()
+    });
+    shares.fold(ScaledOn::default(), |on, name| ScaledOn {
+        cpu: on.cpu || name == "cpu",
+        memory: on.memory || name == "memory",
+    })
 }
 
 /// The controllers above Jobs and ReplicaSets.

@@ -46,7 +46,7 @@ pub fn run_of(
     let started_ms = started(life, object, first_ms);
     let reason = match place {
         Place::Latest => {
-            let restarted_in_place = life.cpu.is_some_and(|c| c.increase + c.first > c.last + 1e-9);
+            let restarted_in_place = life.cpu.as_ref().is_some_and(|c| c.increase + c.first > c.last + 1e-9);
             container.and_then(|c| {
                 c.terminated_reason.as_deref().or(if restarted_in_place && key.cgroup.is_empty() {
                     c.last_terminated_reason.as_deref()
@@ -77,12 +77,13 @@ pub fn run_of(
         started_ms,
         ended_ms,
         memory: memory_of(life, &resources),
-        cpu: life.cpu.and_then(|cpu| cpu_of(life, &cpu, started_ms)),
+        cpu: life.cpu.as_ref().and_then(|cpu| cpu_of(life, cpu, started_ms)),
         resources,
         outcome,
         attempt,
         input_bytes: object.and_then(input_of),
         jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
+        day: None,
     })
 }
 
@@ -102,7 +103,7 @@ fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
         return start;
     }
     let pod_start = object.and_then(|o| o.started_ms).filter(|s| *s <= first_ms);
-    let by_counter = life.cpu.and_then(|cpu| {
+    let by_counter = life.cpu.as_ref().and_then(|cpu| {
         let seconds = (cpu.changed_ms - cpu.first_ms) as f64 / 1000.0;
         (seconds > 0.0 && cpu.increase > 0.0).then(|| {
             let before = cpu.first * seconds / cpu.increase;
@@ -112,6 +113,7 @@ fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
     // Without any start the first scrape came at most about one interval after it.
     let earliest = life
         .memory
+        .as_ref()
         .filter(|m| m.samples > 1)
         .map_or(first_ms, |m| first_ms - (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1) * 2);
     match (by_counter, pod_start) {
@@ -128,6 +130,7 @@ fn ended_at(life: &Life, last_ms: i64, completed_ms: Option<i64>, ended: bool) -
     }
     let interval_ms = life
         .memory
+        .as_ref()
         .filter(|m| m.samples > 1)
         .map_or(60_000, |m| (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1));
     match completed_ms {
@@ -135,7 +138,7 @@ fn ended_at(life: &Life, last_ms: i64, completed_ms: Option<i64>, ended: bool) -
         // ended before the pod's others.
         Some(completed) if completed <= last_ms => completed,
         Some(completed) if completed - last_ms <= 2 * interval_ms + 60_000 => completed,
-        _ => match life.cpu {
+        _ => match &life.cpu {
             Some(cpu) if cpu.increase > 0.0 && (1..=LINGERING_MS).contains(&(last_ms - cpu.changed_ms)) => {
                 cpu.changed_ms
             }
@@ -145,7 +148,7 @@ fn ended_at(life: &Life, last_ms: i64, completed_ms: Option<i64>, ended: bool) -
 }
 
 fn memory_of(life: &Life, resources: &Resources) -> Option<MemoryUse> {
-    let sampled = life.memory;
+    let sampled = life.memory.as_ref();
     let mark = life.cgroup_peak_bytes.filter(|b| *b > 0);
     let (Some(memory), Some(mark)) = (sampled, mark) else {
         return match (sampled, mark) {
@@ -204,7 +207,13 @@ mod tests {
     fn life(samples: u32, peak_mib: u64) -> Life {
         let last_ms = i64::from(samples - 1) * 30_000 + 15_000;
         Life {
-            memory: Some(MemoryStretch { first_ms: 15_000, last_ms, samples, max_bytes: peak_mib * MIB }),
+            memory: Some(MemoryStretch {
+                first_ms: 15_000,
+                last_ms,
+                samples,
+                max_bytes: peak_mib * MIB,
+                days: Vec::new(),
+            }),
             cpu: Some(CpuStretch {
                 first_ms: 15_000,
                 last_ms,
@@ -215,6 +224,7 @@ mod tests {
                 max_cores: Some(0.9),
                 samples,
                 jumped: None,
+                days: Vec::new(),
             }),
             ..Life::default()
         }

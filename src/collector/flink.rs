@@ -198,7 +198,8 @@ mod tests {
 
     /// What a life of so many minutes said.
     fn said(processes: &Processes, pod: &str, kind: Kind, (from, to): (i64, i64)) -> Option<JvmUse> {
-        let memory = MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, samples: 9, max_bytes: 1 };
+        let memory =
+            MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, samples: 9, max_bytes: 1, days: Vec::new() };
         let mut life = Life { memory: Some(memory), ..Life::default() };
         let key = LifeKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
         processes.note(&key, &mut life);
@@ -218,6 +219,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         }
     }
 

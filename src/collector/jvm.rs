@@ -119,6 +119,7 @@ mod tests {
                 attempt: None,
                 input_bytes: None,
                 jvm: None,
+                day: None,
             };
             note(&mut run, seen);
             let jvm = run.jvm.unwrap();

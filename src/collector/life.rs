@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::days::day_of;
 use super::flink::Seen;
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS};
 use crate::prometheus::{Labels, Sample, SeriesChunk};
@@ -71,26 +72,28 @@ pub struct Life {
     pub periods: Option<(f64, f64)>,
     /// The container's start as cAdvisor has it, milliseconds since the epoch.
     pub started_ms: Option<i64>,
-    /// What its JVM said, where it is one of Flink's and was asked; carried on apart, so that what releases before wrote
-    /// is still read.
-    #[serde(skip)]
+    /// What its JVM said, where it is one of Flink's and was asked.
     pub flink: Option<Box<Seen>>,
     /// The start that was reported of this life; kept, so that every later view is of the same run.
     pub reported_start_ms: Option<i64>,
+    /// Days of it were reported, and are no longer here.
+    pub is_cut: bool,
+    /// It was reported as one that ended, because nothing was heard of it for long; it may be the scraper that was away.
+    pub is_silent: bool,
 }
 
 impl Life {
     /// First sample of any kind.
     pub fn first_ms(&self) -> Option<i64> {
-        self.memory.map(|m| m.first_ms).into_iter().chain(self.cpu.map(|c| c.first_ms)).min()
+        self.memory.iter().map(|m| m.first_ms).chain(self.cpu.iter().map(|c| c.first_ms)).min()
     }
 
     /// Last sample of any kind.
     pub fn last_ms(&self) -> Option<i64> {
-        self.memory.map(|m| m.last_ms).into_iter().chain(self.cpu.map(|c| c.last_ms)).max()
+        self.memory.iter().map(|m| m.last_ms).chain(self.cpu.iter().map(|c| c.last_ms)).max()
     }
 
-    fn goes_on_in(&self, later: &Self) -> bool {
+    pub(super) fn goes_on_in(&self, later: &Self) -> bool {
         match (&self.cpu, &later.cpu) {
             (Some(a), Some(b)) => a.goes_on_in(b),
             _ => match (self.last_ms(), later.first_ms()) {
@@ -101,14 +104,49 @@ impl Life {
     }
 
     /// What the next slice saw of the same life.
-    fn then(&mut self, later: &Self) {
+    pub(super) fn then(&mut self, later: Self) {
+        self.is_silent = false;
         match (&mut self.memory, later.memory) {
             (Some(m), Some(l)) => m.then(&l),
-            (m, l) => *m = m.or(l),
+            (m, l) => *m = m.take().or(l),
         }
         match (&mut self.cpu, later.cpu) {
             (Some(c), Some(l)) => c.then(&l),
-            (c, l) => *c = c.or(l),
+            (c, l) => *c = c.take().or(l),
+        }
+    }
+
+    /// The day of its last sample; `None` where no day is kept.
+    pub(super) fn last_sampled_day(&self) -> Option<i64> {
+        self.last_ms().map(day_of)
+    }
+
+    /// Whether it has seen a midnight since it was last cut.
+    pub(super) fn has_past_days(&self) -> bool {
+        let last = self.last_sampled_day();
+        let first = self.memory.iter().filter_map(|m| m.days.first()).map(|d| d.day);
+        first.chain(self.cpu.iter().filter_map(|c| c.days.first()).map(|d| d.day)).any(|day| Some(day) < last)
+    }
+
+    /// Forgets the days before its last sample's: they were reported.
+    pub(super) fn forget_past_days(&mut self) {
+        let Some(last) = self.last_sampled_day() else { return };
+        self.is_cut |= self.has_past_days();
+        if let Some(memory) = &mut self.memory {
+            memory.days.retain(|d| d.day >= last);
+        }
+        if let Some(cpu) = &mut self.cpu {
+            cpu.days.retain(|d| d.day >= last);
+        }
+    }
+
+    /// Forgets all days: it is one run, however long.
+    pub(super) fn forget_days(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.days = Vec::new();
+        }
+        if let Some(cpu) = &mut self.cpu {
+            cpu.days = Vec::new();
         }
     }
 }
@@ -240,45 +278,9 @@ fn drop_doubles(lives: &mut HashMap<LifeKey, Vec<Life>>) {
     });
 }
 
-/// The lives that have not ended yet, carried from slice to slice and from one collection to the next.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OpenLives(pub Vec<(LifeKey, Life)>);
-
-impl OpenLives {
-    /// Takes in a slice: lives that go on are continued, others begin; a life that another one follows is ended and
-    /// given back.
-    pub fn take(&mut self, slice: HashMap<LifeKey, Vec<Life>>) -> Vec<(LifeKey, Life)> {
-        let mut open: HashMap<LifeKey, Life> = std::mem::take(&mut self.0).into_iter().collect();
-        let mut ended = Vec::new();
-        for (key, lives) in slice {
-            for life in lives {
-                match open.get_mut(&key) {
-                    Some(known) if known.goes_on_in(&life) => known.then(&life),
-                    Some(known) => ended.push((key.clone(), std::mem::replace(known, life))),
-                    None => {
-                        open.insert(key.clone(), life);
-                    }
-                }
-            }
-        }
-        self.0 = open.into_iter().collect();
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-        ended.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.first_ms().cmp(&y.first_ms())));
-        ended
-    }
-
-    /// Takes out the lives that were silent for long at `at_ms`.
-    pub fn ended_at(&mut self, at_ms: i64) -> Vec<(LifeKey, Life)> {
-        let (open, ended) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(_, life)| life.last_ms().is_some_and(|last| at_ms - last <= SILENCE_MS));
-        self.0 = open;
-        ended
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::open_lives::OpenLives;
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
@@ -315,9 +317,9 @@ mod tests {
         let lives = slice.into_lives();
         assert_eq!(lives.len(), 1);
         let life = &lives.values().next().unwrap()[0];
-        assert_eq!(life.memory.unwrap().max_bytes, 9);
-        assert_eq!(life.memory.unwrap().samples, 2);
-        assert_eq!(life.cpu.unwrap().increase, 30.0);
+        assert_eq!(life.memory.as_ref().unwrap().max_bytes, 9);
+        assert_eq!(life.memory.as_ref().unwrap().samples, 2);
+        assert_eq!(life.cpu.as_ref().unwrap().increase, 30.0);
     }
 
     #[test]
@@ -337,7 +339,7 @@ mod tests {
         let lives = slice.into_lives();
         let lives = lives.values().next().unwrap();
         assert_eq!(lives.len(), 2);
-        assert_eq!(lives.iter().map(|l| l.memory.unwrap().max_bytes).collect::<Vec<_>>(), [9, 4]);
+        assert_eq!(lives.iter().map(|l| l.memory.as_ref().unwrap().max_bytes).collect::<Vec<_>>(), [9, 4]);
         let mut open = OpenLives::default();
         let ended = open.take([(LifeKey::of(&chunk(&[], &[]).labels).unwrap(), lives.clone())].into());
         assert_eq!((ended.len(), open.0.len()), (1, 1));
@@ -356,6 +358,6 @@ mod tests {
         }
         assert_eq!(open.0.len(), 1);
         let life = &open.0[0].1;
-        assert_eq!((life.cpu.unwrap().increase, life.memory.unwrap().samples), (29.0, 30));
+        assert_eq!((life.cpu.as_ref().unwrap().increase, life.memory.as_ref().unwrap().samples), (29.0, 30));
     }
 }

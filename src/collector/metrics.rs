@@ -8,6 +8,11 @@ pub const MEMORY: &str = "container_memory_working_set_bytes";
 /// Raw samples of every container's CPU counter.
 pub const CPU: &str = "container_cpu_usage_seconds_total";
 
+/// Which workload a `HorizontalPodAutoscaler` scales.
+pub const AUTOSCALER: &str = "kube_horizontalpodautoscaler_info";
+/// What it scales on.
+pub const AUTOSCALER_TARGET: &str = "kube_horizontalpodautoscaler_spec_target_metric";
+
 /// Of these cAdvisor series the last sample of a life says all: they only grow, or never change.
 pub const LAST_OF_CONTAINERS: [&str; 4] = [
     "container_memory_max_usage_bytes",
@@ -18,7 +23,7 @@ pub const LAST_OF_CONTAINERS: [&str; 4] = [
 
 /// Of kube-state-metrics' series the last sample says what an object is. Those with most to say come first: they are
 /// read in this order, some at a time, and a long one at the end would be waited for alone.
-pub const LAST_OF_OBJECTS: [&str; 12] = [
+pub const LAST_OF_OBJECTS: [&str; 14] = [
     "kube_pod_container_resource_requests",
     "kube_pod_container_resource_limits",
     "kube_pod_labels",
@@ -31,6 +36,8 @@ pub const LAST_OF_OBJECTS: [&str; 12] = [
     "kube_replicaset_owner",
     "kube_pod_container_status_last_terminated_reason",
     "kube_pod_container_status_last_terminated_exitcode",
+    AUTOSCALER,
+    AUTOSCALER_TARGET,
 ];
 
 /// Which series belong to what is asked about.

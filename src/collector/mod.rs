@@ -1,6 +1,10 @@
 //! From series to runs: asks for what is new, slice by slice, puts lives together, joins them with what is known of
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
+mod advance;
+pub mod days;
+#[cfg(test)]
+mod days_tests;
 pub mod executors;
 pub mod finish;
 pub mod flink;
@@ -9,31 +13,30 @@ pub mod jvm;
 pub mod life;
 pub mod metrics;
 pub mod objects;
+mod open_lives;
 mod read;
 pub mod runs_csv;
 pub mod segment;
 pub mod who;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{JvmUse, Outcome, PodSeen, Run, Store, StoreError};
+use crate::history::{Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
-use crate::workload::containers::does_the_work;
+use advance::advance;
+use days::DAY_MS;
 use executors::Executors;
-use finish::{Place, run_of};
-use flink::Seen;
 use gaps::Counts;
-use life::{Life, LifeKey, OpenLives};
 use metrics::{MEMORY, Scope};
 use objects::PodObject;
+use open_lives::OpenLives;
 use read::{Read, read_objects};
-pub use who::{KnownPods, Who};
 
-const DAY_MS: i64 = 86_400_000;
+pub use objects::is_scaled;
+pub use who::{KnownPods, Who};
 
 /// What to collect.
 #[derive(Clone, Debug)]
@@ -111,39 +114,15 @@ pub enum CollectError {
     Store(#[from] StoreError),
 }
 
+/// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
+const CARRIED: &[u8] = b"\xffpodfit2";
+
 /// Lives that go on, with what is known of their pods, between slices and between collections.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Carried {
     lives: OpenLives,
     objects: Vec<((String, String), PodObject)>,
     executors: Executors,
-}
-
-impl Carried {
-    /// As bytes: what releases before wrote, and behind it what Flink's processes said, by the number of the life.
-    fn to_bytes(&self) -> Vec<u8> {
-        let flink: Vec<(u32, Seen)> = self
-            .lives
-            .0
-            .iter()
-            .zip(0..)
-            .filter_map(|((_, life), number)| Some((number, *life.flink.clone()?)))
-            .collect();
-        let mut bytes = postcard::to_stdvec(self).unwrap_or_default();
-        bytes.extend(postcard::to_stdvec(&flink).unwrap_or_default());
-        bytes
-    }
-
-    /// Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
-    fn of_bytes(bytes: &[u8]) -> Self {
-        let Ok((mut carried, rest)) = postcard::take_from_bytes::<Self>(bytes) else { return Self::default() };
-        for (number, seen) in postcard::from_bytes::<Vec<(u32, Seen)>>(rest).unwrap_or_default() {
-            if let Some((_, life)) = carried.lives.0.get_mut(number as usize) {
-                life.flink = Some(Box::new(seen));
-            }
-        }
-        carried
-    }
 }
 
 /// Collects what is new and commits it slice by slice.
@@ -196,7 +175,7 @@ pub async fn collect<S: SeriesSource>(
             store.pods_named(ns, pod).unwrap_or_default()
         });
         found.extend(runs.iter().map(|(key, _)| key.clone()));
-        let open = carried.to_bytes();
+        let open = postcard::to_extend(&carried, CARRIED.to_vec()).unwrap_or_default();
         let committed = store.commit(&id, range.end_ms, &open, runs)?;
         summary.runs += committed.new as u64;
         summary.slices += 1;
@@ -247,146 +226,11 @@ fn next_slice(slice_ms: i64, samples: u64) -> i64 {
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
     let Some(progress) = store.progress(id)? else { return Ok((Carried::default(), request.window.start_ms)) };
-    let carried = Carried::of_bytes(&progress.open);
+    // Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
+    let carried = progress.open.strip_prefix(CARRIED);
+    let carried = carried.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
     if progress.watermark_ms < request.window.start_ms {
         return Ok((Carried::default(), request.window.start_ms));
     }
     Ok((carried, progress.watermark_ms.saturating_add(1)))
-}
-
-/// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that
-/// still run, as far as they got.
-fn advance(
-    carried: &mut Carried,
-    read: Read,
-    seen_until_ms: i64,
-    last: bool,
-    who: &mut Who,
-    recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
-) -> Vec<(WorkloadKey, Run)> {
-    let Read { slice, of_lives, objects, mut executors, flink, .. } = read;
-    executors.carry_on(std::mem::take(&mut carried.executors));
-    let mut remembered: HashMap<(String, String), PodObject> =
-        std::mem::take(&mut carried.objects).into_iter().collect();
-    let mut followed = carried.lives.take(slice.into_lives());
-    for (key, life) in &mut carried.lives.0 {
-        if let Some(values) = of_lives.get(key) {
-            annotate(life, values);
-        }
-    }
-    for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
-        flink.note(key, life);
-    }
-    let silent = carried.lives.ended_at(seen_until_ms);
-    let mut runs = Vec::new();
-    let mut report = |key: &LifeKey, life: &mut Life, place: Place| {
-        let uid = key.uid();
-        let pod = (key.namespace.clone(), key.pod.clone());
-        let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
-            (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
-                let mut object = before.clone();
-                object.update(now.clone());
-                Some(Cow::Owned(object))
-            }
-            (Some(now), _) => Some(Cow::Borrowed(now)),
-            (None, before) => before.map(Cow::Borrowed),
-        };
-        let Some(identity) = who.identify(key, object.as_deref(), &objects, recorded) else { return };
-        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
-            return;
-        };
-        life.reported_start_ms = Some(run.started_ms);
-        let kind = identity.workload.kind;
-        if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
-            return;
-        }
-        if identity.is_main(&key.container)
-            && let Some(said) = executors.of(kind, &key.namespace, &key.pod, object.as_deref())
-        {
-            let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
-            run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
-        }
-        let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
-        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
-            run.jvm = Some(Box::new(said));
-        }
-        if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
-            jvm::note(&mut run, who.jvm(key, recorded));
-        }
-        let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
-        runs.push((key, run));
-    };
-    for (key, mut life) in followed {
-        report(&key, &mut life, Place::Followed);
-    }
-    let open_pods: HashSet<(String, String, String)> =
-        carried.lives.0.iter().map(|(k, _)| (k.namespace.clone(), k.pod.clone(), k.container.clone())).collect();
-    for (key, mut life) in silent {
-        let again = open_pods.contains(&(key.namespace.clone(), key.pod.clone(), key.container.clone()));
-        report(&key, &mut life, if again { Place::Followed } else { Place::Latest });
-    }
-    if last {
-        for (key, life) in &mut carried.lives.0 {
-            report(key, life, Place::Latest);
-        }
-    }
-    // What the next slice may no longer say of pods whose lives go on.
-    let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
-    for (key, _) in &carried.lives.0 {
-        let pod = (key.namespace.clone(), key.pod.clone());
-        if keep.contains_key(&pod) {
-            continue;
-        }
-        let mut object = remembered.remove(&pod).unwrap_or_default();
-        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref()) {
-            object.update(now.clone());
-        }
-        keep.insert(pod, object);
-    }
-    carried.executors = executors;
-    carried.objects = keep.into_iter().collect();
-    carried.objects.sort_by(|(a, _), (b, _)| a.cmp(b));
-    number_retries(&mut runs);
-    // Histories fold what ended first.
-    runs.sort_by_key(|(_, run)| run.ended_ms);
-    runs
-}
-
-fn annotate(life: &mut Life, values: &[Option<f64>; 4]) {
-    let [peak, start, periods, throttled] = *values;
-    if let Some(peak) = peak.filter(|p| (0.0..7e13).contains(p)) {
-        life.cgroup_peak_bytes = Some((peak as u64).max(life.cgroup_peak_bytes.unwrap_or(0)));
-    }
-    if let Some(start) = start.filter(|s| (1.0..1e11).contains(s)) {
-        life.started_ms = Some((start * 1000.0) as i64);
-    }
-    if let (Some(all), Some(throttled)) = (periods, throttled) {
-        life.periods = Some((all, throttled));
-    }
-}
-
-/// Pods of one Job that follow each other after a failure are attempts of the same work, where nothing else says so.
-fn number_retries(runs: &mut [(WorkloadKey, Run)]) {
-    let mut order: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].1.attempt.is_none()).collect();
-    order.sort_by_key(|i| runs[*i].1.started_ms);
-    let mut previous: HashMap<(WorkloadKey, String), (u32, Outcome, i64)> = HashMap::new();
-    for i in order {
-        let (key, run) = &runs[i];
-        let Some(job) = job_of_pod(key, &run.pod) else { continue };
-        let unit = (key.clone(), job.to_owned());
-        let attempt = match previous.get(&unit) {
-            Some((n, Outcome::Failed | Outcome::OomKilled, ended)) if run.started_ms >= *ended => n + 1,
-            Some(_) => continue,
-            None => 1,
-        };
-        previous.insert(unit, (attempt, run.outcome, run.ended_ms));
-        runs[i].1.attempt = Some(attempt);
-    }
-}
-
-/// The Job's own name in the name of its pod.
-fn job_of_pod<'a>(key: &WorkloadKey, pod: &'a str) -> Option<&'a str> {
-    use crate::workload::Kind;
-    matches!(key.workload.kind, Kind::Cronjob | Kind::Job).then_some(())?;
-    crate::workload::recurring_name::without_generated_suffix(pod)
 }

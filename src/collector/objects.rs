@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::Resources;
+use super::metrics::{AUTOSCALER, AUTOSCALER_TARGET};
+use crate::history::{Resources, ScaledOn};
 use crate::prometheus::Labels;
-use crate::workload::{ContainerFacts, Keys, Owner, PodFacts};
+use crate::workload::recurring_name::recurring_name;
+use crate::workload::{ContainerFacts, Keys, Kind, Owner, PodFacts, Workload};
 
 /// One container of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +83,13 @@ impl PodObject {
     }
 }
 
+/// A `HorizontalPodAutoscaler`.
+#[derive(Debug, Default)]
+struct Autoscaler {
+    target: Option<(String, String)>,
+    scaled_on: ScaledOn,
+}
+
 /// What a slice of time says of the objects of the selected namespaces.
 #[derive(Debug, Default)]
 pub struct Objects {
@@ -88,6 +97,8 @@ pub struct Objects {
     pods: HashMap<String, HashMap<String, Vec<PodObject>>>,
     jobs: HashMap<(String, String), (String, String)>,
     replica_sets: HashMap<(String, String), (String, String)>,
+    /// By namespace and name: what is scaled, and on what.
+    autoscalers: HashMap<(String, String), Autoscaler>,
     /// Pods with at least one exported label.
     pub pods_with_labels: u64,
     /// Pods with an owner series.
@@ -136,10 +147,39 @@ impl Objects {
     pub fn take(&mut self, metric: &str, labels: &Labels, value: f64) {
         match metric {
             "kube_job_owner" | "kube_replicaset_owner" => self.take_owner_of_owner(metric, labels),
+            AUTOSCALER | AUTOSCALER_TARGET => {
+                self.take_of_autoscaler(metric, labels);
+            }
             _ => {
                 self.take_of_pod(metric, labels, value);
             }
         }
+    }
+
+    /// An autoscaler that scales on an average value, not on a share of the request, does not mind another request.
+    fn take_of_autoscaler(&mut self, metric: &str, labels: &Labels) -> Option<()> {
+        let key = (get(labels, "namespace")?.to_owned(), get(labels, "horizontalpodautoscaler")?.to_owned());
+        let autoscaler = self.autoscalers.entry(key).or_default();
+        if metric == AUTOSCALER {
+            let (kind, name) = (labels.get("scaletargetref_kind")?, labels.get("scaletargetref_name")?);
+            autoscaler.target = Some((kind.to_owned(), name.to_owned()));
+        } else if labels.get("metric_target_type")? == "utilization" {
+            match labels.get("metric_name")? {
+                "cpu" => autoscaler.scaled_on.cpu = true,
+                "memory" => autoscaler.scaled_on.memory = true,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    /// What an autoscaler scales a workload on as a share of its requests.
+    pub fn scaled_on(&self, workload: &Workload) -> ScaledOn {
+        let scales = |((namespace, _), autoscaler): &(&(String, String), &Autoscaler)| {
+            *namespace == workload.namespace
+                && autoscaler.target.as_ref().is_some_and(|(kind, name)| is_scaled(workload, kind, name))
+        };
+        self.autoscalers.iter().filter(scales).fold(ScaledOn::default(), |all, (_, one)| all.or(one.scaled_on))
     }
 
     fn take_owner_of_owner(&mut self, metric: &str, labels: &Labels) {
@@ -218,6 +258,16 @@ impl Objects {
     /// Whether no pod was seen.
     pub fn is_empty(&self) -> bool {
         self.pods.is_empty()
+    }
+}
+
+/// Whether an autoscaler's target is this workload.
+pub fn is_scaled(workload: &Workload, kind: &str, name: &str) -> bool {
+    match (workload.kind, workload.names.as_slice()) {
+        (Kind::Deployment, [own]) => kind == "Deployment" && own == name,
+        (Kind::Statefulset, [own]) => kind == "StatefulSet" && own == name,
+        (Kind::Custom, [own_kind, own]) => kind.to_lowercase() == *own_kind && recurring_name(name) == *own,
+        _ => false,
     }
 }
 

@@ -257,6 +257,7 @@ fn run(row: Row, number: u64) -> (WorkloadKey, Run) {
         attempt: row.attempt.map(|a| (a as u32).max(1)),
         input_bytes: row.input_bytes,
         jvm: None,
+        day: None,
     };
     (key, run)
 }

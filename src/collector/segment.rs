@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::days::{CpuDay, MemoryDay, day_of};
 use crate::prometheus::Sample;
 
 /// Longer silence than this ends a life unless the CPU counter goes on: five times the longest usual scrape interval
@@ -16,7 +17,7 @@ const MOST_CORES: f64 = 4_096.0;
 const MOST_CORE_SECONDS: f64 = 1.3e12;
 
 /// Memory samples of a stretch of life.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MemoryStretch {
     /// First sample.
     pub first_ms: i64,
@@ -26,10 +27,12 @@ pub struct MemoryStretch {
     pub samples: u32,
     /// Highest value in bytes.
     pub max_bytes: u64,
+    /// The same day by day, ascending; of a life that is not cut, those since the last collection's slice at most.
+    pub days: Vec<MemoryDay>,
 }
 
 /// CPU counter samples of a stretch of life.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuStretch {
     /// First sample.
     pub first_ms: i64,
@@ -50,6 +53,8 @@ pub struct CpuStretch {
     /// The last sample was further up than any container can get: its time and value. Within one slice only.
     #[serde(skip)]
     pub jumped: Option<(i64, f64)>,
+    /// The same day by day, ascending, as [`MemoryStretch::days`].
+    pub days: Vec<CpuDay>,
 }
 
 impl MemoryStretch {
@@ -66,6 +71,7 @@ impl MemoryStretch {
                 s.last_ms = sample.at_ms;
                 s.samples = s.samples.saturating_add(1);
                 s.max_bytes = s.max_bytes.max(bytes);
+                MemoryDay::push(&mut s.days, sample.at_ms, bytes);
                 Ok(None)
             }
             _ => Ok(stretch.replace(Self {
@@ -73,6 +79,7 @@ impl MemoryStretch {
                 last_ms: sample.at_ms,
                 samples: 1,
                 max_bytes: bytes,
+                days: vec![MemoryDay { day: day_of(sample.at_ms), samples: 1, max_bytes: bytes }],
             })),
         }
     }
@@ -83,6 +90,7 @@ impl MemoryStretch {
         self.last_ms = self.last_ms.max(other.last_ms);
         self.samples = self.samples.max(other.samples);
         self.max_bytes = self.max_bytes.max(other.max_bytes);
+        MemoryDay::beside(&mut self.days, &other.days);
     }
 
     /// What came after.
@@ -90,6 +98,7 @@ impl MemoryStretch {
         self.last_ms = self.last_ms.max(later.last_ms);
         self.samples = self.samples.saturating_add(later.samples);
         self.max_bytes = self.max_bytes.max(later.max_bytes);
+        MemoryDay::then(&mut self.days, &later.days);
     }
 }
 
@@ -105,7 +114,7 @@ impl CpuStretch {
             Some(s) if sample.value >= s.last || sample.at_ms - s.last_ms <= SILENCE_MS => {
                 let used = if sample.value >= s.last { sample.value - s.last } else { sample.value };
                 let seconds = |from_ms: i64| (sample.at_ms - from_ms) as f64 / 1000.0;
-                let (mut used, mut cores) = (used, used / seconds(s.last_ms));
+                let (mut used, mut cores, mut from_ms) = (used, used / seconds(s.last_ms), s.last_ms);
                 // A spike is over with the next sample; a counter that was moved up goes on from where it is now, and
                 // what it was moved by is nobody's use.
                 match s.jumped.replace((sample.at_ms, sample.value)) {
@@ -114,6 +123,7 @@ impl CpuStretch {
                     {
                         used = sample.value - value;
                         cores = used / seconds(at_ms);
+                        from_ms = at_ms;
                     }
                     _ if cores > MOST_CORES => return Err(Absurd),
                     _ => {}
@@ -124,6 +134,7 @@ impl CpuStretch {
                 }
                 s.max_cores = Some(s.max_cores.unwrap_or(0.0).max(cores));
                 s.increase += used;
+                CpuDay::spread(&mut s.days, from_ms, sample.at_ms, used);
                 s.last = sample.value;
                 s.last_ms = sample.at_ms;
                 s.samples = s.samples.saturating_add(1);
@@ -139,6 +150,7 @@ impl CpuStretch {
                 max_cores: None,
                 samples: 1,
                 jumped: None,
+                days: Vec::new(),
             })),
         }
     }
@@ -162,6 +174,8 @@ impl CpuStretch {
         } else if between > 0.0 {
             self.changed_ms = later.first_ms;
         }
+        CpuDay::spread(&mut self.days, self.last_ms, later.first_ms, between);
+        CpuDay::then(&mut self.days, &later.days);
         self.increase += between + later.increase;
         self.last = later.last;
         self.last_ms = later.last_ms;
@@ -174,7 +188,7 @@ impl CpuStretch {
         let span = |s: &Self| (s.last_ms - s.first_ms, s.samples);
         let max_cores = self.max_cores.into_iter().chain(other.max_cores).reduce(f64::max);
         if span(other) > span(self) {
-            *self = *other;
+            *self = other.clone();
         }
         self.max_cores = max_cores;
     }
@@ -263,8 +277,8 @@ mod tests {
     #[test]
     fn two_slices_give_what_one_gives() {
         let all: Vec<(i64, f64)> = (0..40).map(|i| (i * 30, f64::from(u32::try_from(i).unwrap()) * 27.0)).collect();
-        let whole = cpu(&all)[0];
-        let mut first = cpu(&all[..17])[0];
+        let whole = cpu(&all).swap_remove(0);
+        let mut first = cpu(&all[..17]).swap_remove(0);
         first.then(&cpu(&all[17..])[0]);
         assert_eq!((first.increase, first.last, first.samples), (whole.increase, whole.last, whole.samples));
     }

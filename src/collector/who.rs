@@ -112,23 +112,14 @@ impl Who {
         objects: &Objects,
         recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
     ) -> Option<Identity> {
-        let uid = key.uid();
-        if let Some(known) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
-            return Some(known.identity.clone());
-        }
-        let owner_of_owner =
-            object.and_then(|o| o.owner.as_ref()).and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
-        let facts = pod_facts(&key.namespace, &key.pod, &key.container, object, owner_of_owner.as_ref());
-        let found = identify(&facts, &self.rules)
-            .or_else(|reason| remembered(&recorded(&key.namespace, &key.pod), uid.as_deref()).ok_or(reason))
-            .map_err(|reason| self.known.names.identify(&key.namespace, &key.pod).ok_or(reason));
-        match found {
-            Ok(identity) => Some(identity),
-            Err(Ok(identity)) => {
-                *self.by_name.entry(key.namespace.clone()).or_default() += 1;
+        match self.look_up(key, object, objects, recorded) {
+            Ok((identity, by_name)) => {
+                if by_name {
+                    *self.by_name.entry(key.namespace.clone()).or_default() += 1;
+                }
                 Some(identity)
             }
-            Err(Err(reason)) => {
+            Err(reason) => {
                 let reason = if object.is_none() { NO_OBJECT.to_owned() } else { reason_text(&reason, object) };
                 let entry =
                     self.unidentified.entry((key.namespace.clone(), reason)).or_insert_with(|| (0, key.pod.clone()));
@@ -136,6 +127,30 @@ impl Who {
                 None
             }
         }
+    }
+
+    /// The same, and whether the pod's name alone told; counts nothing.
+    pub(super) fn look_up(
+        &self,
+        key: &LifeKey,
+        object: Option<&PodObject>,
+        objects: &Objects,
+        recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
+    ) -> Result<(Identity, bool), Unidentified> {
+        let uid = key.uid();
+        if let Some(known) = self.known.find(&key.namespace, &key.pod, uid.as_deref()) {
+            return Ok((known.identity.clone(), false));
+        }
+        let owner_of_owner =
+            object.and_then(|o| o.owner.as_ref()).and_then(|(kind, name)| objects.owner_of(&key.namespace, kind, name));
+        let facts = pod_facts(&key.namespace, &key.pod, &key.container, object, owner_of_owner.as_ref());
+        identify(&facts, &self.rules)
+            .or_else(|reason| remembered(&recorded(&key.namespace, &key.pod), uid.as_deref()).ok_or(reason))
+            .map(|identity| (identity, false))
+            .or_else(|reason| {
+                let by_name = self.known.names.identify(&key.namespace, &key.pod);
+                by_name.map(|identity| (identity, true)).ok_or(reason)
+            })
     }
 
     /// What the pod itself told of its JVM while it was there.

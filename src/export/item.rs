@@ -26,6 +26,10 @@ const MIB: u64 = 1 << 20;
 pub struct Seen {
     /// Finished runs.
     pub runs: u64,
+    /// Of a service: finished days.
+    pub days: Option<u64>,
+    /// Of a service: replicas.
+    pub replicas: Option<u64>,
     /// Start of the oldest run, milliseconds since the epoch.
     #[serde(alias = "first_ms")]
     pub first_ms: Option<i64>,
@@ -155,6 +159,8 @@ impl Item {
             notes: line.notes.clone(),
             seen: Seen {
                 runs: e.runs,
+                days: e.days,
+                replicas: e.replicas,
                 first_ms: e.first_ms,
                 last_ms: e.last_ms,
                 peak_max_bytes: e.peak_max_bytes,
@@ -311,7 +317,7 @@ impl Item {
         lines.push(if changes.is_empty() { "no number".to_owned() } else { changes.join(", ") });
         let seen = &self.seen;
         if seen.runs > 0 {
-            let mut line = format!("{} finished run{}", seen.runs, if seen.runs == 1 { "" } else { "s" });
+            let mut line = crate::sizing::evidence::seen(seen.runs, seen.days, seen.replicas);
             if let (Some(first), Some(last)) = (seen.first_ms, seen.last_ms) {
                 line.push_str(&format!(" from {} to {}", units::day(first), units::day(last)));
             }

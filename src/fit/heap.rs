@@ -63,6 +63,7 @@ pub(super) fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcom
         },
         outcome,
         jvm: None,
+        day: None,
         ..run.clone()
     }
 }

@@ -3,26 +3,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
 use super::sketch::LogHistogram;
 use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
 /// written in the oldest that holds it, so that most are still read by the releases before.
 pub(super) const HISTORY_VERSION: u8 = 4;
-/// Without what Flink's processes said beside their heaps.
-const WITHOUT_FLINK: u8 = 3;
+/// Without days of services, and without what Flink's processes said beside their heaps.
+const WITHOUT_DAYS: u8 = 3;
 /// Without the heaps that JVMs were given.
 const WITHOUT_HEAPS: u8 = 2;
 /// Without what JVMs said.
 const WITHOUT_JVM: u8 = 1;
 
-/// Managed memory of Flink's processes, given and used, and their network buffers, in bytes, by the number of the run,
-/// behind all that version 3 has.
+/// Behind all that version 3 has, by the number of the run: managed memory of Flink's processes, given and used, and
+/// their network buffers, in bytes; days of services, and those of them whose container goes on.
 #[derive(Serialize, Deserialize)]
 struct HistoryV4 {
     history: HistoryV3,
     flink: Vec<(u32, [Option<u64>; 3])>,
+    days: Vec<(u32, DayV4)>,
+    going_on: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DayV4 {
+    busy_cores: Option<f64>,
+    scaled_on_cpu: bool,
+    scaled_on_memory: bool,
 }
 
 /// The heaps that JVMs were given, in bytes, by the number of the run, behind all that version 2 has.
@@ -146,7 +155,18 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
             Some((number, said))
         })
         .collect();
-    if jvm.is_empty() {
+    let days: Vec<(u32, DayV4)> = history
+        .runs()
+        .zip(0..)
+        .filter_map(|(run, number)| {
+            let Day { busy_cores, scaled_on: ScaledOn { cpu, memory } } = **run.day.as_ref()?;
+            Some((number, DayV4 { busy_cores, scaled_on_cpu: cpu, scaled_on_memory: memory }))
+        })
+        .collect();
+    let going_on: Vec<u32> =
+        history.runs().zip(0..).filter(|(run, _)| run.outcome == Outcome::GoesOn).map(|(_, number)| number).collect();
+    let has_days = !(days.is_empty() && going_on.is_empty());
+    if jvm.is_empty() && !has_days {
         return Ok((WITHOUT_JVM, postcard::to_stdvec(&plain)?));
     }
     let said = HistoryV2 { history: plain, jvm };
@@ -159,21 +179,22 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
     };
     let flink: Vec<(u32, [Option<u64>; 3])> =
         history.runs().zip(0..).filter_map(|(run, number)| Some((number, of_flink(run)?))).collect();
-    if heaps.is_empty() && flink.is_empty() {
+    let is_of_v4 = has_days || !flink.is_empty();
+    if heaps.is_empty() && !is_of_v4 {
         return Ok((WITHOUT_HEAPS, postcard::to_stdvec(&said)?));
     }
-    let given = HistoryV3 { history: said, heaps };
-    if flink.is_empty() {
-        return Ok((WITHOUT_FLINK, postcard::to_stdvec(&given)?));
+    let whole = HistoryV3 { history: said, heaps };
+    if !is_of_v4 {
+        return Ok((WITHOUT_DAYS, postcard::to_stdvec(&whole)?));
     }
-    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV4 { history: given, flink })?))
+    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV4 { history: whole, flink, days, going_on })?))
 }
 
 /// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     let said = |e: postcard::Error| e.to_string();
-    let before_flink = |history| HistoryV4 { history, flink: Vec::new() };
-    let before_heaps = |history| before_flink(HistoryV3 { history, heaps: Vec::new() });
+    let before_days = |history| HistoryV4 { history, flink: Vec::new(), days: Vec::new(), going_on: Vec::new() };
+    let before_heaps = |history| before_days(HistoryV3 { history, heaps: Vec::new() });
     let (read, rest) = match version {
         WITHOUT_JVM => {
             let (history, rest) = postcard::take_from_bytes::<HistoryV1>(bytes).map_err(said)?;
@@ -183,9 +204,9 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
             let (history, rest) = postcard::take_from_bytes::<HistoryV2>(bytes).map_err(said)?;
             (before_heaps(history), rest)
         }
-        WITHOUT_FLINK => {
+        WITHOUT_DAYS => {
             let (history, rest) = postcard::take_from_bytes::<HistoryV3>(bytes).map_err(said)?;
-            (before_flink(history), rest)
+            (before_days(history), rest)
         }
         HISTORY_VERSION => postcard::take_from_bytes::<HistoryV4>(bytes).map_err(said)?,
         _ => return Err(format!("form {version} of a history is not known to this version of podfit")),
@@ -193,7 +214,7 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     if !rest.is_empty() {
         return Err("bytes after the end".to_owned());
     }
-    let HistoryV4 { history: HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, flink } = read;
+    let HistoryV4 { history: HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, flink, days, going_on } = read;
     let mut runs: Vec<Run> = Vec::with_capacity(history.runs.len());
     for run in history.runs {
         let before = runs.last().map_or(("", 0), |r| (r.pod.as_str(), r.started_ms));
@@ -229,6 +250,14 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
         let jvm = run.jvm.get_or_insert_default();
         (jvm.managed_bytes, jvm.managed_peak_bytes, jvm.network_peak_bytes) = (managed, managed_peak, network_peak);
     }
+    for (number, DayV4 { busy_cores, scaled_on_cpu, scaled_on_memory }) in days {
+        let run = runs.get_mut(number as usize).ok_or("a day is of a run that is not there")?;
+        let scaled_on = ScaledOn { cpu: scaled_on_cpu, memory: scaled_on_memory };
+        run.day = Some(Box::new(Day { busy_cores, scaled_on }));
+    }
+    for number in going_on {
+        runs.get_mut(number as usize).ok_or("a run that goes on is not there")?.outcome = Outcome::GoesOn;
+    }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
 }
 
@@ -259,7 +288,8 @@ fn encode_run(run: &Run, before: (&str, i64)) -> RunV1 {
             run.resources.memory_limit_bytes,
         ],
         outcome: match run.outcome {
-            Outcome::Completed => OutcomeV1::Completed,
+            // Those that go on are named beside: the form of a run is older than they are.
+            Outcome::Completed | Outcome::GoesOn => OutcomeV1::Completed,
             Outcome::OomKilled => OutcomeV1::OomKilled,
             Outcome::Failed => OutcomeV1::Failed,
             Outcome::Running => OutcomeV1::Running,
@@ -307,6 +337,7 @@ fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
         attempt: run.attempt,
         input_bytes: run.input_bytes,
         jvm: None,
+        day: None,
     })
 }
 

@@ -9,7 +9,7 @@ pub mod store;
 mod view;
 mod workload_history;
 
-pub use run::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+pub use run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
 pub use sketch::{Bucket, GAMMA, LogHistogram, MAX_VALUE, MIN_VALUE, RELATIVE_ERROR};
 pub use sketch_bytes::SketchError;
 pub use store::{

@@ -65,6 +65,8 @@ pub enum Outcome {
     Running,
     /// Ended, and nothing recorded how.
     Unknown,
+    /// A day of a container that lives longer: the day is over, the container goes on. Its size was enough for that day.
+    GoesOn,
 }
 
 /// What a JVM said of its own memory; the peaks are those since its start.
@@ -92,7 +94,34 @@ pub struct JvmUse {
     pub heap_exhausted: bool,
 }
 
-/// One container's life in one pod.
+/// Resources that an autoscaler scales on as a share of the request: another request would change when it scales.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScaledOn {
+    /// On CPU.
+    pub cpu: bool,
+    /// On memory.
+    pub memory: bool,
+}
+
+impl ScaledOn {
+    /// On what either says.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self { cpu: self.cpu || other.cpu, memory: self.memory || other.memory }
+    }
+}
+
+/// What is known of a day of a service, beside what every run tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    /// Mean cores over five minutes that 95 of 100 such slices of the day do not exceed; `None` when the samples do not
+    /// tell.
+    pub busy_cores: Option<f64>,
+    /// What an autoscaler scales its workload on.
+    pub scaled_on: ScaledOn,
+}
+
+/// One container's life in one pod; of a service, which lives for weeks, one day (UTC) of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Pod name; with `started_ms` it identifies the run inside its workload and container.
@@ -117,6 +146,8 @@ pub struct Run {
     pub input_bytes: Option<f64>,
     /// What its JVM said, where it is one and was asked. In a box: most runs have none.
     pub jvm: Option<Box<JvmUse>>,
+    /// Set where this is a day, or a part of one, of a service's container. In a box as the other.
+    pub day: Option<Box<Day>>,
 }
 
 impl Run {

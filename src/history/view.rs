@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::run::{CpuUse, JvmUse, MemoryUse, Outcome, Resources, Run};
+use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, Resources, Run};
 
 /// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
 ///
@@ -43,6 +43,9 @@ pub fn join(a: &Run, b: &Run) -> Run {
         attempt: late.attempt.max(early.attempt),
         input_bytes: join_option(late.input_bytes, early.input_bytes, f64::max),
         jvm: join_option(late.jvm.clone(), early.jvm.clone(), |a, b| Box::new(join_jvm(*a, *b))),
+        day: join_option(late.day.clone(), early.day.clone(), |a, b| {
+            Box::new(Day { busy_cores: a.busy_cores.or(b.busy_cores), scaled_on: a.scaled_on.or(b.scaled_on) })
+        }),
     }
 }
 
@@ -53,14 +56,16 @@ fn freshness(a: &Run, b: &Run) -> Ordering {
     key(a).cmp(&key(b)).then_with(|| mean(a).total_cmp(&mean(b)))
 }
 
-/// How much an outcome tells: a kill for memory most, "running" least.
+/// How much an outcome tells: a kill for memory most, "running" least. That a container goes on was seen after the day
+/// was over, so it tells more than an end that nobody saw.
 fn rank(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Running => 0,
         Outcome::Unknown => 1,
-        Outcome::Completed => 2,
-        Outcome::Failed => 3,
-        Outcome::OomKilled => 4,
+        Outcome::GoesOn => 2,
+        Outcome::Completed => 3,
+        Outcome::Failed => 4,
+        Outcome::OomKilled => 5,
     }
 }
 

@@ -13,6 +13,8 @@ use super::view::{START_TOLERANCE_MS, join, same_run};
 /// about 400 KB in memory (a run: 240 bytes and the text of its pod name and uid, together about 330).
 pub const MAX_RUNS: usize = 1_000;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// What became of a run given to [`History::add`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Added {
@@ -163,6 +165,7 @@ impl History {
     }
 
     fn take(&mut self, run: Run) -> Added {
+        self.end_at_midnight(&run);
         match self.find(&run) {
             Some(at) => {
                 let joined = join(&self.runs[at], &run);
@@ -178,6 +181,23 @@ impl History {
             None => {
                 self.insert(run);
                 Added::New
+            }
+        }
+    }
+
+    /// Lives of services were one run each before they were cut into days. Such a run, still running when it was last
+    /// seen, ends at the midnight where the first day of the same container begins, so that no hour counts twice. Its
+    /// peak is of no day, and goes.
+    fn end_at_midnight(&mut self, day: &Run) {
+        if day.day.is_none() || day.started_ms.rem_euclid(DAY_MS) != 0 {
+            return;
+        }
+        let began_before = self.runs.partition_point(|r| r.started_ms < day.started_ms);
+        for run in &mut self.runs[..began_before] {
+            let same = run.pod == day.pod && (run.uid.is_none() || day.uid.is_none() || run.uid == day.uid);
+            if same && run.day.is_none() && run.outcome == Outcome::Running {
+                run.ended_ms = run.ended_ms.min(day.started_ms);
+                (run.outcome, run.memory) = (Outcome::GoesOn, None);
             }
         }
     }

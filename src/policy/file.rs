@@ -23,6 +23,9 @@ pub struct Policy {
     /// Whether the heap of Spark's executors is set in their pods.
     #[serde(default)]
     pub executor_heaps: ExecutorHeaps,
+    /// Whether services are sized, as jobs are.
+    #[serde(default)]
+    pub services: Services,
     /// What no size may leave.
     #[serde(default)]
     pub bounds: Bounds,
@@ -64,6 +67,19 @@ pub enum ExecutorHeaps {
     AsTheyCome,
     /// It gets the recommended one, and its size with it.
     AsRecommended,
+}
+
+/// Whether pods of services (Deployments, `StatefulSets`, `DaemonSets`) are sized as those of jobs are. Not by default: a
+/// job's size is tried by its next run and mended by the one after, a service's pods are all made anew at one rollout,
+/// its kill is an outage, and its container starts again in its pod with the limit that killed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Services {
+    /// Their sizes are recommended, for their authors to take over.
+    #[default]
+    RecommendedOnly,
+    /// Sized when their pods are created, as far as the rollout goes.
+    Sized,
 }
 
 impl Policy {

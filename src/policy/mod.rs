@@ -27,7 +27,7 @@ pub mod visitor;
 
 pub use bounds::{Bounds, Range};
 pub use exemption::{Exemption, Subject};
-pub use file::{Applications, ExecutorHeaps, Policy, Resizing};
+pub use file::{Applications, ExecutorHeaps, Policy, Resizing, Services};
 pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
 pub use rollout::{CanaryBy, NamespaceRollout, Rollout, RolloutMode, Stage};

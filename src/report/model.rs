@@ -317,7 +317,10 @@ impl Totals {
     fn of(lines: &[Line]) -> Self {
         Self {
             containers: lines.len(),
-            unknown: lines.iter().filter(|l| l.verdict.memory == Change::Unknown).count(),
+            unknown: lines
+                .iter()
+                .filter(|l| l.verdict.memory == Change::Unknown && !l.evidence.scaled_on.memory)
+                .count(),
             memory_gib_hours_per_week: lines.iter().filter_map(|l| l.effect.memory_gib_hours_per_week).sum(),
             cpu_core_hours_per_week: lines.iter().filter_map(|l| l.effect.cpu_core_hours_per_week).sum(),
             oom_kills: lines.iter().map(|l| l.evidence.oom_kills).sum(),
@@ -381,11 +384,13 @@ pub(super) fn quantities_of(resources: &Resources) -> ContainerResources {
 
 fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: &SizingPolicy) -> Vec<String> {
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let scaled_on = sizing.evidence.scaled_on;
+    let no_number = |is_scaled: bool| if is_scaled { "left as it is" } else { "unknown" };
     if let Answer::Unknown(why) = &sizing.memory {
-        by_text.entry(format!("unknown: {why}")).or_default().push("memory");
+        by_text.entry(format!("{}: {why}", no_number(scaled_on.memory))).or_default().push("memory");
     }
     if let Answer::Unknown(why) = &sizing.cpu {
-        by_text.entry(format!("unknown: {why}")).or_default().push("CPU");
+        by_text.entry(format!("{}: {why}", no_number(scaled_on.cpu))).or_default().push("CPU");
     }
     if let Some(held) = sizing.memory.known().and_then(|m| m.held.as_ref()) {
         by_text.entry(format!("held: {held}")).or_default().push("memory");
@@ -397,12 +402,13 @@ fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: 
         by_text.into_iter().map(|(text, what)| format!("{} {text}", what.join(" and "))).collect();
     let e = &sizing.evidence;
     if e.oom_kills > 0 {
-        notes.push(format!("{} of {} runs were OOM-killed", e.oom_kills, e.runs));
+        notes.push(format!("{} of {} {}s were OOM-killed", e.oom_kills, e.runs, e.unit()));
     }
     if e.suspected_kills > 0 {
         notes.push(format!(
-            "{} run{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
+            "{} {}{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
             e.suspected_kills,
+            e.unit(),
             if e.suspected_kills == 1 { "" } else { "s" }
         ));
     }

@@ -177,7 +177,11 @@ pub fn seen_by(evidence: &crate::sizing::Evidence) -> String {
     if parts.is_empty() { "—".to_owned() } else { parts.join(", ") }
 }
 
+/// Finished runs and running ones; of a service its days.
 fn runs(line: &Line) -> String {
+    if let Some(days) = line.evidence.days {
+        return format!("{days} d");
+    }
     if line.evidence.running > 0 {
         format!("{}+{}", line.evidence.runs, line.evidence.running)
     } else {

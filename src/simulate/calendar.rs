@@ -32,6 +32,11 @@ pub enum Schedule {
         /// Minute, 0 to 59.
         minute: u32,
     },
+    /// Once, so many minutes after the window's start.
+    Once {
+        /// Minutes after the start, at least 1.
+        minutes: u32,
+    },
 }
 
 impl Schedule {
@@ -44,6 +49,7 @@ impl Schedule {
             Self::Weekly { weekday, hour, minute } => {
                 (7 * DAY_MS, i64::from(4 + weekday) * DAY_MS + i64::from(hour * 60 + minute) * MINUTE_MS)
             }
+            Self::Once { minutes } => (i64::MAX / 4, start_ms + i64::from(minutes.max(1)) * MINUTE_MS),
         };
         let first = (start_ms - offset).div_euclid(period) + 1;
         (first..).map(move |k| offset + k * period).take_while(move |t| *t <= end_ms)

@@ -81,6 +81,7 @@ pub(super) fn identify(place: &Place<'_>) -> Identity {
         Engine::Argo => steps::argo(place),
         Engine::Flink => steps::flink(place),
         Engine::Deployment => job::deployment(place),
+        Engine::StatefulSet => job::stateful_set(place),
     }
 }
 

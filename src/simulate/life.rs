@@ -1,6 +1,7 @@
 //! One container's life: how long it ran, what it used at each moment, how it ended.
 //! Knows no pod, no engine and no scrape; a function of what it is given.
 
+use super::calendar::DAY_MS;
 use super::model::{Asks, Cpu, Memory, Usage};
 use super::random::{Rng, mix, share};
 
@@ -81,11 +82,12 @@ pub(super) struct Life {
     baseline: f64,
     memory: Memory,
     marks: [Mark; SEGMENTS],
+    daily: bool,
 }
 
 impl Life {
     pub(super) fn draw(setting: &Setting<'_>, rng: &mut Rng) -> Self {
-        let Usage { seconds, seconds_spread, memory, cpu } = *setting.usage;
+        let Usage { seconds, seconds_spread, memory, cpu, daily } = *setting.usage;
         let second = memory.second_mode.filter(|(s, _)| setting.mode < *s).map_or(1.0, |(_, factor)| factor);
         let weekday = memory.weekday.get(setting.weekday).copied().unwrap_or(1.0);
         let trend = (1.0 + memory.growth_per_day * setting.days) * weekday * second;
@@ -94,15 +96,17 @@ impl Life {
         let cores = cpu.cores * (1.0 + cpu.spread * rng.bell()).max(0.2);
         let failure = (rng.uniform() < setting.fail_share).then(|| 0.1 + 0.8 * rng.uniform());
         let seed = rng.next();
-        let wanted_ms = setting.fixed_ms.map_or(wanted_ms, |ms| ms as f64).max(1000.0);
+        let fixed_ms = setting.fixed_ms.map(|ms| if daily { DAY_MS } else { ms });
+        let wanted_ms = fixed_ms.map_or(wanted_ms, |ms| ms as f64).max(1000.0);
         let (full_ms, marks) = cpu_marks(cpu, cores, setting.asks.cpu_limit_millis, wanted_ms, seed);
         // A fixed time stays fixed; the throttled container just gets less done in it.
-        let full_ms = setting.fixed_ms.unwrap_or(full_ms).max(1000);
+        let full_ms = fixed_ms.unwrap_or(full_ms).max(1000);
+        let lives_ms = setting.fixed_ms.filter(|_| daily).map_or(full_ms, |ms| ms.max(1000));
         let needed_bytes = pages(memory.peak_bytes.max(memory.baseline_bytes) as f64 * size);
         let limit = setting.asks.memory_limit_bytes.unwrap_or(u64::MAX);
         let mut life = Self {
             start_ms: setting.start_ms,
-            end_ms: setting.start_ms + full_ms,
+            end_ms: setting.start_ms + lives_ms,
             end: End::Completed,
             needed_bytes,
             seed,
@@ -111,6 +115,7 @@ impl Life {
             baseline: memory.baseline_bytes as f64 * size,
             memory,
             marks,
+            daily,
         };
         if let Some(at) = failure {
             life.end_ms = setting.start_ms + (full_ms as f64 * at) as i64;
@@ -160,7 +165,8 @@ impl Life {
     }
 
     fn share_at(&self, at_ms: i64) -> f64 {
-        (at_ms.min(self.end_ms) - self.start_ms).max(0) as f64 / self.full_ms as f64
+        let lived_ms = (at_ms.min(self.end_ms) - self.start_ms).max(0);
+        (if self.daily { lived_ms % self.full_ms } else { lived_ms }) as f64 / self.full_ms as f64
     }
 
     /// Working set at a moment, in bytes; never above what the container has reached by then.
@@ -171,8 +177,8 @@ impl Life {
 
     /// The highest working set reached up to a moment, in bytes.
     pub(super) fn peak_until(&self, at_ms: i64) -> u64 {
-        // The curve climbs until the peak begins.
-        let x = self.share_at(at_ms);
+        // The curve climbs until the peak begins, and after its first day it has been there.
+        let x = if at_ms - self.start_ms >= self.full_ms { self.memory.peak_at } else { self.share_at(at_ms) };
         if self.end == End::OomKilled && at_ms >= self.end_ms {
             return self.limit;
         }
@@ -185,7 +191,17 @@ impl Life {
     }
 
     fn mark_at(&self, at_ms: i64) -> Mark {
-        let t = (at_ms.min(self.end_ms) - self.start_ms).max(0) as f64;
+        let lived_ms = (at_ms.min(self.end_ms) - self.start_ms).max(0);
+        if self.daily && lived_ms > self.full_ms {
+            let (days, rest_ms) = ((lived_ms / self.full_ms) as f64, lived_ms % self.full_ms);
+            let (day, rest) = (self.marks[SEGMENTS - 1], self.mark_at(self.start_ms + rest_ms));
+            return Mark {
+                after_ms: lived_ms as f64,
+                cpu_seconds: days * day.cpu_seconds + rest.cpu_seconds,
+                throttled_periods: days * day.throttled_periods + rest.throttled_periods,
+            };
+        }
+        let t = lived_ms as f64;
         let mut from = Mark::default();
         for to in self.marks {
             if t <= to.after_ms {

@@ -42,6 +42,8 @@ pub enum Engine {
     Flink,
     /// A Deployment, rolled out anew on schedule.
     Deployment,
+    /// A StatefulSet, rolled out anew on schedule; its pods keep their names.
+    StatefulSet,
 }
 
 /// Requests and limits of a container; `None` is not set.
@@ -108,6 +110,8 @@ pub struct Usage {
     pub memory: Memory,
     /// CPU over the run.
     pub cpu: Cpu,
+    /// The same every day that it lives, from its start on, instead of once over the run.
+    pub daily: bool,
 }
 
 impl Usage {
@@ -132,7 +136,16 @@ impl Usage {
                 noise: 0.0,
             },
             cpu: Cpu { cores, spread: 0.0, unevenness: 0.0 },
+            daily: false,
         }
+    }
+
+    /// The same every day.
+    #[must_use]
+    pub const fn every_day(mut self) -> Self {
+        self.seconds = 86_400.0;
+        self.daily = true;
+        self
     }
 
     /// The same, varying as real work does: run time ±10 %, size ±4 %, an early peak with a climb, uneven CPU.
@@ -278,7 +291,7 @@ impl WorkloadModel {
             Engine::Dagster { .. } => (2, 5_000, Retention::After(86_400_000)),
             Engine::Prefect { .. } => (2, 30_000, Retention::After(3_600_000)),
             Engine::Argo => (3, 5_000, Retention::After(7_200_000)),
-            Engine::Flink | Engine::Deployment => (1, 10_000, Retention::AtOnce),
+            Engine::Flink | Engine::Deployment | Engine::StatefulSet => (1, 10_000, Retention::AtOnce),
         };
         Self {
             namespace: namespace.to_owned(),

@@ -10,6 +10,6 @@ pub use bulk::five_hundred_cronjobs;
 pub use demo_pods::{DemoPod, demo_pod};
 pub use nightly::{
     forty_seconds, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three, nightly_unlabelled,
-    weekly_short,
+    services, weekly_short,
 };
 pub use retail::data_platform;

@@ -62,7 +62,7 @@ pub(super) fn play(model: &WorkloadModel, start_ms: i64, end_ms: i64, nodes: u32
         player.tick_ms = tick;
         match model.engine {
             Engine::SparkNative | Engine::SparkScheduled | Engine::Dagster { .. } => player.led_run(),
-            Engine::Flink | Engine::Deployment => player.rollout(ticks.peek().copied()),
+            Engine::Flink | Engine::Deployment | Engine::StatefulSet => player.rollout(ticks.peek().copied()),
             _ => player.sequence(),
         }
         player.unit += 1;

@@ -12,11 +12,17 @@
 //! a bound below: the mean use of 19 of 20 runs ([`COVERED_SHARE`]), with which these never take longer than they would
 //! have with that use spread evenly. Slices raise the request above it only where that saves a tenth ([`WORTH_IT`]):
 //! where much memory is held by runs with bursts. One run alone cannot, as all are weighed by their run time.
+//!
+//! # Services
+//! A service that waits for CPU does not run longer, it answers later, and its need is its busy time, not its mean. So
+//! its request is another: of every day of every replica the use over five minutes that 95 of 100 such slices do not
+//! exceed, and of these days the same percentile. On a full node, then, what a replica does takes longer than it should
+//! in at most 72 minutes of 19 of 20 days, and no more cores are reserved than that needs.
 
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
-use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished, memory};
+use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink};
 use crate::history::{Resources, Run};
 
 /// Share of runs whose mean use the request covers (KRR uses the same percentile, of samples).
@@ -37,6 +43,8 @@ const GIB: f64 = 1_073_741_824.0;
 
 /// The rule where slices raised the request.
 pub const BURSTS: &str = "bursts weighed against waiting";
+/// The rule for services.
+pub const BUSY: &str = "P95 of days' busy time";
 
 /// What becomes of CPU limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +82,8 @@ struct Use {
     seconds: f64,
     /// Memory held, in cores.
     held: f64,
+    /// Of a day of a service: cores in its busy time.
+    busy: Option<f64>,
 }
 
 impl Use {
@@ -86,6 +96,7 @@ impl Use {
             peak: [seen, limit].into_iter().flatten().fold(cpu.mean_cores, f64::max),
             seconds: run.seconds().max(1.0),
             held: run.memory.map_or(0.0, |m| m.peak_bytes as f64 / GIB / GIB_PER_CORE),
+            busy: run.day.as_ref().and_then(|day| day.busy_cores).filter(|b| b.is_finite() && *b >= 0.0),
         })
     }
 
@@ -102,6 +113,13 @@ pub(super) fn size(
     policy: &SizingPolicy,
     evidence: &mut Evidence,
 ) -> Answer<CpuSize> {
+    if evidence.scaled_on.cpu {
+        return Answer::Unknown(SCALED.to_owned());
+    }
+    if let Some(why) = too_few_days(evidence) {
+        return Answer::Unknown(why);
+    }
+    let is_service = evidence.days.is_some();
     let uses: Vec<Use> = runs.iter().filter(|r| is_finished(r)).filter_map(|r| Use::of(r)).collect();
     if uses.len() < MIN_RUNS {
         let seen = runs.len();
@@ -111,15 +129,25 @@ pub(super) fn size(
             n => format!("{n} finished run{} with CPU seen, {MIN_RUNS} are needed", memory::plural(n)),
         });
     }
-    let covering = covering(&uses);
-    let cores = cheapest(&uses, covering);
-    let rule = if cores > covering { BURSTS } else { "P95 of runs' mean cores" };
+    let (cores, rule) = if is_service {
+        (ninety_fifth(uses.iter().map(|u| u.busy.unwrap_or(u.mean))), BUSY)
+    } else {
+        let covering = covering(&uses);
+        let cores = cheapest(&uses, covering);
+        (cores, if cores > covering { BURSTS } else { "P95 of runs' mean cores" })
+    };
     let mut request_millis = in_steps(cores).max(policy.cpu_floor_millis);
     let mut held = None;
     let throttled = evidence.throttled_runs;
     if let Some(asked) = current.cpu_request_millis.filter(|a| *a > request_millis && throttled * 2 > uses.len()) {
         request_millis = asked;
-        held = Some(format!("throttled in {throttled} of {} runs: they wanted more than they used", uses.len()));
+        let what = if is_service { "days" } else { "runs" };
+        held = Some(format!("throttled in {throttled} of {} {what}: they wanted more than they used", uses.len()));
+    }
+    if let (Some(asked), Some(why)) =
+        (current.cpu_request_millis.filter(|a| *a > request_millis), too_few_days_to_shrink(evidence))
+    {
+        (request_millis, held) = (asked, Some(why));
     }
     if let Some(asked) = current.cpu_request_millis
         && (request_millis as f64 - asked as f64).abs() <= NEAR * asked as f64
@@ -138,10 +166,15 @@ pub(super) fn size(
 
 /// The mean use that [`COVERED_SHARE`] of the runs do not exceed.
 fn covering(uses: &[Use]) -> f64 {
-    let mut means: Vec<f64> = uses.iter().map(|u| u.mean).collect();
-    means.sort_by(f64::total_cmp);
-    let rank = ((means.len() as f64 * COVERED_SHARE).ceil() as usize).clamp(1, means.len());
-    means[rank - 1]
+    ninety_fifth(uses.iter().map(|u| u.mean))
+}
+
+/// What [`COVERED_SHARE`] of the values do not exceed; 0 of none.
+fn ninety_fifth(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let rank = ((values.len() as f64 * COVERED_SHARE).ceil() as usize).max(1);
+    values.get(rank - 1).copied().unwrap_or(0.0)
 }
 
 /// The request from `least` up with which the runs hold least; `least` where none is worth it.
@@ -180,7 +213,7 @@ mod tests {
     use crate::history::{CpuUse, Outcome};
 
     fn used(mean: f64, peak: f64, gib: f64) -> Use {
-        Use { mean, peak, seconds: 600.0, held: gib / GIB_PER_CORE }
+        Use { mean, peak, seconds: 600.0, held: gib / GIB_PER_CORE, busy: None }
     }
 
     /// The exact minimum of one kind of run is at √(h·m / (1 − m/p)), between the bound and the peak.
@@ -238,6 +271,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         };
         let runs: Vec<Run> = (0..9).map(run).collect();
         let runs: Vec<&Run> = runs.iter().collect();

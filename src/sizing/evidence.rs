@@ -1,12 +1,14 @@
 //! What a number rests on, and what replaying the rule on the same history says of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::cpu::was_throttled;
 use super::estimator::CENSORED_SHARE;
 use super::is_finished;
-use crate::history::{History, Outcome, PeakSource, Run};
+use crate::history::{History, Outcome, PeakSource, Run, ScaledOn};
 
 /// What both numbers of a recommendation rest on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -47,8 +49,23 @@ pub struct Evidence {
     pub cores_median: Option<f64>,
     /// Runs throttled in more than one of twenty periods.
     pub throttled_runs: usize,
+    /// Of a service, whose runs are days of its replicas: UTC days of which one at least is over. `None` for what is no
+    /// service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u64>,
+    /// Of a service: replicas on a day, the median; pods that a rollout replaced count as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u64>,
+    /// What an autoscaler scales on as a share of the request.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub scaled_on: ScaledOn,
     /// The memory rule, replayed on this history.
     pub replay: Replay,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_nothing(scaled_on: &ScaledOn) -> bool {
+    *scaled_on == ScaledOn::default()
 }
 
 impl Evidence {
@@ -61,6 +78,7 @@ impl Evidence {
         let mut seconds: Vec<f64> = finished.iter().map(|r| r.seconds()).collect();
         seconds.sort_by(f64::total_cmp);
         let count = |test: &dyn Fn(&Run) -> bool| finished.iter().filter(|r| test(r)).count() as u64;
+        let (days, replicas) = days_and_replicas(history, runs).unzip();
         let source = |s: PeakSource| count(&|r| r.memory.is_some_and(|m| m.source == s));
         Self {
             runs: history.older().runs.saturating_add(finished.len() as u64),
@@ -81,9 +99,56 @@ impl Evidence {
             cores_max: cores.last().copied(),
             cores_median: middle(&cores),
             throttled_runs: finished.iter().filter(|r| was_throttled(r)).count(),
+            days,
+            replicas,
+            scaled_on: runs.iter().rev().find_map(|r| r.day.as_ref()).map(|day| day.scaled_on).unwrap_or_default(),
             replay: Replay::default(),
         }
     }
+}
+
+impl Evidence {
+    /// How much was seen: `21 finished runs`, `14 days of 3 replicas`.
+    pub fn seen(&self) -> String {
+        seen(self.runs, self.days, self.replicas)
+    }
+
+    /// What a run of the history is: a day of a service, else a run.
+    pub const fn unit(&self) -> &'static str {
+        if self.days.is_some() { "day" } else { "run" }
+    }
+}
+
+/// How much was seen, of so many finished runs, or days of so many replicas where it is a service.
+pub fn seen(runs: u64, days: Option<u64>, replicas: Option<u64>) -> String {
+    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match (days, replicas) {
+        (Some(days), Some(replicas)) if days > 0 => {
+            format!("{} of {}", counted(days, "day"), counted(replicas, "replica"))
+        }
+        (Some(days), _) => counted(days, "finished day"),
+        (None, _) => counted(runs, "finished run"),
+    }
+}
+
+/// Of a service: finished days, those folded into the past included, and the median of replicas on a day.
+fn days_and_replicas(history: &History, runs: &[&Run]) -> Option<(u64, u64)> {
+    const DAY_MS: i64 = 86_400_000;
+    runs.iter().rev().find(|r| is_finished(r) || r.day.is_some())?.day.as_ref()?;
+    let mut pods: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+    for run in runs.iter().filter(|r| r.day.is_some() && is_finished(r)) {
+        pods.entry(run.started_ms.div_euclid(DAY_MS)).or_default().insert(&run.pod);
+    }
+    let mut replicas: Vec<u64> = pods.values().map(|pods| pods.len() as u64).collect();
+    replicas.sort_unstable();
+    let older = history.older();
+    let folded = if older.runs == 0 {
+        0
+    } else {
+        let until = pods.keys().next().copied().unwrap_or(i64::MAX).min(older.last_ms.div_euclid(DAY_MS) + 1);
+        until.saturating_sub(older.first_ms.div_euclid(DAY_MS)).max(0).unsigned_abs()
+    };
+    Some((folded + pods.len() as u64, middle(&replicas).unwrap_or(0)))
 }
 
 /// Peak at the limit.

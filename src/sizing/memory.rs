@@ -8,7 +8,7 @@ use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, reached_limit};
 use super::ladder::{Need, ladder, next_after};
 use super::replay::ASKED_AT;
-use super::{Answer, MIN_RUNS, NEAR, SizingPolicy, is_finished};
+use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{History, Outcome, PeakSource, Resources, Run};
 
 /// Sizes are whole mebibytes, rounded up.
@@ -24,6 +24,11 @@ const SUSPECTED_FACTOR: f64 = 1.2;
 /// of 1 to 5 minutes in one of fifteen, and a job that starts on the minute is sampled at the same moments every time.
 /// From 10 minutes on, which are 20 samples at that interval, it is one of forty.
 const SAMPLES_PER_RUN_TO_SHRINK: u32 = 20;
+
+/// A service gets at least this much of its highest peak. The margin of the rule is for runs that begin anew each time;
+/// days of one process are no such trials, and the kill that they would risk is an outage. VPA
+/// (`recommendation-margin-fraction`) and KRR (`memory_buffer_percentage`) add the same 15 %.
+const SERVICE_MARGIN: f64 = 1.15;
 
 /// A memory recommendation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,9 +82,13 @@ pub(super) fn size(
     evidence: &mut Evidence,
 ) -> Answer<MemorySize> {
     let finished: Vec<&Run> = runs.iter().copied().filter(|r| is_finished(r) && r.memory.is_some()).collect();
-    let mut estimator = ByInput::new(policy.failing_share);
+    let is_service = evidence.days.is_some();
+    // A day is no run that is tried again: a kill there is an outage, so none is accepted.
+    let mut estimator = ByInput::new(if is_service { 0.0 } else { policy.failing_share });
     let mut replay = Replay::default();
+    let roomy = |bytes: f64, highest: f64| if is_service { bytes.max(SERVICE_MARGIN * highest) } else { bytes };
     let mut known = history.older().runs;
+    let mut highest_before = history.older().max_peak_bytes.unwrap_or(0) as f64;
     if known > 0 {
         estimator.observe_older(history.older());
     }
@@ -88,18 +97,25 @@ pub(super) fn size(
     for run in &finished {
         let Some(mut seen) = Observed::of(run) else { continue };
         if ASKED_AT.contains(&(known as usize)) || (held_answer.is_none() && known >= MIN_RUNS as u64) {
-            held_answer = estimator.recommend(&next_of(run)).map(rounded);
+            held_answer = estimator.recommend(&next_of(run)).map(|bytes| rounded(roomy(bytes, highest_before)));
         }
         if let Some(given) = held_answer {
             replay.decide(given, seen.peak_bytes as u64, seen.killed);
         }
+        highest_before = highest_before.max(seen.peak_bytes);
         seen.peak_bytes *= unsampled_margin(run);
         estimator.observe(&seen);
         known = known.saturating_add(1);
     }
     evidence.replay = replay;
 
+    if evidence.scaled_on.memory {
+        return Answer::Unknown(SCALED.to_owned());
+    }
     let killed_at = unanswered_oom(&finished);
+    if let (Some(why), None) = (too_few_days(evidence), killed_at) {
+        return Answer::Unknown(why);
+    }
     if known < MIN_RUNS as u64 && killed_at.is_none() {
         return Answer::Unknown(too_few(finished.len(), runs.len()));
     }
@@ -117,6 +133,10 @@ pub(super) fn size(
     let mut bytes = estimator.recommend(&next).unwrap_or(highest);
     let chosen = estimator.chosen(&next);
     let mut rule = chosen.map_or(estimator.formula(), |chosen| chosen.formula);
+    if roomy(bytes, highest) > bytes {
+        bytes = roomy(bytes, highest);
+        rule = "1.15·highest peak of a day";
+    }
     let by_rule = rounded(bytes);
     let mut held = None;
     if let Some(limit) = killed_at
@@ -132,7 +152,8 @@ pub(super) fn size(
         rule = "1.2·limit reached";
     }
     let mut bytes = rounded(bytes).max(policy.memory_floor_bytes);
-    if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason_not_to_shrink(&finished)) {
+    let reason = too_few_days_to_shrink(evidence).or_else(|| reason_not_to_shrink(&finished));
+    if let (Some(asked), Some(why)) = (asked.filter(|a| *a > bytes), reason) {
         bytes = asked;
         held = Some(why);
     }
@@ -179,9 +200,11 @@ fn needs(finished: &[&Run]) -> Vec<Need> {
 }
 
 /// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead
-/// of runs, 1/m is added. The kernel's own mark and reported peaks need none.
+/// of runs, 1/m is added. The kernel's own mark and reported peaks need none, nor does a part of a day too short to tell:
+/// it is one of many views of a service whose other days tell more.
 fn unsampled_margin(run: &Run) -> f64 {
     match run.memory {
+        Some(m) if run.day.is_some() && m.samples < SAMPLES_PER_RUN_TO_SHRINK => 1.0,
         Some(m) if m.source == PeakSource::Sampled && m.samples > 0 => 1.0 + 1.0 / f64::from(m.samples),
         _ => 1.0,
     }

@@ -23,7 +23,7 @@ mod tests;
 
 use serde::Serialize;
 
-use crate::history::{History, Outcome, Resources, Run};
+use crate::history::{History, Outcome, Resources, Run, ScaledOn};
 
 pub use cpu::{CpuLimit, CpuSize};
 pub use effect::Effect;
@@ -33,6 +33,9 @@ pub use memory::{InputSize, MemorySize};
 
 /// Fewer finished runs than this are no evidence (`n < 3` in Ponder, arXiv 2408.00047, keeps the request too).
 pub const MIN_RUNS: usize = 3;
+/// Days of a service that must have been seen before less is recommended. What people do repeats weekly, so fewer may
+/// lack the busiest day; VPA looks back on 8 days and KRR on 14. Three, as [`MIN_RUNS`], are enough to raise a size.
+pub const DAYS_TO_SHRINK: u64 = 7;
 
 /// A change smaller than this share of what is asked for is none: it would bring nothing and would make every pod of a
 /// workload look different.
@@ -52,6 +55,8 @@ pub struct SizingPolicy {
     pub cpu_floor_millis: u64,
     /// What becomes of CPU limits.
     pub cpu_limit: CpuLimit,
+    /// What an autoscaler is known to scale the workload on, beside what its history says: that is not sized.
+    pub scaled_on: ScaledOn,
 }
 
 impl Default for SizingPolicy {
@@ -63,6 +68,7 @@ impl Default for SizingPolicy {
             failing_share: tail::FAILING_SHARE,
             cpu_floor_millis: 10,
             cpu_limit: CpuLimit::Keep,
+            scaled_on: ScaledOn::default(),
         }
     }
 }
@@ -106,6 +112,7 @@ pub fn recommend(history: &History, current: Option<Resources>, policy: &SizingP
     let runs: Vec<&Run> = history.runs().collect();
     let current = current.unwrap_or_else(|| current_resources(&runs));
     let mut evidence = Evidence::gather(history, &runs);
+    evidence.scaled_on = evidence.scaled_on.or(policy.scaled_on);
     let memory = memory::size(&runs, history, &current, policy, &mut evidence);
     let cpu = cpu::size(&runs, &current, policy, &mut evidence);
     Sizing { memory, cpu, evidence, current }
@@ -114,6 +121,23 @@ pub fn recommend(history: &History, current: Option<Resources>, policy: &SizingP
 /// What the latest run asked for; runs of which nothing is known are looked past.
 fn current_resources(runs: &[&Run]) -> Resources {
     runs.iter().rev().map(|r| r.resources).find(|r| *r != Resources::default()).unwrap_or_default()
+}
+
+/// Why a resource that an autoscaler scales on is not sized.
+const SCALED: &str = "a HorizontalPodAutoscaler scales on its share of the request, so that another request would change \
+                      when it scales";
+
+/// Why a service is not sized at all yet, where it is one.
+fn too_few_days(evidence: &Evidence) -> Option<String> {
+    let days = evidence.days?;
+    (days < MIN_RUNS as u64)
+        .then(|| format!("{days} finished day{} seen, {MIN_RUNS} are needed", memory::plural(days as usize)))
+}
+
+/// Why a service's size is not lowered yet.
+fn too_few_days_to_shrink(evidence: &Evidence) -> Option<String> {
+    let days = evidence.days.filter(|days| *days < DAYS_TO_SHRINK)?;
+    Some(format!("{days} days were seen: a size is lowered after {DAYS_TO_SHRINK}, when every weekday was among them"))
 }
 
 /// Runs that ended and whose peak is known: what may count as evidence of need.

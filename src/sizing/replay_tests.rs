@@ -94,6 +94,7 @@ fn sized(rows: &[Row]) -> Option<u64> {
             attempt: None,
             input_bytes: row.input_bytes,
             jvm: None,
+            day: None,
         }
     }));
     match recommend(&history, None, &SizingPolicy::default()).memory {

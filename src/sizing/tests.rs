@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::history::{CpuUse, MemoryUse, PeakSource};
+use crate::history::{CpuUse, Day, MemoryUse, PeakSource};
 
 const MIB: u64 = 1 << 20;
 const HOUR_MS: i64 = 3_600_000;
@@ -21,6 +21,7 @@ fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 
@@ -253,4 +254,73 @@ proptest! {
         prop_assert!(sizing.cpu.known().unwrap().request_millis as f64 >= cores * 1000.0 * 0.95 - 1.0);
         prop_assert!(sizing.evidence.replay.exceeded <= sizing.evidence.replay.decisions);
     }
+}
+
+/// A day of one of two replicas, 2,880 samples, busy at twice its mean; the last day is under way.
+fn service(days: i64, peak_mib: impl Fn(i64) -> u64) -> Vec<Run> {
+    let of = |(day, replica): (i64, i64)| Run {
+        pod: format!("api-{replica}"),
+        ended_ms: (day + 1) * 24 * HOUR_MS,
+        memory: Some(MemoryUse { peak_bytes: peak_mib(day) * MIB, source: PeakSource::Sampled, samples: 2880 }),
+        outcome: if day == days { Outcome::Running } else { Outcome::GoesOn },
+        day: Some(Box::new(Day { busy_cores: Some(1.0), scaled_on: ScaledOn::default() })),
+        ..run(day, 0, 0.5)
+    };
+    (0..=days).flat_map(|day| [(day, 0), (day, 1)]).map(of).collect()
+}
+
+#[rstest]
+#[case::two(2, None, None)]
+#[case::three(3, Some(4096), Some(2000))]
+#[case::six(6, Some(4096), Some(2000))]
+#[case::seven(7, Some(1150), Some(1000))]
+fn a_service_is_sized_by_days(#[case] days: i64, #[case] memory: Option<u64>, #[case] cpu: Option<u64>) {
+    let sizing = sized(service(days, |_| 1000));
+    let near = |a: u64, b: u64| a.abs_diff(b) <= 20;
+    match (sizing.memory.known().map(|m| m.bytes / MIB), memory) {
+        (Some(found), Some(expected)) => assert!(near(found, expected), "{found} instead of {expected}"),
+        (found, expected) => assert_eq!(found, expected),
+    }
+    // What it uses in its busy time, not its mean.
+    assert_eq!(sizing.cpu.known().map(|c| c.request_millis), cpu);
+    let e = &sizing.evidence;
+    assert_eq!((e.days, e.replicas, e.running), (Some(days.unsigned_abs()), Some(2), 2));
+    let held = sizing.memory.known().and_then(|m| m.held.clone());
+    assert_eq!(held.is_some_and(|why| why.contains("after 7")), (3..7).contains(&days));
+}
+
+#[test]
+fn a_service_that_needs_more_gets_it_after_three_days() {
+    let runs: Vec<Run> = service(3, |_| 4000).into_iter().map(|r| Run { resources: asked(4096, 500), ..r }).collect();
+    let sizing = sized(runs);
+    assert!(memory_mib(&sizing) > 4000);
+    assert_eq!(sizing.cpu.known().unwrap().request_millis, 1000);
+}
+
+#[test]
+fn no_peak_of_a_service_is_left_to_a_kill_and_a_short_part_of_a_day_changes_nothing() {
+    let sizing = sized(service(300, |day| if day % 100 == 17 { 3500 } else { 1000 }));
+    assert!((4025..=4096).contains(&memory_mib(&sizing)), "{sizing:#?}");
+    let mut runs = service(20, |_| 1000);
+    let short = MemoryUse { peak_bytes: 990 * MIB, source: PeakSource::Sampled, samples: 2 };
+    let part = Run { pod: "api-9".to_owned(), memory: Some(short), outcome: Outcome::Unknown, ..runs[4].clone() };
+    let without = memory_mib(&sized(runs.clone()));
+    runs.push(part);
+    assert!(memory_mib(&sized(runs)).abs_diff(without) <= 10);
+}
+
+#[test]
+fn what_an_autoscaler_scales_on_is_not_sized() {
+    let on = |cpu, memory| {
+        let day = Day { busy_cores: Some(1.0), scaled_on: ScaledOn { cpu, memory } };
+        sized(service(9, |_| 1000).into_iter().map(|r| Run { day: Some(Box::new(day)), ..r }).collect())
+    };
+    let (by_cpu, by_memory) = (on(true, false), on(false, true));
+    assert!(by_cpu.cpu.known().is_none() && by_cpu.memory.known().is_some());
+    assert!(by_memory.memory.known().is_none() && by_memory.cpu.known().is_some());
+    let mut history = History::new();
+    history.add_all(service(9, |_| 1000));
+    let policy = SizingPolicy { scaled_on: ScaledOn { cpu: true, memory: false }, ..SizingPolicy::default() };
+    let live = recommend(&history, None, &policy);
+    assert!(live.cpu.known().is_none() && live.memory.known().is_some(), "as the cluster says");
 }

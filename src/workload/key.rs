@@ -133,6 +133,13 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether its pods live until somebody stops them. A controller of another kind may make either.
+    pub const fn is_service(self) -> bool {
+        matches!(self, Self::Deployment | Self::Statefulset | Self::Daemonset)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -17,6 +17,7 @@ mod replicas;
 mod rollout;
 mod scene;
 mod service;
+mod services;
 #[path = "../report/sinks.rs"]
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod sinks;

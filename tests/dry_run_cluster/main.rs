@@ -10,6 +10,7 @@ mod past;
 mod patches;
 mod refusals;
 mod scene;
+mod services;
 #[path = "../support/mod.rs"]
 mod support;
 

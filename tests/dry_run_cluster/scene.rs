@@ -51,6 +51,7 @@ impl Scene {
             reading("", &["pods", "limitranges", "resourcequotas"]),
             reading("batch", &["jobs", "cronjobs"]),
             reading("apps", &["replicasets"]),
+            reading("autoscaling", &["horizontalpodautoscalers"]),
         ]);
         let of_cluster = json!([reading("", &["nodes", "namespaces"])]);
         let viewer = namespace.account("viewer", &rules, &of_cluster, files.path());

@@ -38,6 +38,7 @@ fn run(n: u64) -> Run {
         attempt: Some(1),
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 

@@ -64,7 +64,7 @@ fn status() -> Value {
     let summary = object(
         "One line for people.",
         &[
-            ("runs", text("Finished runs that it rests on.", 40)),
+            ("runs", text("Finished runs that it rests on; of a service days, such as 14 d.", 40)),
             ("memory", text("Memory, now and recommended.", 80)),
             ("cpu", text("CPU request, now and recommended.", 80)),
             ("savedPerWeek", text("Memory that would no longer be reserved, GiB-hours a week.", 40)),
@@ -148,6 +148,7 @@ fn evidence() -> Value {
         "What the numbers rest on.",
         &[
             ("runs", count("Finished runs.")),
+            ("days", count("Of a service, whose runs are days of its replicas: finished days.")),
             ("from", time("Start of the oldest.")),
             ("to", time("End of the newest.")),
             ("peakMax", quantity("Highest memory peak.")),

@@ -57,6 +57,11 @@ fn spec() -> Value {
          another one; as-they-come if not given.",
         &["as-they-come", "as-recommended"],
     );
+    let services = one_of(
+        "Whether pods of Deployments, StatefulSets and DaemonSets are sized as those of jobs are, or recommendations for \
+         them are shown only; recommended-only if not given.",
+        &["recommended-only", "sized"],
+    );
     object(
         "The policy; the same form as the file of `podfit serve --policy`.",
         &[
@@ -64,6 +69,7 @@ fn spec() -> Value {
             ("rollout", rollout()),
             ("applications", applications),
             ("executorHeaps", executor_heaps),
+            ("services", services),
             ("bounds", bounds()),
             ("rules", rules()),
         ],

@@ -57,6 +57,7 @@ fn the_policy_of_the_cluster_is_that_of_the_file() {
 resizing: stopped
 applications: sized-at-creation
 executorHeaps: as-recommended
+services: sized
 rollout:
   mode: canary
   canaryPercent: 5
@@ -91,7 +92,7 @@ fn the_status_of_a_recommendation_is_what_is_written() {
             },
             "flink": {"processIsProven": true},
             "evidence": {
-                "runs": 21, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
+                "runs": 21, "days": 7, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
                 "memoryRule": "m", "cpuRule": "c", "failingShareAtMost": 0.1,
             },
             "kill": {"limit": "1Gi", "at": time, "pod": "p", "loweredFrom": "2Gi"},

@@ -145,6 +145,9 @@ pub struct FlinkStatus {
 pub struct Evidence {
     /// Finished runs.
     pub runs: u64,
+    /// Of a service, whose runs are days of its replicas: finished days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u64>,
     /// Start of the oldest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,

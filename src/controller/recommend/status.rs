@@ -14,7 +14,7 @@ use crate::admission::retry::next_memory;
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
-use crate::policy::{Policy, Resizing, RolloutMode};
+use crate::policy::{Policy, Resizing, RolloutMode, Services};
 use crate::quantity::Quantity;
 use crate::report::{Line, units};
 use crate::workload::Workload;
@@ -42,7 +42,7 @@ const MAX_SURVIVORS: usize = 50;
 pub fn survivors(history: &History) -> Vec<Survivor> {
     let mut found: Vec<Survivor> = history
         .runs()
-        .filter(|run| matches!(run.outcome, Outcome::Completed | Outcome::Failed))
+        .filter(|run| matches!(run.outcome, Outcome::Completed | Outcome::Failed | Outcome::GoesOn))
         .map(|run| Survivor { started_ms: run.started_ms, limit_bytes: run.resources.memory_limit_bytes })
         .collect();
     found.sort_unstable_by_key(|survivor| std::cmp::Reverse(survivor.started_ms));
@@ -153,7 +153,7 @@ fn step_heap(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: 
     if policy.rollout.largest_shrink.is_none() || prior <= divided.heap_mib {
         return;
     }
-    let heap_mib = if has_new_runs(before, line) {
+    let heap_mib = if has_new_runs(before, line, Resource::Memory) {
         policy.rollout.step(Some(prior << 20), divided.heap_mib << 20)
     } else {
         prior << 20
@@ -189,7 +189,6 @@ fn hold(container: &mut ContainerStatus, least: Quantity) {
 
 /// Lowers by no more than the policy lets in one step; the next step waits for further runs.
 fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line, policy: &Policy) {
-    let has_new_runs = has_new_runs(before, line);
     for resource in Resource::ALL {
         let of = |size: &ContainerResources| size.pair(resource);
         let wanted = of(&now.recommended);
@@ -201,7 +200,7 @@ fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line
             if policy.rollout.largest_shrink.is_none() {
                 return Some(wanted);
             }
-            if !has_new_runs {
+            if !has_new_runs(before, line, resource) {
                 return Some(prior);
             }
             Some(match resource {
@@ -220,9 +219,16 @@ fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line
     }
 }
 
-fn has_new_runs(before: Option<&ContainerStatus>, line: &Line) -> bool {
+/// Whether there were runs since. Every run of a job begins at the size of its time; days of a service go by at the size
+/// that its pods were made with, so there a pod must have been made at the size that was said before.
+fn has_new_runs(before: Option<&ContainerStatus>, line: &Line, resource: Resource) -> bool {
     let runs_before = before.and_then(|b| b.evidence.as_ref()).map(|e| e.runs);
-    runs_before.is_none_or(|runs| line.evidence.runs > runs)
+    let said = before.and_then(|b| b.recommended.pair(resource).request);
+    let is_made_of_it = match (line.evidence.days, said, line.current.pair(resource).request) {
+        (Some(_), Some(said), Some(current)) => current <= said,
+        _ => true,
+    };
+    is_made_of_it && runs_before.is_none_or(|runs| line.evidence.runs > runs)
 }
 
 /// Whether a later run has lived with more than what killed: then the history speaks for itself.
@@ -270,6 +276,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         notes: line.notes.clone(),
         evidence: Some(Evidence {
             runs: e.runs,
+            days: e.days,
             from: e.first_ms.and_then(at),
             to: e.last_ms.and_then(at),
             peak_max: e.peak_max_bytes.map(Quantity::from_bytes_mib_rounded_up),
@@ -309,6 +316,10 @@ fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
     };
     if policy.resizing == Resizing::Stopped {
         return no("stopped", "the policy has stopped all resizing");
+    }
+    let is_service = containers.iter().any(|c| c.evidence.as_ref().is_some_and(|e| e.days.is_some()));
+    if policy.services == Services::RecommendedOnly && (is_service || facts.workload.kind.is_service()) {
+        return no("recommend", "it is a service, and the policy shows sizes of services only (services: sized)");
     }
     let stage = policy.rollout.stage(&facts.workload.namespace);
     match stage.mode {
@@ -359,7 +370,10 @@ fn summary(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied)
         .filter_map(|l| l.line.effect.memory_gib_hours_per_week)
         .fold(None, |sum, hours| Some(sum.unwrap_or(0.0) + hours));
     Summary {
-        runs: main.evidence.as_ref().map_or_else(|| "0".to_owned(), |e| e.runs.to_string()),
+        runs: main
+            .evidence
+            .as_ref()
+            .map_or_else(|| "0".to_owned(), |e| e.days.map_or_else(|| e.runs.to_string(), |days| format!("{days} d"))),
         memory: change(memory(&main.current), memory(&main.recommended)),
         cpu: change(cpu(&main.current), cpu(&main.recommended)),
         saved_per_week: match saved {

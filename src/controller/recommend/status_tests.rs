@@ -42,6 +42,7 @@ fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 
@@ -315,4 +316,51 @@ fn sizes_by_input_go_no_further_down_than_one_step_and_wait_for_the_whole_to_arr
     let said = world.cycle();
     let least = Quantity::from_bytes(memory(&said).bytes_rounded_up() / 10);
     assert!(said.containers[0].memory_by_input.iter().all(|size| size.memory >= least));
+}
+
+/// Two replicas that asked for 8Gi and used some 1000 MiB, day by day; pods of the last `at_new` days were made with less.
+fn service(days: i64, at_new: i64, new: u64) -> History {
+    let mut history = History::default();
+    for (day, replica) in (0..days).flat_map(|day| [(day, 0), (day, 1)]) {
+        let limit = if day >= days - at_new { new } else { 8 * GIB };
+        let of_day = run(day, 1000 * MIB, limit, Outcome::GoesOn);
+        let midnight = of_day.started_ms.div_euclid(86_400_000) * 86_400_000;
+        let memory = of_day.memory.map(|m| MemoryUse { source: PeakSource::Sampled, samples: 2880, ..m });
+        history.add(Run {
+            pod: format!("api-{replica}"),
+            started_ms: midnight,
+            ended_ms: midnight + 86_400_000,
+            memory,
+            day: Some(Box::default()),
+            ..of_day
+        });
+    }
+    history
+}
+
+#[test]
+fn a_service_steps_down_when_a_pod_was_made_at_the_step_before() {
+    let mut world = World::new(service(10, 0, 0));
+    world.workload = "deployment/api";
+    world.policy("rollout: {largestShrink: 0.5}\nservices: sized");
+    let memory = |status: &Status| status.containers[0].recommended.memory_limit.unwrap().to_string();
+    let first = world.cycle();
+    assert_eq!((memory(&first).as_str(), first.summary.applied.as_str()), ("4Gi", "apply"));
+    assert_eq!((first.summary.runs.as_str(), first.containers[0].evidence.as_ref().unwrap().days), ("10 d", Some(10)));
+    // More days at the old size are no experience with the new one.
+    world.history = service(12, 0, 0);
+    assert_eq!(memory(&world.cycle()), "4Gi");
+    world.history = service(13, 1, 4 * GIB);
+    assert_eq!(memory(&world.cycle()), "2Gi");
+}
+
+#[test]
+fn services_are_shown_only_unless_the_policy_says_otherwise() {
+    let mut world = World::new(service(10, 0, 0));
+    world.workload = "deployment/api";
+    let status = world.cycle();
+    assert_eq!(status.summary.applied, "recommend");
+    assert!(status.conditions.iter().any(|c| c.message.contains("services: sized")), "{:#?}", status.conditions);
+    world.policy("services: sized");
+    assert_eq!(world.cycle().summary.applied, "apply");
 }

@@ -234,6 +234,7 @@ fn packed(read: &Recommendation) -> Recommended {
         ladders: ladders.map(|c| (c.name.as_str().into(), c.memory_ladder.as_slice().into())).collect(),
         containers,
         is_opted_out: read.is_opted_out,
+        is_service: read.status.containers.iter().any(|c| c.evidence.as_ref().is_some_and(|e| e.days.is_some())),
         kills_until_ms: read.status.kills_until.map_or(0, jiff::Timestamp::as_millisecond),
     }
 }

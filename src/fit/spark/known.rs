@@ -109,6 +109,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: heap_mib.map(|mib| Box::new(JvmUse { heap_bytes: Some(mib * MIB), ..JvmUse::default() })),
+            day: None,
         }
     }
 

@@ -217,6 +217,7 @@ mod tests {
                     ..JvmUse::default()
                 })
             }),
+            day: None,
         }));
         history
     }

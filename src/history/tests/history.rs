@@ -25,6 +25,7 @@ pub(super) fn hourly(n: u64) -> Run {
         attempt: Some(1),
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 
@@ -44,6 +45,7 @@ fn views() -> impl Strategy<Value = Vec<Run>> {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     });
     proptest::collection::vec(run, 0..30)
 }

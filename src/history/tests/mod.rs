@@ -7,7 +7,7 @@ mod sketch;
 
 use proptest::prelude::*;
 
-use super::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
 
 /// Any outcome.
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -17,6 +17,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Failed),
         Just(Outcome::Running),
         Just(Outcome::Unknown),
+        Just(Outcome::GoesOn),
     ]
 }
 
@@ -72,6 +73,11 @@ fn jvm() -> impl Strategy<Value = JvmUse> {
     )
 }
 
+fn day() -> impl Strategy<Value = Day> {
+    (proptest::option::of(0.0..64.0), any::<bool>(), any::<bool>())
+        .prop_map(|(busy_cores, cpu, memory)| Day { busy_cores, scaled_on: ScaledOn { cpu, memory } })
+}
+
 /// Anything that fits the type.
 fn any_run() -> impl Strategy<Value = Run> {
     (
@@ -81,10 +87,17 @@ fn any_run() -> impl Strategy<Value = Run> {
         ),
         (any::<i64>(), any::<i64>()),
         (proptest::option::of(memory()), proptest::option::of(cpu()), resources()),
-        (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15), proptest::option::of(jvm())),
+        (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15)),
+        (proptest::option::of(jvm()), proptest::option::of(day())),
     )
         .prop_map(
-            |((pod, uid), (started_ms, ended_ms), (memory, cpu, resources), (outcome, attempt, input_bytes, jvm))| {
+            |(
+                (pod, uid),
+                (started_ms, ended_ms),
+                (memory, cpu, resources),
+                (outcome, attempt, input_bytes),
+                (jvm, day),
+            )| {
                 Run {
                     pod,
                     uid,
@@ -97,6 +110,7 @@ fn any_run() -> impl Strategy<Value = Run> {
                     attempt,
                     input_bytes,
                     jvm: jvm.map(Box::new),
+                    day: day.map(Box::new),
                 }
             },
         )

@@ -20,6 +20,8 @@ pub struct Distribution<'a> {
     pub id: String,
     /// Whose peaks.
     pub title: &'a str,
+    /// What each is of: a run, or a day of a service.
+    pub unit: &'a str,
     /// Peaks in bytes.
     pub peaks: &'a [u64],
     /// Request now, in bytes.
@@ -52,7 +54,7 @@ pub fn picture(what: &Distribution<'_>) -> String {
     let description = described(what, low, high, width);
     let mut out =
         open(&what.id, WIDTH, HEIGHT, &format!("Distribution of memory peaks of {}", what.title), &description);
-    let mut entries = vec![(Mark::Box("bar-used"), format!("{} runs", what.peaks.len()))];
+    let mut entries = vec![(Mark::Box("bar-used"), format!("{} {}s", what.peaks.len(), what.unit))];
     entries.extend(marks.iter().map(|m| {
         let far = if near(m.bytes) { "" } else { " →" };
         (Mark::Line(m.class), format!("{} {}{far}", m.name, units::memory(m.bytes)))
@@ -81,7 +83,7 @@ pub fn picture(what: &Distribution<'_>) -> String {
         text(&mut out, x, floor + 17.0, "axis", Anchor::Middle, &label);
     }
     let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
-    text(&mut out, middle, HEIGHT - 6.0, "axis", Anchor::Middle, "memory peak; up: runs");
+    text(&mut out, middle, HEIGHT - 6.0, "axis", Anchor::Middle, &format!("memory peak; up: {}s", what.unit));
     for mark in marks.iter().filter(|m| near(m.bytes)) {
         let x = at_x(mark.bytes as f64);
         line(&mut out, mark.class, (x, top), (x, floor));
@@ -107,8 +109,9 @@ fn marks(what: &Distribution<'_>) -> Vec<Level> {
 
 fn described(what: &Distribution<'_>, low: u64, high: u64, width: u64) -> String {
     let mut said = format!(
-        "{} runs with peaks from {} to {}, in bars of {}",
+        "{} {}s with peaks from {} to {}, in bars of {}",
         what.peaks.len(),
+        what.unit,
         units::memory(low),
         units::memory(high),
         units::memory(width)
@@ -132,6 +135,7 @@ mod tests {
         picture(&Distribution {
             id: "d".to_owned(),
             title: "t",
+            unit: "run",
             peaks,
             request: Some(limit),
             limit: Some(limit),

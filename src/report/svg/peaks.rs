@@ -49,6 +49,8 @@ pub struct Peaks<'a> {
     pub id: String,
     /// Whose peaks.
     pub title: &'a str,
+    /// What each is of: a run, or a day of a service.
+    pub unit: &'a str,
     /// Left end of the axis, milliseconds since the epoch.
     pub start_ms: i64,
     /// Where what is shaded as past ends.
@@ -124,7 +126,7 @@ fn entries(what: &Peaks<'_>, shown: &[Point], same: bool, requests: &[Step], lim
     let has = |ending: Ending| shown.iter().any(|p| p.ending == ending);
     let mut entries = Vec::new();
     for (ending, mark, said) in [
-        (Ending::Fine, Mark::Dot, "run"),
+        (Ending::Fine, Mark::Dot, what.unit),
         (Ending::Limited, Mark::Limited, "at its limit"),
         (Ending::Failed, Mark::Odd, "failed otherwise"),
         (Ending::Killed, Mark::Cross, "killed for memory"),
@@ -154,8 +156,13 @@ fn described(what: &Peaks<'_>, thinned: bool) -> String {
     let peaks = what.points.iter().map(|p| p.bytes);
     let (low, high) = (peaks.clone().min().unwrap_or(0), peaks.max().unwrap_or(0));
     let killed = what.points.iter().filter(|p| p.ending == Ending::Killed).count();
-    let mut said =
-        format!("{} runs with peaks from {} to {}", what.points.len(), units::memory(low), units::memory(high));
+    let mut said = format!(
+        "{} {}s with peaks from {} to {}",
+        what.points.len(),
+        what.unit,
+        units::memory(low),
+        units::memory(high)
+    );
     if killed > 0 {
         let _ = write!(said, ", {killed} of them killed for memory");
     }
@@ -170,7 +177,7 @@ fn described(what: &Peaks<'_>, thinned: bool) -> String {
         }
     }
     if thinned {
-        said.push_str(". Of so many runs the highest and the worst of each slot of time are drawn");
+        said.push_str(". Of so many, the highest and the worst of each slot of time are drawn");
     }
     said.push('.');
     said
@@ -253,7 +260,7 @@ mod tests {
     fn drawn(points: &[Point], recommended: Option<u64>) -> String {
         let title = "cronjob/<a>";
         let (start_ms, split_ms, end_ms) = (0, 7 * 86_400_000, 14 * 86_400_000);
-        picture(&Peaks { id: "x".to_owned(), title, start_ms, split_ms, end_ms, points, recommended })
+        picture(&Peaks { id: "x".to_owned(), title, unit: "run", start_ms, split_ms, end_ms, points, recommended })
     }
 
     #[test]

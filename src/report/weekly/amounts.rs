@@ -28,6 +28,8 @@ pub struct Size {
 pub struct Counts {
     /// Runs that came to their end in the period, every try on its own.
     pub finished: u64,
+    /// Of the finished, days of services' containers.
+    pub days: u64,
     /// Runs that were under way in it and ended later, or not yet.
     pub running: u64,
     /// Of the finished, killed for memory.
@@ -64,6 +66,7 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         for (mine, theirs) in [
             (&mut self.finished, other.finished),
+            (&mut self.days, other.days),
             (&mut self.running, other.running),
             (&mut self.oom_kills, other.oom_kills),
             (&mut self.suspected_kills, other.suspected_kills),
@@ -190,6 +193,7 @@ impl Sums {
             return;
         }
         runs.finished += 1;
+        runs.days += u64::from(run.day.is_some());
         runs.retries += u64::from(run.attempt.is_some_and(|a| a > 1));
         runs.throttled += u64::from(was_throttled(run));
         match End::of(run) {
@@ -256,8 +260,8 @@ impl End {
             Outcome::OomKilled => Self::Killed,
             Outcome::Unknown if reached_limit(run) => Self::Suspected,
             Outcome::Failed => Self::Failed,
-            Outcome::Completed if reached_limit(run) => Self::AtLimit,
-            Outcome::Completed | Outcome::Unknown => Self::Fine,
+            Outcome::Completed | Outcome::GoesOn if reached_limit(run) => Self::AtLimit,
+            Outcome::Completed | Outcome::GoesOn | Outcome::Unknown => Self::Fine,
         }
     }
 }
@@ -316,6 +320,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         }
     }
 

@@ -79,7 +79,7 @@ pub(super) fn of_risks() -> Vec<Column<Risk>> {
 pub(super) fn of_containers(report: &Weekly) -> Vec<Column<Row>> {
     let currency = currency(report);
     vec![
-        Column::number("runs", |r: &Row| r.now.runs.runs().to_string()).wide(),
+        Column::number("runs", |r: &Row| words::runs(&r.now.runs)).wide(),
         Column::number("killed", |r| r.now.runs.memory_failures().to_string()),
         Column::number("memory", Row::memory_words),
         Column::number("peak", |r: &Row| r.peak_max_bytes.map_or_else(|| "—".to_owned(), units::memory)).wide(),

@@ -33,6 +33,9 @@ pub(super) fn sentences(settings: &Settings, known_from: Option<i64>) -> Vec<Str
         ),
         "A run is one container's life in one pod; every try counts, failed ones too, for the time it ran in the period."
             .to_owned(),
+        "The container of a service (Deployment, StatefulSet, DaemonSet) lives for weeks: each day (UTC) of each \
+         replica, or the part of one that it lived, is one of its runs."
+            .to_owned(),
         "Requested: the request times the run time. Used: the highest memory of a run times its run time, and its CPU \
          time. Both are of runs with a request."
             .to_owned(),

@@ -73,6 +73,7 @@ mod tests {
             attempt: None,
             input_bytes: None,
             jvm: None,
+            day: None,
         }
     }
 

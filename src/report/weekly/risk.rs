@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Row;
 use super::words::{counted, were};
+use super::{Counts, Row};
 use crate::quantity::Quantity;
 use crate::report::{Change, units};
 
@@ -107,7 +107,7 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
     let at = limit.map(|l| format!(" of {}", memory_of(l))).unwrap_or_default();
     let raise = |more: Quantity| format!("Set memory request and limit to {}", memory_of(more));
     if runs.oom_kills > 0 {
-        let seen = format!("{} {} OOM-killed", counted_of(runs.oom_kills, runs.finished), were(runs.oom_kills));
+        let seen = format!("{} {} OOM-killed", counted_of(runs.oom_kills, runs), were(runs.oom_kills));
         let fix = match more {
             Some(more) => raise(more),
             None if row.needed_memory().is_some() => {
@@ -120,7 +120,7 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
     if runs.suspected_kills > 0 {
         let seen = format!(
             "{} reached the memory limit{at} and ended in a way that nothing recorded",
-            counted_of(runs.suspected_kills, runs.finished)
+            counted_of(runs.suspected_kills, runs)
         );
         let fix = more.map_or_else(
             || "Keep finished pods until their end is scraped; then the reason is known".to_owned(),
@@ -138,7 +138,7 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
         return Some((RiskKind::Undersized, runs.finished, peak, raise(more)));
     }
     (runs.at_limit > 0).then(|| {
-        let seen = format!("{} reached the memory limit{at} and went on", counted_of(runs.at_limit, runs.finished));
+        let seen = format!("{} reached the memory limit{at} and went on", counted_of(runs.at_limit, runs));
         let fix = "Raise the limit for one run: if the peak stays, it is page cache or a heap of fixed size".to_owned();
         (RiskKind::AtLimit, runs.at_limit, seen, fix)
     })
@@ -158,8 +158,7 @@ fn no_limit(row: &Row) -> (RiskKind, u64, String, String) {
 fn throttled(row: &Row) -> (RiskKind, u64, String, String) {
     let runs = &row.now.runs;
     let limit = row.current.cpu_limit.map(|l| format!(" of {}", units::cpu(l.millis_rounded_up()))).unwrap_or_default();
-    let seen =
-        format!("{} {} throttled by the CPU limit", counted_of(runs.throttled, runs.finished), were(runs.throttled));
+    let seen = format!("{} {} throttled by the CPU limit", counted_of(runs.throttled, runs), were(runs.throttled));
     let fix = format!("Raise or remove the CPU limit{limit}; podfit keeps CPU limits as they are");
     (RiskKind::Throttled, runs.throttled, seen, fix)
 }
@@ -168,11 +167,12 @@ fn memory_of(quantity: Quantity) -> String {
     units::memory(quantity.bytes_rounded_up())
 }
 
-/// `3 of 21 runs`, `all 21 runs`, `its only run`.
-fn counted_of(some: u64, all: u64) -> String {
-    match (some, all) {
-        (1, 1) => "its only run".to_owned(),
-        (some, all) if some == all => format!("all {}", counted(all, "run")),
-        (some, all) => format!("{some} of {}", counted(all, "run")),
+/// `3 of 21 runs`, `all 21 days`, `its only run`.
+fn counted_of(some: u64, runs: &Counts) -> String {
+    let what = if runs.days > 0 { "day" } else { "run" };
+    match (some, runs.finished) {
+        (1, 1) => format!("its only {what}"),
+        (some, all) if some == all => format!("all {}", counted(all, what)),
+        (some, all) => format!("{some} of {}", counted(all, what)),
     }
 }

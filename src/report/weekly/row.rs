@@ -118,7 +118,9 @@ impl Row {
     pub(super) fn not_judged(&self) -> Option<NotJudged> {
         let mut why: Vec<String> = Vec::new();
         if self.verdict.memory == Change::Unknown || self.verdict.cpu == Change::Unknown {
-            why.extend(self.notes.iter().filter(|n| n.contains(" unknown: ")).cloned());
+            // Or left to an autoscaler.
+            let why_not = |n: &&String| n.contains(" unknown: ") || n.contains(" left as it is: ");
+            why.extend(self.notes.iter().filter(why_not).cloned());
         }
         let runs = &self.now.runs;
         if let Some(since) = self.incomplete_since_ms {

@@ -42,6 +42,7 @@ pub(crate) fn run(at_ms: i64, peak: u64, asked: u64, outcome: Outcome) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 

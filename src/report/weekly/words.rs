@@ -1,6 +1,6 @@
 //! The report's numbers and sentences as people read them: every face takes them from here, so that all say the same.
 
-use super::{Comparison, Prices, Source, Sums, Weekly};
+use super::{Comparison, Counts, Prices, Source, Sums, Weekly};
 use crate::report::units;
 
 /// GiB-hours or core-hours: `0.4`, `12.3`, `1,240`.
@@ -55,6 +55,23 @@ pub(super) fn name(text: &str, most: usize) -> String {
 /// `1 run`, `3 runs`.
 pub(super) fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n as f64, 0), if n == 1 { "" } else { "s" })
+}
+
+/// How many runs: `21`; of a service days, `14 d`.
+pub(super) fn runs(runs: &Counts) -> String {
+    let unit = if runs.days > 0 { " d" } else { "" };
+    format!("{}{unit}", runs.runs())
+}
+
+/// `3 finished runs`, `14 days of services`, or both.
+pub(super) fn finished(runs: &Counts) -> String {
+    let days = runs.days.min(runs.finished);
+    let of_services = || format!("{} of services", counted(days, "day"));
+    match (runs.finished - days, days) {
+        (of_jobs, 0) => counted(of_jobs, "finished run"),
+        (0, _) => of_services(),
+        (of_jobs, _) => format!("{} and {}", counted(of_jobs, "finished run"), of_services()),
+    }
 }
 
 pub(super) const fn were(n: u64) -> &'static str {
@@ -113,12 +130,12 @@ pub(super) fn at_risk(report: &Weekly) -> String {
     let runs = &report.totals.runs;
     let mut text = match runs.memory_failures() {
         0 => {
-            format!("None of {} was killed for memory, as far as was recorded.", counted(runs.finished, "finished run"))
+            format!("None of {} was killed for memory, as far as was recorded.", finished(runs))
         }
         n => format!(
             "{} of {} {} killed for memory{}{}.",
             grouped(n as f64, 0),
-            counted(runs.finished, "finished run"),
+            finished(runs),
             were(n),
             if runs.suspected_kills == 0 {
                 String::new()
@@ -233,7 +250,7 @@ pub(super) fn against(report: &Weekly) -> String {
         format!(
             "{} requested, {}, {} of them killed for memory",
             money(s.money.requested, &report.prices),
-            counted(s.runs.finished, "finished run"),
+            finished(&s.runs),
             grouped(s.runs.memory_failures() as f64, 0)
         )
     };

@@ -1,4 +1,4 @@
-//! Pods of CronJobs, plain Jobs and Deployments, as Kubernetes' own controllers name them.
+//! Pods of CronJobs, plain Jobs, Deployments and StatefulSets, as Kubernetes' own controllers name them.
 //! Knows nothing of data engines.
 
 use super::{Identity, Owner, ParentKind, Place, pairs};
@@ -52,6 +52,22 @@ pub(super) fn deployment(place: &Place<'_>) -> Identity {
         owner: Some(Owner { kind: "ReplicaSet", name: set.clone() }),
         parent: Some((ParentKind::ReplicaSet, set, Some(Owner { kind: "Deployment", name: place.name().to_owned() }))),
         labels: pairs([("app.kubernetes.io/name", place.name()), ("pod-template-hash", &hash)]),
+        ..Identity::default()
+    }
+}
+
+pub(super) fn stateful_set(place: &Place<'_>) -> Identity {
+    let pod = format!("{}-{}", place.name(), place.index.saturating_sub(1));
+    Identity {
+        container: "app",
+        workload: format!("statefulset/{}", place.name()),
+        owner: Some(Owner { kind: "StatefulSet", name: place.name().to_owned() }),
+        labels: pairs([
+            ("app.kubernetes.io/name", place.name()),
+            ("apps.kubernetes.io/pod-index", &place.index.saturating_sub(1).to_string()),
+            ("statefulset.kubernetes.io/pod-name", &pod),
+        ]),
+        pod,
         ..Identity::default()
     }
 }

@@ -100,3 +100,19 @@ pub fn weekly_short() -> Platform {
     p.days = 28;
     p
 }
+
+/// A scheduler of two replicas and a database of one that have lived for two weeks, each day with 768 MiB, 1536 MiB for
+/// 8 % of it, and 0.4 core; and a nightly job beside them.
+pub fn services() -> Platform {
+    let since = Schedule::Once { minutes: 30 };
+    let daily = Usage::flat(86_400.0, 0.4, 768 * MIB, 1536 * MIB).every_day();
+    let service = |name, engine, count| {
+        let part = Part::new("app", "registry.marlow.example/platform/app:1.2.0", daily, ASKS).times(count);
+        WorkloadModel::new("nightly", name, engine, since, vec![part])
+    };
+    platform(vec![
+        service("scheduler", Engine::Deployment, 2),
+        service("database", Engine::StatefulSet, 1),
+        cron_job("nightly-10m", Schedule::Nightly { hour: 2, minute: 0 }, usage(600.0), ASKS),
+    ])
+}

@@ -62,6 +62,7 @@ fn newest() -> Run {
         attempt: None,
         input_bytes: None,
         jvm: None,
+        day: None,
     }
 }
 

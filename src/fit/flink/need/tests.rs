@@ -55,6 +55,7 @@ fn run(component: Component, tm: Tm, number: i64) -> Run {
         attempt: None,
         input_bytes: None,
         jvm: Some(Box::new(jvm)),
+        day: None,
     }
 }
 

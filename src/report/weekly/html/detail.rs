@@ -51,6 +51,7 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
         let over_time = peaks::picture(&Peaks {
             id: format!("{id}-time"),
             title: &title,
+            unit: if row.now.runs.days > 0 { "day" } else { "run" },
             start_ms: before.start_ms,
             split_ms: before.end_ms,
             end_ms: period.end_ms,
@@ -60,6 +61,7 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
         let spread = distribution::picture(&Distribution {
             id: format!("{id}-spread"),
             title: &title,
+            unit: if row.now.runs.days > 0 { "day" } else { "run" },
             peaks: &all,
             request: bytes(row.current.memory_request),
             limit: bytes(row.current.memory_limit),
@@ -92,7 +94,7 @@ fn said(report: &Weekly, row: &Row) -> String {
 fn facts(report: &Weekly, at: usize, row: &Row) -> String {
     let runs = &row.now.runs;
     let mut facts: Vec<(&str, String)> = vec![("Container", units::name(&row.container, 63))];
-    let mut seen = words::counted(runs.finished, "finished run");
+    let mut seen = words::finished(runs);
     for (n, what) in [
         (runs.running, "under way"),
         (runs.oom_kills, "OOM-killed"),

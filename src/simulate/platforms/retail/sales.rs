@@ -1,12 +1,23 @@
-//! Namespace `sales-data`: orders and stock, on Airflow, Spark, CronJobs and a Deployment.
+//! Namespace `sales-data`: orders and stock, on Airflow, Spark, CronJobs, a Deployment, and what Airflow itself lives on.
 //! Knows nothing of how they are played or scraped.
 
 use super::{Engine, Part, Schedule, WorkloadModel, asks, image, nightly, usage};
 
 const NAMESPACE: &str = "sales-data";
 
+/// Never rolled out again.
+const SINCE_INSTALLED: Schedule = Schedule::Once { minutes: 95 };
+
 pub(super) fn models() -> Vec<WorkloadModel> {
-    vec![orders_daily(), dbt_marts(), basket_affinity(), stock_snapshot(), orders_api()]
+    vec![
+        orders_daily(),
+        dbt_marts(),
+        basket_affinity(),
+        stock_snapshot(),
+        orders_api(),
+        airflow_scheduler(),
+        airflow_db(),
+    ]
 }
 
 /// `extract_orders` asks for 8 GiB and uses 1.2; `load_warehouse` is about right.
@@ -53,4 +64,18 @@ fn orders_api() -> WorkloadModel {
     ];
     let tuesdays = Schedule::Weekly { weekday: 1, hour: 9, minute: 30 };
     WorkloadModel::new(NAMESPACE, "orders-api", Engine::Deployment, tuesdays, parts)
+}
+
+/// Two replicas that have lived since the platform was installed, with half of what they ask for.
+fn airflow_scheduler() -> WorkloadModel {
+    let daily = usage(86_400.0, 0.35, 780, 960).every_day();
+    let parts = vec![Part::new("scheduler", &image("airflow", "3.1.2-12"), daily, asks(1000, 2048)).times(2)];
+    WorkloadModel::new(NAMESPACE, "airflow-scheduler", Engine::Deployment, SINCE_INSTALLED, parts)
+}
+
+/// Airflow's database, nearly at its limit for hours of every day.
+fn airflow_db() -> WorkloadModel {
+    let daily = usage(86_400.0, 0.2, 640, 985).every_day();
+    let parts = vec![Part::new("postgres", &image("postgres", "17.6-3"), daily, asks(250, 1024))];
+    WorkloadModel::new(NAMESPACE, "airflow-db", Engine::StatefulSet, SINCE_INSTALLED, parts)
 }

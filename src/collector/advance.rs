@@ -1,0 +1,228 @@
+//! One slice of time on: lives that go on are continued, and what ended, or may be told of what goes on, becomes runs.
+//! Sends nothing and keeps nothing itself.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::executors::Executors;
+use super::finish::{Place, run_of};
+use super::life::{Life, LifeKey};
+use super::objects::{Objects, PodObject};
+use super::read::Read;
+use super::who::Who;
+use super::{Carried, days, jvm};
+use crate::history::{JvmUse, Outcome, PodSeen, Run};
+use crate::workload::containers::does_the_work;
+use crate::workload::{Identity, Kind, WorkloadKey};
+
+/// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that
+/// still run, as far as they got.
+pub(super) fn advance(
+    carried: &mut Carried,
+    read: Read,
+    seen_until_ms: i64,
+    last: bool,
+    who: &mut Who,
+    recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
+) -> Vec<(WorkloadKey, Run)> {
+    let Read { slice, of_lives, objects, mut executors, flink, .. } = read;
+    executors.carry_on(std::mem::take(&mut carried.executors));
+    let remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
+    let mut followed = carried.lives.take(slice.into_lives());
+    for (key, life) in &mut carried.lives.0 {
+        if let Some(values) = of_lives.get(key) {
+            annotate(life, values);
+        }
+    }
+    for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
+        flink.note(key, life);
+    }
+    let silent = carried.lives.ended_at(seen_until_ms);
+    let mut runs = Vec::new();
+    // Tells whether it is a service's.
+    let mut report = |key: &LifeKey, life: &mut Life, say: Say| -> bool {
+        let uid = key.uid();
+        let pod = (key.namespace.clone(), key.pod.clone());
+        let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
+            (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
+                let mut object = before.clone();
+                object.update(now.clone());
+                Some(Cow::Owned(object))
+            }
+            (Some(now), _) => Some(Cow::Borrowed(now)),
+            (None, before) => before.map(Cow::Borrowed),
+        };
+        let place = if say == Say::Followed { Place::Followed } else { Place::Latest };
+        let found = match say {
+            // Whoever it is of is counted when all of it is told.
+            Say::PastDays => who.look_up(key, object.as_deref(), &objects, recorded).ok().map(|(found, _)| found),
+            _ => who.identify(key, object.as_deref(), &objects, recorded),
+        };
+        let Some(identity) = found else {
+            life.forget_days();
+            return false;
+        };
+        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
+            return false;
+        };
+        let kind = identity.workload.kind;
+        let owner = object.as_deref().and_then(|o| o.owner.as_ref()).map(|(kind, _)| kind.as_str());
+        if days::is_service(kind, owner, run.ended_ms - run.started_ms) {
+            life.reported_start_ms = Some(run.started_ms);
+            let cut = days::cut(life, &run, objects.scaled_on(&identity.workload), say != Say::PastDays);
+            life.forget_past_days();
+            let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
+            runs.extend(cut.into_iter().map(|day| (key.clone(), day)));
+            return true;
+        }
+        if kind != Kind::Custom {
+            life.forget_days();
+        }
+        if say == Say::PastDays {
+            return false;
+        }
+        life.reported_start_ms = Some(run.started_ms);
+        if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
+            return false;
+        }
+        let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
+        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
+            run.jvm = Some(Box::new(said));
+        }
+        note_jvm(&mut run, key, &identity, object.as_deref(), &executors, who, recorded);
+        let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
+        runs.push((key, run));
+        false
+    };
+    for (key, mut life) in followed {
+        report(&key, &mut life, Say::Followed);
+    }
+    // The latest life of a container is not followed by another.
+    let mut latest: HashMap<(String, String, String), i64> = HashMap::new();
+    for (key, life) in carried.lives.0.iter().filter(|(_, life)| !life.is_silent).chain(&silent) {
+        let first_ms = life.first_ms().unwrap_or(i64::MIN);
+        let begun = latest.entry(container_of(key)).or_insert(first_ms);
+        *begun = first_ms.max(*begun);
+    }
+    let mut waiting = Vec::new();
+    for (key, mut life) in silent {
+        let again = latest.get(&container_of(&key)).is_some_and(|latest| life.first_ms() < Some(*latest));
+        if report(&key, &mut life, if again { Say::Followed } else { Say::All }) && !again {
+            waiting.push((key, life));
+        }
+    }
+    for (key, life) in carried.lives.0.iter_mut().filter(|(_, life)| !life.is_silent) {
+        if last {
+            report(key, life, Say::All);
+        } else if life.has_past_days() {
+            report(key, life, Say::PastDays);
+        }
+    }
+    for (key, life) in waiting {
+        carried.lives.wait(key, life);
+    }
+    carried.objects = kept(carried, remembered, &objects);
+    carried.executors = executors;
+    number_retries(&mut runs);
+    // Histories fold what ended first.
+    runs.sort_by_key(|(_, run)| run.ended_ms);
+    runs
+}
+
+/// What the next slice may no longer say of pods whose lives go on.
+fn kept(
+    carried: &Carried,
+    mut remembered: HashMap<(String, String), PodObject>,
+    objects: &Objects,
+) -> Vec<((String, String), PodObject)> {
+    let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
+    for (key, _) in &carried.lives.0 {
+        let pod = (key.namespace.clone(), key.pod.clone());
+        if keep.contains_key(&pod) {
+            continue;
+        }
+        let mut object = remembered.remove(&pod).unwrap_or_default();
+        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref()) {
+            object.update(now.clone());
+        }
+        keep.insert(pod, object);
+    }
+    let mut kept: Vec<_> = keep.into_iter().collect();
+    kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+    kept
+}
+
+fn container_of(key: &LifeKey) -> (String, String, String) {
+    (key.namespace.clone(), key.pod.clone(), key.container.clone())
+}
+
+/// How much of a life is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Say {
+    /// All of it; another one followed it.
+    Followed,
+    /// All of it.
+    All,
+    /// It goes on: only days that are over, where it is cut into days.
+    PastDays,
+}
+
+/// What is known of the JVM of a run.
+fn note_jvm(
+    run: &mut Run,
+    key: &LifeKey,
+    identity: &Identity,
+    object: Option<&PodObject>,
+    executors: &Executors,
+    who: &Who,
+    recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
+) {
+    let kind = identity.workload.kind;
+    if identity.is_main(&key.container)
+        && let Some(said) = executors.of(kind, &key.namespace, &key.pod, object)
+    {
+        let heap_exhausted = run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted);
+        run.jvm = Some(Box::new(JvmUse { heap_exhausted, ..said }));
+    }
+    if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
+        jvm::note(run, who.jvm(key, recorded));
+    }
+}
+
+fn annotate(life: &mut Life, values: &[Option<f64>; 4]) {
+    let [peak, start, periods, throttled] = *values;
+    if let Some(peak) = peak.filter(|p| (0.0..7e13).contains(p)) {
+        life.cgroup_peak_bytes = Some((peak as u64).max(life.cgroup_peak_bytes.unwrap_or(0)));
+    }
+    if let Some(start) = start.filter(|s| (1.0..1e11).contains(s)) {
+        life.started_ms = Some((start * 1000.0) as i64);
+    }
+    if let (Some(all), Some(throttled)) = (periods, throttled) {
+        life.periods = Some((all, throttled));
+    }
+}
+
+/// Pods of one Job that follow each other after a failure are attempts of the same work, where nothing else says so.
+fn number_retries(runs: &mut [(WorkloadKey, Run)]) {
+    let mut order: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].1.attempt.is_none()).collect();
+    order.sort_by_key(|i| runs[*i].1.started_ms);
+    let mut previous: HashMap<(WorkloadKey, String), (u32, Outcome, i64)> = HashMap::new();
+    for i in order {
+        let (key, run) = &runs[i];
+        let Some(job) = job_of_pod(key, &run.pod) else { continue };
+        let unit = (key.clone(), job.to_owned());
+        let attempt = match previous.get(&unit) {
+            Some((n, Outcome::Failed | Outcome::OomKilled, ended)) if run.started_ms >= *ended => n + 1,
+            Some(_) => continue,
+            None => 1,
+        };
+        previous.insert(unit, (attempt, run.outcome, run.ended_ms));
+        runs[i].1.attempt = Some(attempt);
+    }
+}
+
+/// The Job's own name in the name of its pod.
+fn job_of_pod<'a>(key: &WorkloadKey, pod: &'a str) -> Option<&'a str> {
+    matches!(key.workload.kind, Kind::Cronjob | Kind::Job).then_some(())?;
+    crate::workload::recurring_name::without_generated_suffix(pod)
+}

@@ -1,0 +1,235 @@
+//! A life cut at UTC midnights: what each day of it saw, while it is put together, and the runs of a history that come
+//! of it. Pure; knows samples and runs, no labels and no queries.
+//!
+//! # Services
+//! A pod of a Deployment, StatefulSet or DaemonSet lives for weeks, so its life is no run: it would be running until
+//! long after somebody needed to know its size. So such a life is cut at UTC midnights (UTC has no daylight saving, so
+//! every day has 24 hours), and each day of each replica, or the part of one between start and end, is one run of the
+//! history: VPA, too, keeps one memory peak of a container for 24 hours. A day that is over while the container goes on
+//! ([`Outcome::GoesOn`]) is evidence that its size was enough; today's is still running; how a life ended, a kill above
+//! all, belongs to the last day that has a sample. A day begins at midnight or with its container, never with the first
+//! sample that was read, so that any two collections mean the same day by the same start, and what one has told is only
+//! joined with what the other tells.
+//!
+//! - Memory of a day is its highest sample. The kernel's high-water mark is since the container's start and read once a
+//!   collection: it does not say on which day it rose, and of a process that lives long it is page cache for the most
+//!   part. So it counts only where a life began and ended on one day.
+//! - CPU of a day is the counter's differences; those of an interval across midnight go to both days by its parts. Beside
+//!   the mean the busy time is kept: over every five minutes, the width that recommenders of services take their rates
+//!   over, the mean; and of these what 95 of 100 do not exceed. A gap longer than [`SILENCE_MS`] says nothing of them.
+//! - Throttling is known as a share of all periods since the container's start, as it was when the day was read.
+//! - A controller that nobody knows may make either: its pods' lives are cut once they have lived for a day.
+
+use serde::{Deserialize, Serialize};
+
+use super::life::Life;
+use super::segment::{CpuStretch, SILENCE_MS};
+use crate::history::{CpuUse, Day, MemoryUse, Outcome, PeakSource, Run, ScaledOn};
+use crate::workload::Kind;
+
+/// A day in milliseconds.
+pub(super) const DAY_MS: i64 = 86_400_000;
+/// Width of the slices whose mean use is told apart.
+const SLOT_MS: i64 = 300_000;
+/// Share of a day's slices that the busy use covers.
+const BUSY: f64 = 0.95;
+/// A slice that was seen for less than this tells nothing.
+const LEAST_OF_A_SLOT_MS: i64 = 30_000;
+
+/// The UTC day of a moment, counted from the epoch.
+pub(super) const fn day_of(at_ms: i64) -> i64 {
+    at_ms.div_euclid(DAY_MS)
+}
+
+/// Memory samples of one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryDay {
+    /// The day, counted from the epoch.
+    pub day: i64,
+    /// Number of samples.
+    pub samples: u32,
+    /// Highest value in bytes.
+    pub max_bytes: u64,
+}
+
+/// CPU of one day, from the counter's differences.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CpuDay {
+    /// The day, counted from the epoch.
+    pub day: i64,
+    /// CPU-seconds.
+    pub used: f64,
+    /// Time that this was used in, in milliseconds.
+    pub seen_ms: i64,
+    /// Highest mean cores between two neighbouring samples.
+    pub max_cores: f64,
+    /// Of five minutes each: their number in the day, the time seen in milliseconds, and CPU-seconds.
+    slots: Vec<(u16, u32, f64)>,
+}
+
+impl MemoryDay {
+    /// Takes in a sample.
+    pub(super) fn push(days: &mut Vec<Self>, at_ms: i64, bytes: u64) {
+        Self::then(days, &[Self { day: day_of(at_ms), samples: 1, max_bytes: bytes }]);
+    }
+
+    /// What came after.
+    pub(super) fn then(days: &mut Vec<Self>, later: &[Self]) {
+        for new in later {
+            match days.iter_mut().rev().find(|known| known.day == new.day) {
+                Some(known) => {
+                    known.samples = known.samples.saturating_add(new.samples);
+                    known.max_bytes = known.max_bytes.max(new.max_bytes);
+                }
+                None => days.push(*new),
+            }
+        }
+    }
+
+    /// The same time seen by another scraper.
+    pub(super) fn beside(days: &mut Vec<Self>, other: &[Self]) {
+        for new in other {
+            match days.iter_mut().find(|known| known.day == new.day) {
+                Some(known) => {
+                    known.samples = known.samples.max(new.samples);
+                    known.max_bytes = known.max_bytes.max(new.max_bytes);
+                }
+                None => days.push(*new),
+            }
+        }
+        days.sort_unstable_by_key(|known| known.day);
+    }
+}
+
+impl CpuDay {
+    /// Takes in what was used between two samples, evenly.
+    pub(super) fn spread(days: &mut Vec<Self>, from_ms: i64, to_ms: i64, used: f64) {
+        let seconds = (to_ms - from_ms) as f64 / 1000.0;
+        if seconds <= 0.0 {
+            return;
+        }
+        let cores = used / seconds;
+        let tells_slots = to_ms - from_ms <= SILENCE_MS;
+        let width_ms = if tells_slots { SLOT_MS } else { DAY_MS };
+        let mut at_ms = from_ms;
+        while at_ms < to_ms {
+            let end_ms = ((at_ms.div_euclid(width_ms) + 1) * width_ms).min(to_ms);
+            let part_ms = end_ms - at_ms;
+            let part = cores * part_ms as f64 / 1000.0;
+            let day = Self::slot_of(days, day_of(at_ms));
+            day.used += part;
+            day.seen_ms += part_ms;
+            day.max_cores = day.max_cores.max(cores);
+            if tells_slots {
+                day.add(((at_ms.rem_euclid(DAY_MS)) / SLOT_MS) as u16, part_ms as u32, part);
+            }
+            at_ms = end_ms;
+        }
+    }
+
+    fn slot_of(days: &mut Vec<Self>, day: i64) -> &mut Self {
+        // Nearly always the last.
+        let at = days.iter().rposition(|known| known.day == day).unwrap_or_else(|| {
+            days.push(Self { day, ..Self::default() });
+            days.len() - 1
+        });
+        &mut days[at]
+    }
+
+    fn add(&mut self, slot: u16, seen_ms: u32, used: f64) {
+        match self.slots.last_mut() {
+            Some((last, seen, sum)) if *last == slot => {
+                *seen += seen_ms;
+                *sum += used;
+            }
+            _ => self.slots.push((slot, seen_ms, used)),
+        }
+    }
+
+    /// What came after.
+    pub(super) fn then(days: &mut Vec<Self>, later: &[Self]) {
+        for new in later {
+            let day = Self::slot_of(days, new.day);
+            day.used += new.used;
+            day.seen_ms += new.seen_ms;
+            day.max_cores = day.max_cores.max(new.max_cores);
+            for (slot, seen_ms, used) in &new.slots {
+                day.add(*slot, *seen_ms, *used);
+            }
+        }
+    }
+
+    /// What the slices of the day do not exceed, but for one of twenty.
+    fn busy_cores(&self) -> Option<f64> {
+        let told = self.slots.iter().filter(|(_, seen_ms, _)| i64::from(*seen_ms) >= LEAST_OF_A_SLOT_MS);
+        let mut cores: Vec<f64> = told.map(|(_, seen_ms, used)| used * 1000.0 / f64::from(*seen_ms)).collect();
+        cores.sort_by(f64::total_cmp);
+        let rank = ((cores.len() as f64 * BUSY).ceil() as usize).max(1);
+        cores.get(rank - 1).copied().map(rounded)
+    }
+
+    fn cpu_use(&self, throttled_share: Option<f64>) -> Option<CpuUse> {
+        (self.seen_ms >= 1000).then(|| CpuUse {
+            mean_cores: rounded(self.used * 1000.0 / self.seen_ms as f64),
+            peak_cores: Some(rounded(self.max_cores)),
+            throttled_share,
+        })
+    }
+}
+
+/// To millionths of a core: sums that were made in another order are the same number.
+fn rounded(cores: f64) -> f64 {
+    (cores * 1e6).round() / 1e6
+}
+
+/// Whether a workload's containers live until somebody stops them. `pod_owner` is the kind of what made the pod, where
+/// the workload itself does not tell; `lived_ms` how long this one has lived.
+pub(super) fn is_service(kind: Kind, pod_owner: Option<&str>, lived_ms: i64) -> bool {
+    match kind {
+        Kind::Labels => matches!(pod_owner, Some("ReplicaSet" | "StatefulSet" | "DaemonSet")),
+        Kind::Custom => lived_ms > DAY_MS,
+        kind => kind.is_service(),
+    }
+}
+
+/// Cuts a life that is one run into its days. `all` also gives the last day, as far as it got; without it only the days
+/// that are over.
+pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec<Run> {
+    let Some(last) = life.last_sampled_day() else { return Vec::new() };
+    let cpu_days = life.cpu.as_ref().map_or(&[][..], |cpu: &CpuStretch| &cpu.days);
+    let memory_days = life.memory.as_ref().map_or(&[][..], |memory| &memory.days);
+    let mut days: Vec<i64> = memory_days.iter().map(|m| m.day).chain(cpu_days.iter().map(|c| c.day)).collect();
+    days.sort_unstable();
+    days.dedup();
+    // What is told for the first time of a life that is over already.
+    let is_whole = days.len() == 1 && !life.is_cut && run.started_ms >= last * DAY_MS;
+    let mut runs = Vec::with_capacity(days.len());
+    for day in days.into_iter().filter(|day| *day < last || (all && *day == last)) {
+        let cpu = cpu_days.iter().find(|c| c.day == day);
+        let memory = memory_days.iter().find(|m| m.day == day);
+        let (midnight, next) = (day * DAY_MS, (day + 1) * DAY_MS);
+        let started_ms = run.started_ms.max(midnight);
+        let mut of_day = Run {
+            started_ms,
+            ended_ms: next,
+            memory: memory.map(|m| MemoryUse {
+                peak_bytes: m.max_bytes,
+                source: PeakSource::Sampled,
+                samples: m.samples,
+            }),
+            cpu: cpu.and_then(|c| c.cpu_use(run.cpu.and_then(|whole| whole.throttled_share))),
+            outcome: Outcome::GoesOn,
+            day: Some(Box::new(Day { busy_cores: cpu.and_then(CpuDay::busy_cores), scaled_on })),
+            ..run.clone()
+        };
+        if day == last {
+            of_day.ended_ms = run.ended_ms.clamp(started_ms, next);
+            of_day.outcome = run.outcome;
+            if is_whole && run.outcome != Outcome::Running {
+                (of_day.memory, of_day.cpu) = (run.memory, run.cpu);
+            }
+        }
+        runs.push(of_day);
+    }
+    runs
+}
