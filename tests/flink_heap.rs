@@ -29,15 +29,17 @@ const WORKER_MANAGED_MIB: u64 = 1372;
 const JOB_MANAGER_MIB: u64 = 1600;
 const JOB_MANAGER_HEAP_MIB: u64 = 1024;
 
-/// A cluster that is deployed anew every night for nine days.
+/// A cluster that is looked at for nine days.
 struct Cluster {
     /// Of the task managers' containers.
     peak_mib: u64,
     spread: f64,
     managed_used_mib: u64,
+    /// Days that it lives: with one it is deployed anew every night, else once.
+    lives: u32,
 }
 
-const USUAL: Cluster = Cluster { peak_mib: 1700, spread: 0.01, managed_used_mib: 0 };
+const USUAL: Cluster = Cluster { peak_mib: 1700, spread: 0.01, managed_used_mib: 0, lives: 1 };
 
 impl Cluster {
     fn simulate(&self) -> Simulation {
@@ -59,16 +61,17 @@ impl Cluster {
             managed_used_bytes: self.managed_used_mib * MIB,
             ..two_fifths(WORKER_HEAP_MIB)
         };
-        let day = 86_400.0;
-        let mut usage = Usage::flat(day, 0.5, self.peak_mib * 4 / 5 * MIB, self.peak_mib * MIB);
+        let life = 86_400.0 * f64::from(self.lives);
+        let mut usage = Usage::flat(life, 0.5, self.peak_mib * 4 / 5 * MIB, self.peak_mib * MIB);
         usage.memory.spread = self.spread;
-        let job_manager = Usage::flat(day, 0.1, 600 * MIB, 700 * MIB);
+        let job_manager = Usage::flat(life, 0.1, 600 * MIB, 700 * MIB);
         let parts = vec![
             Part::new("jobmanager", "flink", job_manager, asks(JOB_MANAGER_MIB))
                 .telling(two_fifths(JOB_MANAGER_HEAP_MIB)),
             Part::new("taskmanager", "flink", usage, asks(WORKER_MIB)).times(2).telling(worker),
         ];
-        let schedule = Schedule::Nightly { hour: 3, minute: 0 };
+        let schedule =
+            if self.lives == 1 { Schedule::Nightly { hour: 3, minute: 0 } } else { Schedule::Once { minutes: 60 } };
         let models = vec![WorkloadModel::new("streams", "clicks", Engine::Flink, schedule, parts)];
         // What podfit does not read only takes time.
         let unread = [Metric::Rss, Metric::PodInfo, Metric::PodCreated, Metric::Restarts, Metric::Phase];
@@ -150,6 +153,19 @@ fn processes_whose_heaps_are_used_to_two_fifths_are_lowered_where_the_jvms_say_s
         }
         assert!(ran.stdout.contains("m of its 1588m, managed memory 0m of 1372m"), "{}", ran.stdout);
     }
+}
+
+/// A job that streams for weeks has no run that ended: its days are the evidence.
+#[test]
+fn a_cluster_that_goes_on_is_sized_by_its_days() {
+    let simulation = Cluster { lives: 400, ..USUAL }.simulate();
+    assert!(simulation.truth().iter().all(|run| run.running), "{:?}", simulation.truth());
+    let (_folder, file) = history(&simulation, true);
+    let report = of_file(&file);
+    let worker = worker(&report);
+    assert_eq!(worker["flink"]["processIsProven"], true, "{worker:#}");
+    assert!((2000..2500).contains(&total(worker)), "{worker:#}");
+    assert!(worker["evidence"]["days"].as_u64().unwrap() >= 7, "{worker:#}");
 }
 
 #[test]

@@ -282,7 +282,7 @@ fn held_back(
     if recommended.is_some_and(|r| r.is_opted_out) {
         return Some("workload-opted-out");
     }
-    let is_service = workload.kind.is_service() || recommended.is_some_and(|r| r.is_service);
+    let is_service = workload.kind.is_governed_as_service(recommended.is_some_and(|r| r.is_service));
     if is_service && known.services == Services::RecommendedOnly {
         return Some("services-recommended-only");
     }

@@ -66,6 +66,10 @@ pub(super) fn advance(
             return false;
         };
         let kind = identity.workload.kind;
+        let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
+        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
+            run.jvm = Some(Box::new(said));
+        }
         let owner = object.as_deref().and_then(|o| o.owner.as_ref()).map(|(kind, _)| kind.as_str());
         if days::is_service(kind, owner, run.ended_ms - run.started_ms) {
             life.reported_start_ms = Some(run.started_ms);
@@ -75,7 +79,7 @@ pub(super) fn advance(
             runs.extend(cut.into_iter().map(|day| (key.clone(), day)));
             return true;
         }
-        if kind != Kind::Custom {
+        if !days::may_become_service(kind) {
             life.forget_days();
         }
         if say == Say::PastDays {
@@ -84,10 +88,6 @@ pub(super) fn advance(
         life.reported_start_ms = Some(run.started_ms);
         if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
             return false;
-        }
-        let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
-        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
-            run.jvm = Some(Box::new(said));
         }
         note_jvm(&mut run, key, &identity, object.as_deref(), &executors, who, recorded);
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };

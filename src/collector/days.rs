@@ -18,7 +18,9 @@
 //!   the mean the busy time is kept: over every five minutes, the width that recommenders of services take their rates
 //!   over, the mean; and of these what 95 of 100 do not exceed. A gap longer than [`SILENCE_MS`] says nothing of them.
 //! - Throttling is known as a share of all periods since the container's start, as it was when the day was read.
-//! - A controller that nobody knows may make either: its pods' lives are cut once they have lived for a day.
+//! - A controller that nobody knows may make either: its pods' lives are cut once they have lived for a day. So may Flink,
+//!   whose jobs end or stream on: there it is two days, as a cluster that is deployed anew every night makes runs. What a
+//!   process said of its heap so far is said of each of its days: too much evidence of need, never too little.
 
 use serde::{Deserialize, Serialize};
 
@@ -188,8 +190,14 @@ pub(super) fn is_service(kind: Kind, pod_owner: Option<&str>, lived_ms: i64) -> 
     match kind {
         Kind::Labels => matches!(pod_owner, Some("ReplicaSet" | "StatefulSet" | "DaemonSet")),
         Kind::Custom => lived_ms > DAY_MS,
+        Kind::FlinkJobmanager | Kind::FlinkTaskmanager => lived_ms > 2 * DAY_MS,
         kind => kind.is_service(),
     }
+}
+
+/// Whether it may turn out to be one that has not lived for long enough.
+pub(super) const fn may_become_service(kind: Kind) -> bool {
+    matches!(kind, Kind::Custom | Kind::FlinkJobmanager | Kind::FlinkTaskmanager)
 }
 
 /// Cuts a life that is one run into its days. `all` also gives the last day, as far as it got; without it only the days

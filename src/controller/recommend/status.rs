@@ -317,8 +317,8 @@ fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
     if policy.resizing == Resizing::Stopped {
         return no("stopped", "the policy has stopped all resizing");
     }
-    let is_service = containers.iter().any(|c| c.evidence.as_ref().is_some_and(|e| e.days.is_some()));
-    if policy.services == Services::RecommendedOnly && (is_service || facts.workload.kind.is_service()) {
+    let has_days = containers.iter().any(|c| c.evidence.as_ref().is_some_and(|e| e.days.is_some()));
+    if policy.services == Services::RecommendedOnly && facts.workload.kind.is_governed_as_service(has_days) {
         return no("recommend", "it is a service, and the policy shows sizes of services only (services: sized)");
     }
     let stage = policy.rollout.stage(&facts.workload.namespace);
