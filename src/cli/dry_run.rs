@@ -157,7 +157,9 @@ fn live_lines(
     let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), surroundings);
     let patch =
         decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
-    lines.iter_mut().for_each(|line| line.patch.clone_from(&patch));
+    for line in &mut lines {
+        line.patch.clone_from(&patch);
+    }
     // Findings belong to the pod: its first line shows those that are of no container listed.
     if let Some(decision) = &decision {
         for finding in &decision.findings {

@@ -33,7 +33,7 @@ fn a_pod_that_says_how_large_its_input_is_gets_what_such_inputs_needed() {
     };
     let small = with(least);
     let given = limit_mib(&small);
-    assert!(least < given && given < (least + any) / 2, "{given} MiB for one of {least}\n{said:#}");
+    assert!(least < given && given < u64::midpoint(least, any), "{given} MiB for one of {least}\n{said:#}");
     assert!(small["metadata"]["annotations"]["podfit.dev/resized"].is_string(), "{small:#}");
     assert!(limit_mib(&with(most)) > most);
     assert_eq!(limit_mib(&with(10 * most)), any, "nothing is known of such an input");
@@ -57,7 +57,7 @@ fn history(namespace: &Namespace, runs: &mut Vec<TrueRun>, test: &str) -> Option
             simulation.write_openmetrics(&mut text).unwrap();
             let text = String::from_utf8(text).unwrap();
             let series = text.strip_suffix("# EOF\n").unwrap();
-            write!(out, "{series}# TYPE kube_pod_annotations gauge\n").unwrap();
+            writeln!(out, "{series}# TYPE kube_pod_annotations gauge").unwrap();
             for TrueRun { namespace, pod, uid, started_ms, ended_ms, true_peak_bytes, .. } in runs.iter() {
                 let input = true_peak_bytes * BYTES_OF_INPUT;
                 for at_ms in (*started_ms..*ended_ms).step_by(600_000) {
