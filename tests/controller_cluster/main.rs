@@ -11,6 +11,7 @@ mod definitions;
 mod engines;
 mod executor_heaps;
 mod faults;
+mod flink_deployment;
 mod input;
 mod kills;
 mod replicas;

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use podfit::controller::recommend::object;
 use podfit::simulate::{Asks, Engine, MIB, Part, Platform, Schedule, ScrapeOptions, Usage, WorkloadModel};
+use podfit::workload::Workload;
 use serde_json::{Value, json};
 
 use super::support::cluster::{Cluster, Namespace, cluster, until};
@@ -211,6 +213,15 @@ pub fn pod() -> Value {
         "securityContext": {"runAsUser": 1000, "runAsNonRoot": true},
         "resources": {"requests": {"cpu": "500m", "memory": size}, "limits": {"memory": size}},
     }]}})
+}
+
+/// Writes a recommendation for one container as podfit's own loop does.
+pub fn recommend(namespace: &Namespace, workload: &str, container: &Value) {
+    let workload = Workload::parse(&namespace.name, workload).unwrap();
+    let stored = namespace.create(PODFIT, "recommendations", &object::identity(&workload));
+    let name = stored["metadata"]["name"].as_str().unwrap();
+    let path = format!("{PODFIT}/namespaces/{}/recommendations/{name}/status", namespace.name);
+    namespace.cluster.request("PATCH", &path, Some(&json!({"status": {"containers": [container]}}))).unwrap();
 }
 
 /// The memory limit of a pod's first container, in MiB.

@@ -3,10 +3,9 @@
 //! settings of a driver pod, makes an executor. No container runs: kwok plays the kubelet.
 
 use podfit::quantity::Quantity;
-use podfit::workload::Workload;
 use serde_json::{Value, json};
 
-use super::scene::{PODFIT, Policy, define};
+use super::scene::{self, PODFIT, Policy, define};
 use super::support::cluster::{Namespace, cluster, until};
 use super::support::engine_client::Client;
 use super::support::prometheus_server::skipped;
@@ -83,7 +82,7 @@ impl Drop for Scene {
     }
 }
 
-/// Writes a recommendation as podfit's own loop does.
+/// Writes a recommendation with the heap that belongs to it.
 pub fn recommend(
     namespace: &Namespace,
     workload: &str,
@@ -100,16 +99,7 @@ pub fn recommend(
         "spark": {"heap": mib(heap), "heapIsProven": heap_is_proven, "overhead": mib(overhead),
             "heapNow": mib(heap_now), "totalNow": mib(heap_now + 409)},
     });
-    let workload = Workload::parse(&namespace.name, workload).unwrap();
-    let object = podfit::controller::recommend::object::identity(&workload);
-    let stored = namespace.create(PODFIT, "recommendations", &object);
-    let path = format!(
-        "{PODFIT}/namespaces/{}/recommendations/{}/status",
-        namespace.name,
-        stored["metadata"]["name"].as_str().unwrap()
-    );
-    let status = json!({"status": {"containers": [container]}});
-    namespace.cluster.request("PATCH", &path, Some(&status)).unwrap();
+    scene::recommend(namespace, workload, &container);
 }
 
 fn application(name: &str) -> Value {

@@ -24,7 +24,7 @@ pub struct Setup {
     pub failure_policy: &'static str,
     /// Further arguments of `podfit serve`.
     pub arguments: Vec<String>,
-    /// The mutating entry is asked about applications of Spark's operator too.
+    /// The mutating entry is asked about applications of Spark's and Flink's operators too.
     pub applications: bool,
 }
 
@@ -193,7 +193,7 @@ impl Webhook {
         let selector = json!({"matchExpressions": [
             {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [self.namespace.name]}]});
         let rule = |operations: &[&str], groups: &[&str], resources: &[&str]| {
-            json!({"apiGroups": groups, "apiVersions": ["v1", "v1beta2"], "operations": operations, "resources": resources,
+            json!({"apiGroups": groups, "apiVersions": ["v1", "v1beta1", "v1beta2"], "operations": operations, "resources": resources,
                 "scope": "Namespaced"})
         };
         let entry = |name: &str, path: &str, rules: Value| {
@@ -206,6 +206,7 @@ impl Webhook {
         if self.applications {
             let plurals = ["sparkapplications", "scheduledsparkapplications"];
             sized.push(rule(&["CREATE"], &["sparkoperator.k8s.io"], &plurals));
+            sized.push(rule(&["CREATE"], &["flink.apache.org"], &["flinkdeployments"]));
         }
         let mut mutate = entry("size", "mutate", json!(sized));
         mutate["reinvocationPolicy"] = json!("IfNeeded");
