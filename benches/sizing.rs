@@ -100,5 +100,6 @@ fn run(seed: u64, number: u64) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }

@@ -207,6 +207,7 @@ async fn a_long_run_of_an_earlier_release_is_no_longer_counted_beside_its_days()
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     };
     let id = "test all namespaces";
     // What the earlier release carried cannot be read any more, and is begun anew.

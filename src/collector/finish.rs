@@ -84,6 +84,7 @@ pub fn run_of(
         input_bytes: object.and_then(input_of),
         jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
         day: None,
+        observation: None,
     })
 }
 

@@ -120,6 +120,7 @@ mod tests {
                 input_bytes: None,
                 jvm: None,
                 day: None,
+                observation: None,
             };
             note(&mut run, seen);
             let jvm = run.jvm.unwrap();

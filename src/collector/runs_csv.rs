@@ -258,6 +258,7 @@ fn run(row: Row, number: u64) -> (WorkloadKey, Run) {
         input_bytes: row.input_bytes,
         jvm: None,
         day: None,
+        observation: None,
     };
     (key, run)
 }

@@ -64,6 +64,7 @@ pub(super) fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcom
         outcome,
         jvm: None,
         day: None,
+        observation: None,
         ..run.clone()
     }
 }

@@ -3,19 +3,39 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::observation::{Doubts, HeldUntil, Observation};
 use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
 use super::sketch::LogHistogram;
 use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
 /// written in the oldest that holds it, so that most are still read by the releases before.
-pub(super) const HISTORY_VERSION: u8 = 4;
+pub(super) const HISTORY_VERSION: u8 = 5;
+/// Without what is in doubt of runs, and sizes that changed in place.
+const WITHOUT_OBSERVATIONS: u8 = 4;
 /// Without days of services, and without what Flink's processes said beside their heaps.
 const WITHOUT_DAYS: u8 = 3;
 /// Without the heaps that JVMs were given.
 const WITHOUT_HEAPS: u8 = 2;
 /// Without what JVMs said.
 const WITHOUT_JVM: u8 = 1;
+
+/// How runs were observed, by the number of the run, behind all that version 4 has.
+#[derive(Serialize, Deserialize)]
+struct HistoryV5 {
+    history: HistoryV4,
+    observations: Vec<(u32, ObservationV5)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ObservationV5 {
+    doubts: u16,
+    exit_code: Option<i32>,
+    killed_children: u32,
+    succeeded: bool,
+    /// Until when, and CPU request and limit in millicores, memory request and limit in bytes.
+    held: Vec<(i64, [Option<u64>; 4])>,
+}
 
 /// Behind all that version 3 has, by the number of the run: managed memory of Flink's processes, given and used, and
 /// their network buffers, in bytes; days of services, and those of them whose container goes on.
@@ -165,8 +185,14 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
         .collect();
     let going_on: Vec<u32> =
         history.runs().zip(0..).filter(|(run, _)| run.outcome == Outcome::GoesOn).map(|(_, number)| number).collect();
+    let observations: Vec<(u32, ObservationV5)> = history
+        .runs()
+        .zip(0..)
+        .filter_map(|(run, number)| Some((number, encode_observation(run.observation.as_ref()?))))
+        .collect();
+    let is_of_v5 = !observations.is_empty();
     let has_days = !(days.is_empty() && going_on.is_empty());
-    if jvm.is_empty() && !has_days {
+    if jvm.is_empty() && !has_days && !is_of_v5 {
         return Ok((WITHOUT_JVM, postcard::to_stdvec(&plain)?));
     }
     let said = HistoryV2 { history: plain, jvm };
@@ -179,7 +205,7 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
     };
     let flink: Vec<(u32, [Option<u64>; 3])> =
         history.runs().zip(0..).filter_map(|(run, number)| Some((number, of_flink(run)?))).collect();
-    let is_of_v4 = has_days || !flink.is_empty();
+    let is_of_v4 = has_days || !flink.is_empty() || is_of_v5;
     if heaps.is_empty() && !is_of_v4 {
         return Ok((WITHOUT_HEAPS, postcard::to_stdvec(&said)?));
     }
@@ -187,13 +213,44 @@ pub(super) fn encode(history: &History) -> Result<(u8, Vec<u8>), postcard::Error
     if !is_of_v4 {
         return Ok((WITHOUT_DAYS, postcard::to_stdvec(&whole)?));
     }
-    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV4 { history: whole, flink, days, going_on })?))
+    let with_days = HistoryV4 { history: whole, flink, days, going_on };
+    if !is_of_v5 {
+        return Ok((WITHOUT_OBSERVATIONS, postcard::to_stdvec(&with_days)?));
+    }
+    Ok((HISTORY_VERSION, postcard::to_stdvec(&HistoryV5 { history: with_days, observations })?))
+}
+
+fn encode_observation(observation: &Observation) -> ObservationV5 {
+    let Observation { doubts, exit_code, killed_children, succeeded, held } = observation;
+    ObservationV5 {
+        doubts: doubts.bits(),
+        exit_code: *exit_code,
+        killed_children: *killed_children,
+        succeeded: *succeeded,
+        held: held.iter().map(|h| (h.until_ms, encode_resources(&h.resources))).collect(),
+    }
+}
+
+fn decode_observation(read: ObservationV5) -> Observation {
+    let ObservationV5 { doubts, exit_code, killed_children, succeeded, held } = read;
+    Observation {
+        doubts: Doubts::from_bits(doubts),
+        exit_code,
+        killed_children,
+        succeeded,
+        held: held
+            .into_iter()
+            .map(|(until_ms, sizes)| HeldUntil { until_ms, resources: decode_resources(sizes) })
+            .collect(),
+    }
 }
 
 /// Reads what [`encode`] wrote; the error says what is wrong with the bytes.
 pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     let said = |e: postcard::Error| e.to_string();
-    let before_days = |history| HistoryV4 { history, flink: Vec::new(), days: Vec::new(), going_on: Vec::new() };
+    let before_observations = |history| HistoryV5 { history, observations: Vec::new() };
+    let before_days =
+        |history| before_observations(HistoryV4 { history, flink: Vec::new(), days: Vec::new(), going_on: Vec::new() });
     let before_heaps = |history| before_days(HistoryV3 { history, heaps: Vec::new() });
     let (read, rest) = match version {
         WITHOUT_JVM => {
@@ -208,13 +265,19 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
             let (history, rest) = postcard::take_from_bytes::<HistoryV3>(bytes).map_err(said)?;
             (before_days(history), rest)
         }
-        HISTORY_VERSION => postcard::take_from_bytes::<HistoryV4>(bytes).map_err(said)?,
+        WITHOUT_OBSERVATIONS => {
+            let (history, rest) = postcard::take_from_bytes::<HistoryV4>(bytes).map_err(said)?;
+            (before_observations(history), rest)
+        }
+        HISTORY_VERSION => postcard::take_from_bytes::<HistoryV5>(bytes).map_err(said)?,
         _ => return Err(format!("form {version} of a history is not known to this version of podfit")),
     };
     if !rest.is_empty() {
         return Err("bytes after the end".to_owned());
     }
-    let HistoryV4 { history: HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, flink, days, going_on } = read;
+    let HistoryV5 { history, observations } = read;
+    let HistoryV4 { history: HistoryV3 { history: HistoryV2 { history, jvm }, heaps }, flink, days, going_on } =
+        history;
     let mut runs: Vec<Run> = Vec::with_capacity(history.runs.len());
     for run in history.runs {
         let before = runs.last().map_or(("", 0), |r| (r.pod.as_str(), r.started_ms));
@@ -258,7 +321,25 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
     for number in going_on {
         runs.get_mut(number as usize).ok_or("a run that goes on is not there")?.outcome = Outcome::GoesOn;
     }
+    for (number, observation) in observations {
+        let run = runs.get_mut(number as usize).ok_or("an observation is of a run that is not there")?;
+        run.observation = Some(Box::new(decode_observation(observation)));
+    }
     Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
+}
+
+const fn encode_resources(resources: &Resources) -> [Option<u64>; 4] {
+    [
+        resources.cpu_request_millis,
+        resources.cpu_limit_millis,
+        resources.memory_request_bytes,
+        resources.memory_limit_bytes,
+    ]
+}
+
+const fn decode_resources(sizes: [Option<u64>; 4]) -> Resources {
+    let [cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes] = sizes;
+    Resources { cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes }
 }
 
 fn encode_run(run: &Run, before: (&str, i64)) -> RunV1 {
@@ -281,12 +362,7 @@ fn encode_run(run: &Run, before: (&str, i64)) -> RunV1 {
             (m.peak_bytes, source, m.samples)
         }),
         cpu: run.cpu.map(|c| (c.mean_cores, c.peak_cores, c.throttled_share)),
-        resources: [
-            run.resources.cpu_request_millis,
-            run.resources.cpu_limit_millis,
-            run.resources.memory_request_bytes,
-            run.resources.memory_limit_bytes,
-        ],
+        resources: encode_resources(&run.resources),
         outcome: match run.outcome {
             // Those that go on are named beside: the form of a run is older than they are.
             Outcome::Completed | Outcome::GoesOn => OutcomeV1::Completed,
@@ -303,7 +379,6 @@ fn encode_run(run: &Run, before: (&str, i64)) -> RunV1 {
 fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
     let shared = before.0.get(..usize::from(run.pod_shared)).ok_or("a pod name shares more than there is")?;
     let started_ms = before.1.wrapping_add(run.start_delta_ms);
-    let [cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes] = run.resources;
     Ok(Run {
         pod: format!("{shared}{}", run.pod_rest),
         uid: match run.uid {
@@ -326,7 +401,7 @@ fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
             peak_cores,
             throttled_share,
         }),
-        resources: Resources { cpu_request_millis, cpu_limit_millis, memory_request_bytes, memory_limit_bytes },
+        resources: decode_resources(run.resources),
         outcome: match run.outcome {
             OutcomeV1::Completed => Outcome::Completed,
             OutcomeV1::OomKilled => Outcome::OomKilled,
@@ -338,6 +413,7 @@ fn decode_run(run: RunV1, before: (&str, i64)) -> Result<Run, String> {
         input_bytes: run.input_bytes,
         jvm: None,
         day: None,
+        observation: None,
     })
 }
 

@@ -2,6 +2,7 @@
 //! Knows nothing of Prometheus, Kubernetes objects or sizing.
 
 mod codec;
+pub mod observation;
 pub mod run;
 mod sketch;
 mod sketch_bytes;
@@ -9,6 +10,7 @@ pub mod store;
 mod view;
 mod workload_history;
 
+pub use observation::{Doubt, Doubts, HeldUntil, Observation};
 pub use run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
 pub use sketch::{Bucket, GAMMA, LogHistogram, MAX_VALUE, MIN_VALUE, RELATIVE_ERROR};
 pub use sketch_bytes::SketchError;

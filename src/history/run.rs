@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::observation::{Doubt, Doubts, Observation};
+
 /// How the memory peak of a run was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +51,19 @@ pub struct Resources {
     pub memory_request_bytes: Option<u64>,
     /// Memory limit in bytes.
     pub memory_limit_bytes: Option<u64>,
+}
+
+impl Resources {
+    /// Field by field this one, where it is known, else the other.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cpu_request_millis: self.cpu_request_millis.or(other.cpu_request_millis),
+            cpu_limit_millis: self.cpu_limit_millis.or(other.cpu_limit_millis),
+            memory_request_bytes: self.memory_request_bytes.or(other.memory_request_bytes),
+            memory_limit_bytes: self.memory_limit_bytes.or(other.memory_limit_bytes),
+        }
+    }
 }
 
 /// How a run ended.
@@ -136,7 +151,7 @@ pub struct Run {
     pub memory: Option<MemoryUse>,
     /// CPU, `None` when the samples do not tell.
     pub cpu: Option<CpuUse>,
-    /// Requests and limits in force.
+    /// Requests and limits in force; where they changed while it ran, the last ones.
     pub resources: Resources,
     /// How it ended.
     pub outcome: Outcome,
@@ -148,9 +163,21 @@ pub struct Run {
     pub jvm: Option<Box<JvmUse>>,
     /// Set where this is a day, or a part of one, of a service's container. In a box as the other.
     pub day: Option<Box<Day>>,
+    /// How it was observed, where there is more to say than its measurements. In a box as the others.
+    pub observation: Option<Box<Observation>>,
 }
 
 impl Run {
+    /// What its measurements leave open.
+    pub fn doubts(&self) -> Doubts {
+        self.observation.as_ref().map(|o| o.doubts).unwrap_or_default()
+    }
+
+    /// Adds what its measurements leave open.
+    pub fn doubt(&mut self, doubt: Doubt) {
+        self.observation.get_or_insert_default().doubts.add(doubt);
+    }
+
     /// Run time in seconds, never negative.
     pub fn seconds(&self) -> f64 {
         (self.ended_ms.saturating_sub(self.started_ms)).max(0) as f64 / 1000.0

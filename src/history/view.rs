@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use super::observation::{Doubt, Observation};
 use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, Resources, Run};
 
 /// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
@@ -38,7 +39,11 @@ pub fn join(a: &Run, b: &Run) -> Run {
         ended_ms: late.ended_ms,
         memory: join_option(late.memory, early.memory, join_memory),
         cpu: join_option(late.cpu, early.cpu, join_cpu),
-        resources: join_resources(late.resources, early.resources),
+        resources: if moment(late) == moment(early) {
+            higher_resources(late.resources, early.resources)
+        } else {
+            late.resources.or(early.resources)
+        },
         outcome: if rank(late.outcome) >= rank(early.outcome) { late.outcome } else { early.outcome },
         attempt: late.attempt.max(early.attempt),
         input_bytes: join_option(late.input_bytes, early.input_bytes, f64::max),
@@ -46,14 +51,19 @@ pub fn join(a: &Run, b: &Run) -> Run {
         day: join_option(late.day.clone(), early.day.clone(), |a, b| {
             Box::new(Day { busy_cores: a.busy_cores.or(b.busy_cores), scaled_on: a.scaled_on.or(b.scaled_on) })
         }),
+        observation: join_observations(late, early),
     }
 }
 
 /// Ended beats running, then the later end; ties go by what was measured, so that the order of views does not matter.
 fn freshness(a: &Run, b: &Run) -> Ordering {
-    let key = |r: &Run| (r.outcome != Outcome::Running, r.ended_ms);
     let mean = |r: &Run| r.cpu.map_or(-1.0, |c| c.mean_cores);
-    key(a).cmp(&key(b)).then_with(|| mean(a).total_cmp(&mean(b)))
+    moment(a).cmp(&moment(b)).then_with(|| mean(a).total_cmp(&mean(b)))
+}
+
+/// How far a view saw: an end beats a sight of it running, then the later end.
+fn moment(run: &Run) -> (bool, i64) {
+    (run.outcome != Outcome::Running, run.ended_ms)
 }
 
 /// How much an outcome tells: a kill for memory most, "running" least. That a container goes on was seen after the day
@@ -112,12 +122,35 @@ fn join_jvm(a: JvmUse, b: JvmUse) -> JvmUse {
     }
 }
 
-/// Field by field the higher: a limit raised in place stays seen, and a view that knows none takes nothing away.
-fn join_resources(a: Resources, b: Resources) -> Resources {
+/// Field by field the higher, of two views that saw as far as each other.
+fn higher_resources(a: Resources, b: Resources) -> Resources {
     Resources {
         cpu_request_millis: a.cpu_request_millis.max(b.cpu_request_millis),
         cpu_limit_millis: a.cpu_limit_millis.max(b.cpu_limit_millis),
         memory_request_bytes: a.memory_request_bytes.max(b.memory_request_bytes),
         memory_limit_bytes: a.memory_limit_bytes.max(b.memory_limit_bytes),
     }
+}
+
+/// The view that saw further says what is in doubt; what either proves stays.
+fn join_observations(late: &Run, early: &Run) -> Option<Box<Observation>> {
+    let mut doubts = if moment(late) == moment(early) { late.doubts().or(early.doubts()) } else { late.doubts() };
+    if late.memory.is_some() || early.memory.is_some() {
+        doubts.remove(Doubt::NeverSampled);
+        doubts.remove(Doubt::ZeroMemory);
+    }
+    let (late, early) = (late.observation.as_deref(), early.observation.as_deref());
+    let both = || late.into_iter().chain(early);
+    let joined = Observation {
+        doubts,
+        exit_code: both().filter_map(|o| o.exit_code).max(),
+        killed_children: both().map(|o| o.killed_children).max().unwrap_or(0),
+        succeeded: both().any(|o| o.succeeded),
+        held: both()
+            .map(|o| &o.held)
+            .max_by_key(|held| (held.len(), held.last().map(|h| h.until_ms)))
+            .cloned()
+            .unwrap_or_default(),
+    };
+    (joined != Observation::default()).then(|| Box::new(joined))
 }

@@ -272,6 +272,7 @@ mod tests {
             input_bytes: None,
             jvm: None,
             day: None,
+            observation: None,
         };
         let runs: Vec<Run> = (0..9).map(run).collect();
         let runs: Vec<&Run> = runs.iter().collect();

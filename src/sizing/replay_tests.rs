@@ -95,6 +95,7 @@ fn sized(rows: &[Row]) -> Option<u64> {
             input_bytes: row.input_bytes,
             jvm: None,
             day: None,
+            observation: None,
         }
     }));
     match recommend(&history, None, &SizingPolicy::default()).memory {

@@ -22,6 +22,7 @@ fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn run(n: u64) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 

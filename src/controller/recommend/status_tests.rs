@@ -43,6 +43,7 @@ fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 

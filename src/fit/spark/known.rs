@@ -110,6 +110,7 @@ mod tests {
             input_bytes: None,
             jvm: heap_mib.map(|mib| Box::new(JvmUse { heap_bytes: Some(mib * MIB), ..JvmUse::default() })),
             day: None,
+            observation: None,
         }
     }
 

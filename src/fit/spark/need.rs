@@ -218,6 +218,7 @@ mod tests {
                 })
             }),
             day: None,
+            observation: None,
         }));
         history
     }

@@ -26,11 +26,20 @@ pub(super) fn hourly(n: u64) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 
+const ALL_SET: Resources = Resources {
+    cpu_request_millis: Some(1),
+    cpu_limit_millis: Some(1),
+    memory_request_bytes: Some(1),
+    memory_limit_bytes: Some(1),
+};
+
 /// Views of a few runs that start ten seconds apart, each seen with a start off by less than half the tolerance. All
-/// views of a run have CPU or none has: where the last one lacks it, which of the earlier ones is kept depends on order.
+/// views of a run have CPU and sizes, or none has: where the last one lacks them, which of the earlier ones is kept
+/// depends on order.
 fn views() -> impl Strategy<Value = Vec<Run>> {
     let view = (0_i64..8, 0_i64..1_000, 0_i64..100_000, outcome(), proptest::option::of(memory()), cpu(), resources());
     let run = view.prop_map(|(n, off, length, outcome, memory, cpu, resources)| Run {
@@ -40,12 +49,13 @@ fn views() -> impl Strategy<Value = Vec<Run>> {
         ended_ms: START + n * 10_000 + length,
         memory,
         cpu: (n % 4 != 0).then_some(cpu),
-        resources,
+        resources: if n % 4 == 0 { Resources::default() } else { resources.or(ALL_SET) },
         outcome,
         attempt: None,
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     });
     proptest::collection::vec(run, 0..30)
 }

@@ -7,7 +7,10 @@ mod sketch;
 
 use proptest::prelude::*;
 
-use super::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
+use super::{
+    CpuUse, Day, Doubt, Doubts, HeldUntil, JvmUse, MemoryUse, Observation, Outcome, PeakSource, Resources, Run,
+    ScaledOn,
+};
 
 /// Any outcome.
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -78,6 +81,14 @@ fn day() -> impl Strategy<Value = Day> {
         .prop_map(|(busy_cores, cpu, memory)| Day { busy_cores, scaled_on: ScaledOn { cpu, memory } })
 }
 
+fn observation() -> impl Strategy<Value = Observation> {
+    let held = (any::<i64>(), resources()).prop_map(|(until_ms, resources)| HeldUntil { until_ms, resources });
+    let parts = (any::<u16>(), proptest::option::of(any::<i32>()), any::<u32>(), any::<bool>());
+    (parts, proptest::collection::vec(held, 0..4)).prop_map(|((bits, exit_code, killed_children, succeeded), held)| {
+        Observation { doubts: Doubts::from_bits(bits), exit_code, killed_children, succeeded, held }
+    })
+}
+
 /// Anything that fits the type.
 fn any_run() -> impl Strategy<Value = Run> {
     (
@@ -88,7 +99,7 @@ fn any_run() -> impl Strategy<Value = Run> {
         (any::<i64>(), any::<i64>()),
         (proptest::option::of(memory()), proptest::option::of(cpu()), resources()),
         (outcome(), proptest::option::of(any::<u32>()), proptest::option::of(0.0..1e15)),
-        (proptest::option::of(jvm()), proptest::option::of(day())),
+        (proptest::option::of(jvm()), proptest::option::of(day()), proptest::option::of(observation())),
     )
         .prop_map(
             |(
@@ -96,8 +107,13 @@ fn any_run() -> impl Strategy<Value = Run> {
                 (started_ms, ended_ms),
                 (memory, cpu, resources),
                 (outcome, attempt, input_bytes),
-                (jvm, day),
+                (jvm, day, observation),
             )| {
+                let mut observation: Observation = observation.unwrap_or_default();
+                if memory.is_some() {
+                    observation.doubts.remove(Doubt::NeverSampled);
+                    observation.doubts.remove(Doubt::ZeroMemory);
+                }
                 Run {
                     pod,
                     uid,
@@ -111,6 +127,7 @@ fn any_run() -> impl Strategy<Value = Run> {
                     input_bytes,
                     jvm: jvm.map(Box::new),
                     day: day.map(Box::new),
+                    observation: (observation != Observation::default()).then(|| Box::new(observation)),
                 }
             },
         )

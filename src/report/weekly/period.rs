@@ -74,6 +74,7 @@ mod tests {
             input_bytes: None,
             jvm: None,
             day: None,
+            observation: None,
         }
     }
 

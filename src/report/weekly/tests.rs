@@ -43,6 +43,7 @@ pub(crate) fn run(at_ms: i64, peak: u64, asked: u64, outcome: Outcome) -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 

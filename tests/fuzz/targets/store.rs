@@ -63,6 +63,7 @@ fn newest() -> Run {
         input_bytes: None,
         jvm: None,
         day: None,
+        observation: None,
     }
 }
 

@@ -56,6 +56,7 @@ fn run(component: Component, tm: Tm, number: i64) -> Run {
         input_bytes: None,
         jvm: Some(Box::new(jvm)),
         day: None,
+        observation: None,
     }
 }
 
