@@ -42,7 +42,7 @@ fn main() {
     let last: Vec<String> = LAST_OF_CONTAINERS
         .iter()
         .map(|m| scope.containers(m))
-        .chain(LAST_OF_OBJECTS.iter().map(|m| scope.objects(m, true)))
+        .chain(LAST_OF_OBJECTS.iter().map(|m| scope.objects(m)))
         .map(|s| format!("last_over_time({s}[{DAYS}d])"))
         .collect();
     let mut ours = Vec::new();

@@ -40,6 +40,12 @@ pub struct SourceArgs {
     /// Only series with this label, such as cluster=prod (repeatable)
     #[arg(long = "series-label", value_name = "NAME=VALUE", value_parser = series_label, help_heading = "History")]
     series_labels: Vec<(String, String)>,
+    /// Only the cAdvisor series of this scrape job, where several tell of the same containers (repeatable)
+    #[arg(long = "cadvisor-job", value_name = "JOB", help_heading = "History")]
+    cadvisor_jobs: Vec<String>,
+    /// Only the kube-state-metrics series of this scrape job (repeatable)
+    #[arg(long = "kube-state-metrics-job", value_name = "JOB", help_heading = "History")]
+    kube_state_metrics_jobs: Vec<String>,
     /// Pod labels whose values name a workload, before any engine's rules, such as team,job
     #[arg(long, value_name = "KEY,…", value_delimiter = ',', help_heading = "History")]
     group_by_labels: Vec<String>,
@@ -161,7 +167,12 @@ impl SourceArgs {
             .iter()
             .map(|(label, value)| Matcher { label: label.clone(), op: MatchOp::Equal, value: value.clone() })
             .collect();
-        Scope { namespaces, matchers }
+        Scope {
+            namespaces,
+            matchers,
+            cadvisor_jobs: self.cadvisor_jobs.clone(),
+            kube_state_metrics_jobs: self.kube_state_metrics_jobs.clone(),
+        }
     }
 
     /// Whether there is a source at all.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::days::day_of;
 use super::flink::Seen;
+use super::names::of_container;
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS};
 use crate::prometheus::{Labels, Sample, SeriesChunk};
 
@@ -27,14 +28,10 @@ pub struct LifeKey {
 impl LifeKey {
     /// From the labels of a cAdvisor series; `None` for the series of whole pods, of pause containers and of nodes.
     pub fn of(labels: &Labels) -> Option<Self> {
-        let get = |name: &str, exported: &str| labels.get(exported).or_else(|| labels.get(name));
-        let container = get("container", "exported_container")?;
-        if container == "POD" {
-            return None;
-        }
+        let [namespace, pod, container] = of_container(labels)?;
         Some(Self {
-            namespace: get("namespace", "exported_namespace")?.to_owned(),
-            pod: get("pod", "exported_pod")?.to_owned(),
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
             container: container.to_owned(),
             cgroup: labels.get("id").unwrap_or_default().to_owned(),
         })

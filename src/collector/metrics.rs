@@ -1,6 +1,9 @@
 //! Which series are asked for, and how a missing one is got.
 //! Names only; sends nothing.
 
+use std::fmt::Write as _;
+
+use super::names::NAMESPACE;
 use crate::prometheus::{MatchOp, Matcher, Selector};
 
 /// Raw samples of every container: the measurements.
@@ -47,27 +50,31 @@ pub struct Scope {
     pub namespaces: Vec<String>,
     /// Further matchers, such as `cluster="prod"` on a server that holds several clusters.
     pub matchers: Vec<Matcher>,
+    /// Scrape jobs whose cAdvisor series count; empty = all.
+    pub cadvisor_jobs: Vec<String>,
+    /// Scrape jobs whose kube-state-metrics series count; empty = all.
+    pub kube_state_metrics_jobs: Vec<String>,
 }
 
 impl Scope {
     /// Series of containers in scope, without pods as a whole and pause containers.
     pub fn containers(&self, metric: &str) -> Selector {
-        self.in_namespaces(metric, "namespace").with("container", MatchOp::NotEqual, "").with(
+        let selector = self.in_namespaces(metric).with("container", MatchOp::NotEqual, "").with(
             "container",
             MatchOp::NotEqual,
             "POD",
-        )
+        );
+        of_jobs(selector, &self.cadvisor_jobs)
     }
 
     /// Series of a metric in scope, whatever their labels say of containers.
     pub fn anything(&self, metric: &str) -> Selector {
-        self.in_namespaces(metric, "namespace")
+        self.in_namespaces(metric)
     }
 
     /// Series of objects in scope.
-    /// `honored` says whether kube-state-metrics is scraped with `honor_labels`, else Prometheus renames its labels.
-    pub fn objects(&self, metric: &str, honored: bool) -> Selector {
-        let selector = self.in_namespaces(metric, if honored { "namespace" } else { "exported_namespace" });
+    pub fn objects(&self, metric: &str) -> Selector {
+        let selector = of_jobs(self.in_namespaces(metric), &self.kube_state_metrics_jobs);
         // Reasons that a container does not have are exported too, as 0, by older versions.
         if metric.ends_with("_resource_requests") || metric.ends_with("_resource_limits") {
             return selector.with("resource", MatchOp::Regex, "cpu|memory");
@@ -75,15 +82,12 @@ impl Scope {
         selector
     }
 
-    fn in_namespaces(&self, metric: &str, label: &str) -> Selector {
+    fn in_namespaces(&self, metric: &str) -> Selector {
         let mut selector = Selector::metric(metric);
         match self.namespaces.as_slice() {
             [] => {}
-            [one] => selector = selector.equal(label, one.clone()),
-            many => {
-                let pattern: Vec<String> = many.iter().map(|n| regex::escape(n)).collect();
-                selector = selector.with(label, MatchOp::Regex, pattern.join("|"));
-            }
+            [one] => selector = selector.equal(NAMESPACE, one.clone()),
+            many => selector = selector.one_of(NAMESPACE, many),
         }
         selector.matchers.extend(self.matchers.iter().cloned());
         selector
@@ -101,6 +105,20 @@ impl Scope {
             text.push_str(" with ");
             text.push_str(&only.matchers_only());
         }
+        for (who, jobs) in [("cadvisor", &self.cadvisor_jobs), ("kube-state-metrics", &self.kube_state_metrics_jobs)] {
+            if !jobs.is_empty() {
+                let _ = write!(text, " by {who} job {}", jobs.join(", "));
+            }
+        }
         text
+    }
+}
+
+/// Only of these scrape jobs; empty = of all.
+fn of_jobs(selector: Selector, jobs: &[String]) -> Selector {
+    match jobs {
+        [] => selector,
+        [one] => selector.equal("job", one.clone()),
+        many => selector.one_of("job", many),
     }
 }

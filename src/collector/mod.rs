@@ -13,10 +13,12 @@ pub mod jvm;
 pub mod life;
 pub mod metrics;
 pub mod objects;
+mod names;
 mod open_lives;
 mod read;
 pub mod runs_csv;
 pub mod segment;
+mod selection;
 pub mod who;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -33,7 +35,8 @@ use gaps::Counts;
 use metrics::{MEMORY, Scope};
 use objects::PodObject;
 use open_lives::OpenLives;
-use read::{Read, read_objects};
+use read::Read;
+use selection::Selection;
 
 pub use objects::is_scaled;
 pub use who::{KnownPods, Who};
@@ -147,24 +150,14 @@ pub async fn collect<S: SeriesSource>(
     let mut found: HashSet<WorkloadKey> = HashSet::new();
     let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut counts = Counts::default();
-    let mut honored = None;
+    let source = &Selection::new(source, &request.scope, request.window).await;
     let mut slice_ms = first_slice(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
     let mut start_ms = from_ms;
     let total_ms = (end_ms - from_ms).max(0);
     progress(Step { done_ms: 0, total_ms, runs: 0 });
     while start_ms <= end_ms {
         let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(end_ms) };
-        let mut read = Read::slice(source, &request.scope, range, honored.unwrap_or(true)).await?;
-        if honored.is_none() && read.objects.is_empty() && read.slice.samples > 0 {
-            let (objects, seen) = read_objects(source, &request.scope, range, false).await?;
-            if !objects.is_empty() {
-                honored = Some(false);
-                read.objects = objects;
-                read.metrics_seen.extend(seen);
-            }
-        } else if !read.objects.is_empty() {
-            honored = honored.or(Some(true));
-        }
+        let mut read = Read::slice(source, &request.scope, range).await?;
         summary.absurd_samples += read.slice.absurd;
         summary.samples += read.slice.samples;
         metrics_seen.append(&mut read.metrics_seen);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{AUTOSCALER, AUTOSCALER_TARGET};
+use super::names::get;
 use crate::history::{Resources, ScaledOn};
 use crate::prometheus::Labels;
 use crate::workload::recurring_name::recurring_name;
@@ -103,17 +104,6 @@ pub struct Objects {
     pub pods_with_labels: u64,
     /// Pods with an owner series.
     pub pods_with_owner: u64,
-}
-
-/// The labels that kube-state-metrics gives its own series, scraped with or without `honor_labels`.
-fn get<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
-    let exported = match name {
-        "namespace" => "exported_namespace",
-        "pod" => "exported_pod",
-        "container" => "exported_container",
-        _ => return labels.get(name),
-    };
-    labels.get(exported).or_else(|| labels.get(name))
 }
 
 /// What a map has under a name, made where it has nothing; the name is copied only then. Never `None`.

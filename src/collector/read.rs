@@ -27,7 +27,6 @@ impl Read {
         source: &S,
         scope: &Scope,
         range: TimeRange,
-        honored: bool,
     ) -> Result<Self, SourceError> {
         let measured = async {
             let memory = async {
@@ -48,7 +47,7 @@ impl Read {
         let ((memory, cpu), of_lives, (objects, mut metrics_seen), executors, flink) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
-            read_objects(source, scope, range, honored),
+            read_objects(source, scope, range),
             read_executors(source, scope, range),
             read_flink(source, scope, range)
         )?;
@@ -126,11 +125,10 @@ async fn read_flink<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange
     Ok(processes)
 }
 
-pub(super) async fn read_objects<S: SeriesSource>(
+async fn read_objects<S: SeriesSource>(
     source: &S,
     scope: &Scope,
     range: TimeRange,
-    honored: bool,
 ) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
     let found = RefCell::new((Objects::default(), BTreeSet::new()));
     // One after the other they would be what a collection waits for; some at a time keep every core of the server and
@@ -140,7 +138,7 @@ pub(super) async fn read_objects<S: SeriesSource>(
         loop {
             let next = waiting.borrow_mut().next();
             let Some(metric) = next else { return Ok::<(), SourceError>(()) };
-            let stream = source.last(&scope.objects(metric, honored), range).await?;
+            let stream = source.last(&scope.objects(metric), range).await?;
             drain(stream, |chunk| {
                 if let Some(sample) = chunk.samples.last() {
                     let (objects, seen) = &mut *found.borrow_mut();

@@ -22,18 +22,31 @@ const BATCH: usize = 256;
 pub struct SampleStream {
     channel: mpsc::Receiver<Result<Vec<SeriesChunk>, Error>>,
     batch: std::vec::IntoIter<SeriesChunk>,
+    /// What comes after it.
+    next: Option<Box<SampleStream>>,
 }
 
 impl SampleStream {
+    /// This stream, and when it has ended the other one.
+    #[must_use]
+    pub fn followed_by(mut self, other: Self) -> Self {
+        match self.next.take() {
+            Some(next) => self.next = Some(Box::new(next.followed_by(other))),
+            None => self.next = Some(Box::new(other)),
+        }
+        self
+    }
+
     /// The next chunk; an error is the last that comes; `None` at the end.
     pub async fn recv(&mut self) -> Option<Result<SeriesChunk, Error>> {
         loop {
             if let Some(chunk) = self.batch.next() {
                 return Some(Ok(chunk));
             }
-            match self.channel.recv().await? {
-                Ok(batch) => self.batch = batch.into_iter(),
-                Err(error) => return Some(Err(error)),
+            match self.channel.recv().await {
+                Some(Ok(batch)) => self.batch = batch.into_iter(),
+                Some(Err(error)) => return Some(Err(error)),
+                None => *self = *self.next.take()?,
             }
         }
     }
@@ -81,7 +94,7 @@ impl Sink {
     /// Both ends of a stream.
     pub(crate) fn new() -> (Self, SampleStream) {
         let (channel, receiver) = mpsc::channel(WAITING);
-        let stream = SampleStream { channel: receiver, batch: Vec::new().into_iter() };
+        let stream = SampleStream { channel: receiver, batch: Vec::new().into_iter(), next: None };
         (Self { channel, batch: Mutex::default(), delivered: AtomicBool::new(false) }, stream)
     }
 
