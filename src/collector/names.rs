@@ -58,7 +58,8 @@ mod tests {
         let renamed = [("exported_namespace", "etl"), ("exported_pod", "p"), ("exported_container", "main")];
         let all = labels(&[&SCRAPER[..], &renamed, &[("id", &format!("{POD}/cri-containerd-0.scope"))]].concat());
         assert_eq!(of_container(&all), Some(["etl", "p", "main"]));
-        let some = labels(&[("namespace", "kube-system"), ("exported_namespace", "etl"), ("pod", "p"), ("container", "c")]);
+        let some =
+            labels(&[("namespace", "kube-system"), ("exported_namespace", "etl"), ("pod", "p"), ("container", "c")]);
         assert_eq!(of_container(&some), Some(["etl", "p", "c"]));
     }
 
@@ -69,7 +70,9 @@ mod tests {
         for id in [POD, in_files, "/", "/kubepods", "/system.slice/kubelet.service"] {
             assert_eq!(of_container(&labels(&[&SCRAPER[..], &pod, &[("id", id)]].concat())), None, "{id}");
         }
-        for id in ["/kubepods/burstable/pod2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa/0123", "/docker/85b8/kubepods/pod1/c", "/a"] {
+        for id in
+            ["/kubepods/burstable/pod2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa/0123", "/docker/85b8/kubepods/pod1/c", "/a"]
+        {
             assert!(of_container(&labels(&[&SCRAPER[..], &[("id", id)]].concat())).is_some(), "{id}");
         }
     }
