@@ -29,4 +29,5 @@ pub mod review;
 pub mod server;
 pub mod simulate;
 pub mod sizing;
+pub mod text;
 pub mod workload;

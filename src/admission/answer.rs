@@ -19,9 +19,10 @@ use super::whose::whose;
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
 use crate::policy::{
-    self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Services, Subject, text,
+    self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Services, Subject,
 };
 use crate::quantity::Quantity;
+use crate::text;
 use crate::workload::{Workload, input_bytes, stated_input};
 
 /// Which of the webhook's endpoints was called.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{Finding, Mode, text};
+use crate::policy::{Finding, Mode};
+use crate::text;
 
 /// Most warnings in one answer; the API server cuts them all when their sum is too long.
 const MAX_WARNINGS: usize = 10;

@@ -8,8 +8,9 @@ use super::tests::{Known, known};
 use super::*;
 use crate::fit::tests::{any_kind, any_size, any_surroundings};
 use crate::fit::{ContainerResources, QosClass};
-use crate::policy::{Mode, Modes, PodSpec, text};
+use crate::policy::{Mode, Modes, PodSpec};
 use crate::quantity::Quantity;
+use crate::text;
 
 fn any_container(name: &'static str) -> impl Strategy<Value = Value> {
     let image = prop_oneof![3 => Just("reg:5000/app:1"), 1 => Just("nginx"), 1 => Just("Bad Image\n")];

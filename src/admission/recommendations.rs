@@ -13,9 +13,9 @@ use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
 use crate::fit::ContainerResources;
 use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
-use crate::policy::text;
 use crate::quantity::Quantity;
 use crate::sizing::InputSize;
+use crate::text;
 use crate::workload::Workload;
 
 /// Most entries that are read: ten times the largest clusters.

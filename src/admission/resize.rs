@@ -9,8 +9,9 @@ use super::patch::{Editor, Op, PatchError};
 use super::stamp::{self, Change, HeapChange, Record};
 use super::{judge, stamp::Stamp};
 use crate::fit::{self, ContainerResources, Pair, Resource, Surroundings, What};
-use crate::policy::{Bounds, PodSpec, text};
+use crate::policy::{Bounds, PodSpec};
 use crate::quantity::Quantity;
+use crate::text;
 use crate::workload::Kind;
 
 /// A pod and what its containers should ask for.

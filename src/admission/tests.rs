@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fit::{ContainerResources, LimitRanges, Quota, Surroundings};
-use crate::policy::{Mode, Modes, Options, text};
+use crate::policy::{Mode, Modes, Options};
+use crate::text;
 use crate::workload::Kind;
 
 fn size(json: Value) -> ContainerResources {

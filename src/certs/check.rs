@@ -11,7 +11,7 @@ use rustls::{CertificateError, RootCertStore};
 use serde::Serialize;
 
 use super::inspect::CertificateFacts;
-use crate::policy::text;
+use crate::text;
 
 /// Days that have to be left, where nobody says otherwise: cert-manager and the built-in CA have renewed long before.
 pub const MIN_DAYS: u32 = 14;

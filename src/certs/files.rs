@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::pair::{CertifiedPair, PairError};
 use super::pem;
-use crate::policy::text;
+use crate::text;
 
 /// Why the files give no pair.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

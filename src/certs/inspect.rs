@@ -13,7 +13,7 @@ use x509_parser::public_key::PublicKey;
 
 pub use super::pem::read_pem;
 use super::pem::{self, PemError};
-use crate::policy::text::{clean, clip};
+use crate::text::{clean, clip};
 
 /// Longest text of a certificate that is shown, in characters.
 const TEXT_CHARS: usize = 253;

@@ -62,7 +62,7 @@ impl ServerNames {
         let lower = name.to_ascii_lowercase();
         let is_name = DnsName::try_from(lower.as_str()).is_ok() && lower.parse::<IpAddr>().is_err();
         if !is_name || lower.ends_with('.') {
-            return Err(NameError::Dns(crate::policy::text::name(name)));
+            return Err(NameError::Dns(crate::text::name(name)));
         }
         self.dns.insert(lower);
         Ok(self)
@@ -103,7 +103,7 @@ fn label(kind: &'static str, name: &str) -> Result<(), NameError> {
     if bytes.len() <= LABEL_BYTES && bytes.iter().all(|c| inner(*c)) && edge(bytes.first()) && edge(bytes.last()) {
         return Ok(());
     }
-    Err(NameError::Label { kind, name: crate::policy::text::name(name) })
+    Err(NameError::Label { kind, name: crate::text::name(name) })
 }
 
 #[cfg(test)]

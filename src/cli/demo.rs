@@ -23,6 +23,7 @@ use crate::report::{Report, units, wanted};
 use crate::simulate::Simulation;
 use crate::simulate::platforms::{DemoPod, data_platform, demo_pod};
 use crate::sizing::{SizingPolicy, recommend};
+use crate::text;
 use crate::workload::{IdentityRules, WorkloadKey, identify, pod_facts};
 
 /// End of the simulated history, 2026-11-22 06:00 UTC: always the same, so that the demo is.
@@ -138,7 +139,7 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
             from_kubelet: false,
         });
         let name = facts.name.as_deref().or(facts.generate_name.as_deref()).unwrap_or_default();
-        let _ = write!(out, "\n  {}/{}", facts.namespace, units::name(name, 60));
+        let _ = write!(out, "\n  {}/{}", facts.namespace, text::short(name, 60));
         match decided {
             Err(problem) => {
                 let _ = writeln!(out, ": not checked: {problem}");

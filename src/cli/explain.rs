@@ -15,6 +15,7 @@ use crate::quantity::Quantity;
 use crate::report::histogram::{self, Mark};
 use crate::report::{Line, units};
 use crate::sizing::{SizingPolicy, cpu};
+use crate::text;
 use crate::workload::WorkloadKey;
 
 /// Arguments of `podfit explain`.
@@ -54,9 +55,9 @@ pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> S
     let _ = writeln!(
         out,
         "{}\nnamespace {}, container {}\n",
-        units::name(&line.workload, 98),
-        units::name(&line.namespace, 63),
-        units::name(&line.container, 63)
+        text::short(&line.workload, 98),
+        text::short(&line.namespace, 63),
+        text::short(&line.container, 63)
     );
     out.push_str(&seen(&line));
     out.push_str(&picture(&line, history));

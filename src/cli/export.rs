@@ -13,7 +13,7 @@ use super::gather::{gather, lines};
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
 use crate::export::{Form, Item, Snippet, export, file_name, read};
-use crate::policy::text;
+use crate::text;
 
 /// Arguments of `podfit export`.
 #[derive(clap::Args)]

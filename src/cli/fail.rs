@@ -32,7 +32,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
 
 /// Prints a line on standard error.
 pub fn tell(line: &str) {
-    let line: String = line.chars().map(|c| if crate::report::units::is_unprintable(c) { ' ' } else { c }).collect();
+    let line: String = line.chars().map(|c| if crate::text::is_unprintable(c) { ' ' } else { c }).collect();
     anstream::eprintln!("podfit: {line}");
 }
 

@@ -85,7 +85,7 @@ fn pods_of(object: Value) -> Vec<Value> {
 fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result<String> {
     let facts = pod_facts(pod, "default")?;
     let name = facts.name.clone().or_else(|| facts.generate_name.clone()).unwrap_or_default();
-    let name = crate::report::units::name(&name, 253);
+    let name = crate::text::short(&name, 253);
     let answer = identify(&facts, rules);
     if as_json {
         return Ok(match answer {
@@ -106,10 +106,7 @@ fn describe(pod: &Value, rules: &IdentityRules, as_json: bool) -> anyhow::Result
         Ok(i) => {
             let attempt = i.attempt.map(|a| format!(", attempt {a}")).unwrap_or_default();
             let main = i.main_container.map(|c| format!(", container {c}")).unwrap_or_default();
-            crate::report::units::name(
-                &format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload),
-                1_000,
-            )
+            crate::text::short(&format!("{name}: {}/{}{main}{attempt}", i.workload.namespace, i.workload), 1_000)
         }
         Err(reason) => format!("{name}: no workload: {reason}"),
     })

@@ -131,7 +131,7 @@ fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Resul
     match format {
         Format::Text => {
             for finding in &review.findings {
-                let file = crate::policy::text::clean(&finding.file);
+                let file = crate::text::clean(&finding.file);
                 writeln!(out, "{file}:{}:{}: {}: {}", finding.line, finding.column, finding.rule, finding.message)?;
             }
         }

@@ -14,7 +14,7 @@ pub(super) async fn load(access: &Access) -> Result<Config, ClusterError> {
         None => Kubeconfig::read(),
     };
     let contexts: Vec<String> =
-        read.iter().flat_map(|k| &k.contexts).map(|c| crate::report::units::name(&c.name, 60)).take(5).collect();
+        read.iter().flat_map(|k| &k.contexts).map(|c| crate::text::short(&c.name, 60)).take(5).collect();
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let found = match read {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,

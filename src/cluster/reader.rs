@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ClusterError, kubeconfig};
+use crate::text;
 
 /// Objects asked for at a time.
 const PAGE: usize = 500;
@@ -89,7 +90,7 @@ impl Reader {
                 }
             }
             match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|c| !c.is_empty()) {
-                Some(token) => next = format!("&continue={}", query_value(token)),
+                Some(token) => next = format!("&continue={}", text::percent_encoded(token, b"")),
                 None => return Ok(out),
             }
         }
@@ -213,13 +214,4 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
-}
-
-fn query_value(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
 }

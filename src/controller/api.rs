@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Request;
 use serde_json::Value;
 
-use crate::policy::text;
+use crate::text;
 
 /// Until an answer is there. The API server itself gives up after 60 s.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::api::{Answer, Api};
 use super::crds::{GROUP, IN_FORCE, POLICIES, VERSION};
 use super::lease::Term;
-use crate::policy::{Policy, text};
+use crate::policy::Policy;
+use crate::text;
 
 /// How often policies are looked at.
 const EVERY: Duration = Duration::from_secs(3);

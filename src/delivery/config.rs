@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::SecretFrom;
-use crate::policy::text;
 use crate::report::weekly::Face;
+use crate::text;
 
 /// Where reports go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{Failure, Patience, SecretFrom};
-use crate::report::units;
+use crate::text;
 
 /// Waits between tries start here and double.
 const MIN_DELAY: Duration = Duration::from_millis(500);
@@ -93,7 +93,7 @@ pub(super) fn is_private(url: &Url) -> Result<(), Failure> {
 fn header_map(headers: &[(String, SecretFrom)]) -> Result<HeaderMap, Failure> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let wrong = || Failure::Setting(format!("{} is no header, or its value is none", units::name(name, 40)));
+        let wrong = || Failure::Setting(format!("{} is no header, or its value is none", text::short(name, 40)));
         let mut value = HeaderValue::from_str(value.read()?.expose()).map_err(|_| wrong())?;
         value.set_sensitive(true);
         map.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
@@ -156,7 +156,7 @@ async fn beginning(mut response: Response) -> String {
 
 /// What is shown of it, on one line.
 fn message(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if units::is_unprintable(c) { ' ' } else { c }).take(SHOWN).collect();
+    let clean: String = text.chars().map(|c| if text::is_unprintable(c) { ' ' } else { c }).take(SHOWN).collect();
     clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -174,5 +174,5 @@ fn root(error: &dyn std::error::Error) -> String {
         last = source;
     }
     let text = last.to_string();
-    text.chars().filter(|c| !units::is_unprintable(*c)).take(SHOWN).collect()
+    text.chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect()
 }

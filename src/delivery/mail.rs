@@ -9,8 +9,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::{Failure, Mail, Patience, Security};
 use crate::prometheus::unreadable;
-use crate::report::units;
 use crate::report::weekly::{Brief, Face, Weekly};
+use crate::text;
 
 /// Of what a server says this many characters are shown.
 const SHOWN: usize = 200;
@@ -40,13 +40,13 @@ pub(super) fn described(mail: &Mail, report: &Weekly) -> Result<String, Failure>
 
 fn said(mail: &Mail, message: &Message) -> String {
     let to = if mail.to.len() == 1 { "1 address".to_owned() } else { format!("{} addresses", mail.to.len()) };
-    format!("a mail of {} bytes to {to} by {}", message.formatted().len(), units::name(&mail.host, 80))
+    format!("a mail of {} bytes to {to} by {}", message.formatted().len(), text::short(&mail.host, 80))
 }
 
 fn message(mail: &Mail, report: &Weekly) -> Result<Message, Failure> {
     let brief = Brief::of(report);
     let mailbox = |text: &str| {
-        text.parse::<Mailbox>().map_err(|_| Failure::Setting(format!("{} is no mail address", units::name(text, 80))))
+        text.parse::<Mailbox>().map_err(|_| Failure::Setting(format!("{} is no mail address", text::short(text, 80))))
     };
     let mut builder = Message::builder().from(mailbox(&mail.from)?).subject(format!("podfit: {}", brief.title));
     for to in &mail.to {
@@ -79,7 +79,7 @@ fn transport(mail: &Mail, patience: Patience) -> Result<AsyncSmtpTransport<Tokio
         let pem = std::fs::read(path).map_err(|e| failed(unreadable(&e)))?;
         tls = tls.add_root_certificate(Certificate::from_pem(&pem).map_err(|_| failed("it is no PEM".to_owned()))?);
     }
-    let tls = tls.build().map_err(|e| Failure::Setting(format!("TLS to {}: {e}", units::name(&mail.host, 80))))?;
+    let tls = tls.build().map_err(|e| Failure::Setting(format!("TLS to {}: {e}", text::short(&mail.host, 80))))?;
     let (tls, port) = match mail.security {
         Security::StartTls => (Tls::Required(tls), 587),
         Security::Tls => (Tls::Wrapper(tls), 465),
@@ -99,8 +99,8 @@ fn failure(mail: &Mail, error: &lettre::transport::smtp::Error) -> Failure {
     while let Some(source) = last.source() {
         last = source;
     }
-    let why: String = last.to_string().chars().filter(|c| !units::is_unprintable(*c)).take(SHOWN).collect();
-    let host = units::name(&mail.host, 80);
+    let why: String = last.to_string().chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
+    let host = text::short(&mail.host, 80);
     match error.status().map(u16::from) {
         Some(status @ (530 | 534 | 535 | 538)) => {
             Failure::Setting(format!("{host} answered {status}: {why}; check user and password"))

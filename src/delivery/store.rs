@@ -13,8 +13,8 @@ use object_store::{
 use reqwest::Url;
 
 use super::{Bucket, Failure, Form, Patience};
-use crate::report::units;
 use crate::report::weekly::{Face, Weekly};
+use crate::text;
 
 /// Of what a store says this many characters are shown.
 const SHOWN: usize = 200;
@@ -39,13 +39,13 @@ pub(super) fn described(bucket: &Bucket, report: &Weekly, patience: Patience) ->
 
 fn said(bucket: &Bucket, report: &Weekly) -> String {
     let name = |form: &Form| Face::from(*form).file_name(report);
-    format!("{} to {}", bucket.forms.iter().map(name).collect::<Vec<_>>().join(", "), units::name(&bucket.url, 120))
+    format!("{} to {}", bucket.forms.iter().map(name).collect::<Vec<_>>().join(", "), text::short(&bucket.url, 120))
 }
 
 fn open(bucket: &Bucket, patience: Patience) -> Result<(Box<dyn ObjectStore>, Path), Failure> {
     // Fails when a provider is already installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let shown = units::name(&bucket.url, 120);
+    let shown = text::short(&bucket.url, 120);
     let wrong = |why: &str| Failure::Setting(format!("{shown} {why}"));
     let url = Url::parse(&bucket.url).map_err(|_| wrong("is no address"))?;
     let (scheme, path) = ObjectStoreScheme::parse(&url).map_err(|_| wrong("is no address of an object store"))?;
@@ -59,7 +59,7 @@ fn open(bucket: &Bucket, patience: Patience) -> Result<(Box<dyn ObjectStore>, Pa
     for (name, secret) in &bucket.secrets {
         options.push((name.clone(), secret.read()?.expose().to_owned()));
     }
-    let unknown = |name: &str| wrong(&format!("has no option {}", units::name(name, 60)));
+    let unknown = |name: &str| wrong(&format!("has no option {}", text::short(name, 60)));
     macro_rules! built {
         ($builder:ty) => {{
             let mut builder = <$builder>::from_env().with_url(bucket.url.clone()).with_retry(retry);
@@ -86,7 +86,7 @@ fn failure(error: &object_store::Error) -> Failure {
     }
     let text = last.to_string();
     let text = text.split_whitespace().filter(|word| !word.contains("://")).collect::<Vec<_>>().join(" ");
-    let why: String = text.chars().filter(|c| !units::is_unprintable(*c)).take(SHOWN).collect();
+    let why: String = text.chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
     match error {
         object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
             Failure::Setting(format!("it did not let us in: {why}; check the credentials and what they may do"))

@@ -57,7 +57,7 @@ pub struct Check {
 
 impl Check {
     fn new(check: impl Into<String>, state: State, seen: impl Into<String>, advice: impl Into<String>) -> Self {
-        let clean = |text: String| crate::policy::text::clean(&text);
+        let clean = |text: String| crate::text::clean(&text);
         Self { check: clean(check.into()), state, seen: clean(seen.into()), advice: clean(advice.into()) }
     }
 

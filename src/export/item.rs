@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use crate::fit::spark::{self, Role};
 use crate::fit::{ContainerResources, Resource};
-use crate::policy::text;
 use crate::quantity::Quantity;
 use crate::report::{Line, units};
+use crate::text;
 use crate::workload::{Kind, Workload};
 
 use super::literal::Node;

@@ -193,7 +193,7 @@ fn json(text: &str) -> String {
                 out.push(c);
             }
             // All of these are below U+10000, where both languages write them alike.
-            c if crate::report::units::is_unprintable(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c if crate::text::is_unprintable(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
             c => out.push(c),
         }
     }

@@ -345,7 +345,7 @@ proptest! {
             "current": {"memoryLimit": "4505Mi"}, "recommended": {"memoryRequest": "5Gi", "memoryLimit": "5Gi"}});
         for form in Form::ALL.into_iter().filter(|form| form.says(kind)) {
             let snippet = of(std::slice::from_ref(&entry), form.as_str());
-            let printable = snippet.text.chars().all(|c| c == '\n' || !crate::report::units::is_unprintable(c));
+            let printable = snippet.text.chars().all(|c| c == '\n' || !crate::text::is_unprintable(c));
             prop_assert!(printable, "{:?}", snippet.text);
             if form.language() == Language::Yaml && snippet.has_number {
                 prop_assert!(serde_saphyr::from_str::<Value>(&snippet.text).is_ok(), "{}", snippet.text);

@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use super::{Pair, Resource};
-use crate::policy::text;
 use crate::policy::visitor::present;
 use crate::quantity::Quantity;
+use crate::text;
 
 /// Bounds on one resource. `None` = not bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

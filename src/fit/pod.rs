@@ -127,7 +127,7 @@ impl<'a> Whole<'a> {
         for container in pod.containers() {
             let Some(part) = Part::of(&container) else { continue };
             let current = ContainerResources::of_container(container.json).map_err(|mut unreadable| {
-                unreadable.path.insert_str(0, &crate::policy::text::clean(&container.path));
+                unreadable.path.insert_str(0, &crate::text::clean(&container.path));
                 unreadable
             })?;
             let (name, json) = (container.name, container.json);

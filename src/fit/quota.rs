@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Pair, QosClass, Resource, Totals};
+use crate::policy::PodSpec;
 use crate::policy::visitor::present;
-use crate::policy::{PodSpec, text};
 use crate::quantity::Quantity;
+use crate::text;
 
 /// One `ResourceQuota` of a namespace, as far as cpu and memory go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::policy::visitor::present;
-use crate::policy::{Container, PodSpec, Slot, text};
+use crate::policy::{Container, PodSpec, Slot};
 use crate::quantity::Quantity;
+use crate::text;
 
 /// The two resources that are sized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

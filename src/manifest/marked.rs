@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Options, Spanned};
 
 use super::shape::escape;
-use crate::policy::text;
+use crate::text;
 
 /// Line and column of a value, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::settings::{SettingsError, fault, known_rules, matches, patterns};
-use super::{Finding, PodSpec, text};
+use super::{Finding, PodSpec};
 use crate::image::{Image, Reference};
+use crate::text;
 
 /// What is let through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

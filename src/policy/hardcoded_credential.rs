@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::credential_text::{self, Credential};
-use super::{Container, Mode, Options, PodSpec, Report, Rule, Severity, text, visitor};
+use super::{Container, Mode, Options, PodSpec, Report, Rule, Severity, visitor};
+use crate::text;
 
 pub(super) struct HardcodedCredential;
 

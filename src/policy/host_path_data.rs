@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Mode, Options, PodSpec, Report, Rule, Severity, text, visitor};
+use super::{Mode, Options, PodSpec, Report, Rule, Severity, visitor};
+use crate::text;
 
 pub(super) struct HostPathData;
 

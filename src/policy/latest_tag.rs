@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::{Mode, Options, PodSpec, Report, Rule, Severity, text, visitor};
+use super::{Mode, Options, PodSpec, Report, Rule, Severity, visitor};
 use crate::image::Image;
+use crate::text;
 
 pub(super) struct LatestTag;
 

@@ -21,7 +21,6 @@ mod root_group;
 mod run_as_root;
 mod security_context;
 mod settings;
-pub mod text;
 mod unproven_non_root;
 pub mod visitor;
 

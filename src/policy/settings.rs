@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::exemption::{Exemption, Subject};
-use super::{Finding, Mode, Modes, Options, RULES, text};
+use super::{Finding, Mode, Modes, Options, RULES};
+use crate::text;
 
 /// The rules' settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use super::table::{new_table, right, trim, wrapped};
 use super::units;
 use crate::sizing::backtest::{Backtest, MethodScore, Workflow};
 use crate::sizing::replay::Protocol;
+use crate::text;
 
 /// Workflows listed at most, those with the most second tries first.
 const MOST_WORKFLOWS: usize = 20;
@@ -88,8 +89,8 @@ pub(super) const METHOD_COLUMNS: [&str; 7] =
 pub(super) fn method_cells(method: &MethodScore) -> [String; 7] {
     let score = &method.score;
     [
-        units::name(method.name, LONGEST_METHOD),
-        units::name(method.formula, LONGEST_RULE),
+        text::short(method.name, LONGEST_METHOD),
+        text::short(method.formula, LONGEST_RULE),
         ratio(score.waste_per_used),
         percent(score.oom_share),
         percent(score.worst_oom_share),
@@ -106,7 +107,7 @@ pub(super) fn workflow_cells(workflow: &Workflow) -> [String; 7] {
     let name = [workflow.source.as_str(), workflow.name.as_str()];
     let name: Vec<&str> = name.into_iter().filter(|n| !n.is_empty()).collect();
     [
-        units::name(&name.join("/"), LONGEST_NAME),
+        text::short(&name.join("/"), LONGEST_NAME),
         workflow.tasks.to_string(),
         count(workflow.ours.runs),
         ratio(workflow.ours.waste_per_used()),

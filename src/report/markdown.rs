@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::{table, units};
+use crate::text;
 
 /// The report as Markdown.
 pub fn render(report: &Report) -> String {
@@ -59,7 +60,7 @@ pub fn render(report: &Report) -> String {
 /// Text from a cluster inside a Markdown table: nothing in it is markup.
 pub(super) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !units::is_unprintable(*c)) {
+    for c in text.chars().filter(|c| !text::is_unprintable(*c)) {
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '!' | '#' | '~' | '$' => {
                 out.push('\\');

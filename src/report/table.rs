@@ -5,6 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use super::units;
 use super::{Change, Line, Report, Verdict};
 use crate::quantity::Quantity;
+use crate::text;
 
 /// Every line fits this many columns.
 pub const COLUMNS: u16 = 100;
@@ -31,7 +32,7 @@ pub fn render(report: &Report, wide: bool) -> String {
         if !rows.is_empty() {
             out.push_str(&format!("\n{title}\n"));
             for (pod, reason) in rows.iter().take(10) {
-                out.push_str(&wrapped(&format!("{}: {reason}", units::name(pod, 60))));
+                out.push_str(&wrapped(&format!("{}: {reason}", text::short(pod, 60))));
             }
             if rows.len() > 10 {
                 out.push_str(&format!("  and {} more\n", rows.len() - 10));
@@ -61,7 +62,7 @@ fn title(report: &Report, line: &Line, several: bool, most: usize) -> String {
         text.push(':');
         text.push_str(&line.container);
     }
-    units::name(&text, most)
+    text::short(&text, most)
 }
 
 fn narrow_table(report: &Report, several: bool) -> String {
@@ -86,7 +87,7 @@ fn narrow_table(report: &Report, several: bool) -> String {
     for (line, row) in by_namespace {
         if several && namespace != Some(&line.namespace) {
             namespace = Some(&line.namespace);
-            table.add_row(vec![Cell::new(format!("[{}]", units::name(&line.namespace, 63)))]);
+            table.add_row(vec![Cell::new(format!("[{}]", text::short(&line.namespace, 63)))]);
         }
         let mut record = vec![Cell::new(title(report, line, false, name))];
         let last = row.len() - 1;
@@ -141,9 +142,9 @@ fn wide_table(report: &Report) -> String {
     for line in &report.workloads {
         let e = &line.evidence;
         table.add_row(vec![
-            Cell::new(units::name(&line.namespace, 63)),
-            Cell::new(units::name(&line.workload, 200)),
-            Cell::new(units::name(&line.container, 63)),
+            Cell::new(text::short(&line.namespace, 63)),
+            Cell::new(text::short(&line.workload, 200)),
+            Cell::new(text::short(&line.container, 63)),
             right(runs(line)),
             right(line.live_pods.map_or_else(|| "—".to_owned(), |n| n.to_string())),
             right(text(line.current.memory_request)),

@@ -78,24 +78,6 @@ pub fn percent(share: f64) -> String {
     format!("{percent:.0} %")
 }
 
-/// A name from a cluster, safe to print on a terminal: control characters and direction marks out, at most `most`
-/// characters, the middle cut out of a longer one because both ends tell.
-pub fn name(text: &str, most: usize) -> String {
-    let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
-    if clean.len() <= most {
-        return clean.into_iter().collect();
-    }
-    let tail = (most - 1) / 2;
-    let head = most - 1 - tail;
-    clean[..head].iter().chain(['…'].iter()).chain(&clean[clean.len() - tail..]).collect()
-}
-
-/// Characters that could change what a reader sees: controls, and the marks that turn or hide text.
-pub fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -130,11 +112,5 @@ mod tests {
     #[case(1_209_600.0, "14 d")]
     fn durations(#[case] seconds: f64, #[case] expected: &str) {
         assert_eq!(duration(seconds), expected);
-    }
-
-    #[test]
-    fn hostile_names_are_harmless() {
-        assert_eq!(name("a\u{1b}[31mb\u{202e}c\n", 20), "a[31mbc");
-        assert_eq!(name("abcdefghij", 5), "ab…ij");
     }
 }

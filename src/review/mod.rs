@@ -8,7 +8,8 @@ mod tests;
 use serde::Serialize;
 
 use crate::manifest::{self, Document, Place, PodOf};
-use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject, text};
+use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject};
+use crate::text;
 
 pub use sarif::sarif;
 

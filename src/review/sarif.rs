@@ -86,12 +86,6 @@ fn place(file: &str, line: u64, column: u64) -> Value {
 
 /// A path as a URI reference: relative as it is, absolute with its scheme.
 fn uri(file: &str) -> String {
-    let escaped: String = file
-        .bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect();
+    let escaped = text::percent_encoded(file, b"/");
     if escaped.starts_with('/') { format!("file://{escaped}") } else { escaped }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
-use crate::policy::text;
+use crate::text;
 
 /// Largest file that is read, in bytes: a million recommendations.
 const MAX_BYTES: u64 = 2 * 1_024 * 1_024 * 1_024;

@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::metrics::{Ending, Metrics};
 use super::shed::{Gate, Place, Room, Shed};
 use crate::admission::{self, Board, Entry, Knowledge, Outcome, Reply, Seen};
-use crate::policy::text;
+use crate::text;
 
 /// What decides: [`admission::answer`], or what a test puts in its place.
 pub type Decide = Arc<dyn Fn(Entry, &[u8], &Knowledge) -> Reply + Send + Sync>;

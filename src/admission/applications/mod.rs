@@ -20,8 +20,9 @@ use super::resize::Resizing;
 use super::stamp::{self, Change, HeapChange, Record, Stamp};
 use crate::fit::spark::LEAST_HEAP_MIB;
 use crate::fit::{ContainerResources, MemoryRule, Pair, Place, Resource, Surroundings, fit};
-use crate::policy::{Bounds, text};
+use crate::policy::Bounds;
 use crate::quantity::Quantity;
+use crate::text;
 use crate::workload::{IdentityRules, Keys, PodFacts, identify};
 
 const MIB: u64 = 1 << 20;

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certs::inspect::CertificateFacts;
 use crate::certs::provider;
-use crate::policy::text::{clean, clip};
+use crate::text::{clean, clip};
 
 /// Longest wait for a connection with its handshake: what an API server waits for a webhook at most.
 const PATIENCE: Duration = Duration::from_secs(30);

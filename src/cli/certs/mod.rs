@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::certs::pem;
-use crate::policy::text::clean;
+use crate::text::clean;
 
 /// Arguments of `podfit certs`.
 #[derive(clap::Args)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::object::{Recommendation, Status, identity, name_of, with_status};
 use crate::controller::api::{Answer, Api};
 use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
-use crate::policy::text;
+use crate::text;
 use crate::workload::Workload;
 
 /// Who podfit is among the writers of an object's fields.
@@ -91,7 +91,7 @@ impl Recommendations {
             };
             all.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(stored));
             match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty()) {
-                Some(next) => token = format!("&continue={}", escaped(next)),
+                Some(next) => token = format!("&continue={}", text::percent_encoded(next, b"")),
                 None => return Ok(all),
             }
         }
@@ -209,20 +209,6 @@ fn stored(object: &Value) -> Option<Stored> {
 
 fn json_of(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|_| "the API server's answer is no JSON".to_owned())
-}
-
-/// A `continue` token in a query.
-fn escaped(token: &str) -> String {
-    token
-        .bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() || b"-_.".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
 }
 
 fn collection(namespace: &str) -> String {

@@ -14,7 +14,7 @@ use crate::admission::whose::whose;
 use crate::admission::{Knowledge, Namespace, Owned, Owners};
 use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
-use crate::policy::text;
+use crate::text;
 use crate::workload::{IdentityRules, Owner, controller_of};
 
 /// Namespace and name; a Node's namespace is empty.

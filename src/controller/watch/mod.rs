@@ -36,7 +36,7 @@ pub use status::{KindFigures, WatchStatus};
 use super::api::innermost;
 use crate::admission::Board;
 use crate::collector::KnownPods;
-use crate::policy::text;
+use crate::text;
 use crate::workload::IdentityRules;
 use source::Raw;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::policy::text;
 use crate::quantity::Quantity;
+use crate::text;
 
 /// Settings by key, as `--conf`, `spark-defaults.conf` or an operator's `sparkConf` give them.
 pub type Conf = BTreeMap<String, String>;

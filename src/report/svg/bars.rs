@@ -1,6 +1,7 @@
 //! Bars beside each other: a few amounts for each of a few things, longest bar first where the caller has sorted so.
 
-use super::{Anchor, Mark, WIDTH, legend, line, open, rectangle, scale, text, units, wide};
+use super::{Anchor, Mark, WIDTH, legend, line, open, rectangle, scale, text, wide};
+use crate::text;
 
 const LEFT: f64 = 6.0;
 const RIGHT: f64 = 8.0;
@@ -67,7 +68,7 @@ pub fn picture(what: &Bars<'_>) -> String {
     body.push('\n');
     for (at, item) in what.items.iter().enumerate() {
         let y = top + at as f64 * (of_item + GAP);
-        text(&mut body, LEFT + 4.0, y + NAME - 5.0, "", Anchor::Start, &units::name(&item.name, NAME_LENGTH));
+        text(&mut body, LEFT + 4.0, y + NAME - 5.0, "", Anchor::Start, &text::short(&item.name, NAME_LENGTH));
         for (i, (value, said)) in item.values.iter().enumerate() {
             let y = y + NAME + i as f64 * BAR;
             let class = what.series.get(i).map_or("bar-used", |(class, _)| class);
@@ -94,7 +95,7 @@ fn described(what: &Bars<'_>) -> String {
                 _ => said.clone(),
             })
             .collect();
-        format!("{}: {}", units::name(&item.name, NAME_LENGTH), values.join(", "))
+        format!("{}: {}", text::short(&item.name, NAME_LENGTH), values.join(", "))
     };
     format!("In {}. {}.", what.unit, what.items.iter().map(item).collect::<Vec<_>>().join("; "))
 }

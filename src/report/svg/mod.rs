@@ -10,6 +10,7 @@ pub(super) mod scale;
 use std::fmt::Write as _;
 
 use super::units;
+use crate::text;
 
 /// Size of a picture with axes, in its own units. Drawn at a width of 350 to 480 pixels its text stays readable.
 pub const WIDTH: f64 = 460.0;
@@ -37,7 +38,7 @@ svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:12.5px syste
 /// Text as text in SVG and HTML: names come from clusters.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !units::is_unprintable(*c)) {
+    for c in text.chars().filter(|c| !text::is_unprintable(*c)) {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

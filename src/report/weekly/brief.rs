@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Weekly, words};
 use crate::report::svg::escaped;
-use crate::report::units;
+use crate::text;
 
 /// Savings and risks that are named.
 const NAMED: usize = 5;
@@ -41,7 +41,7 @@ impl Brief {
         let risks = report.risks.iter().take(NAMED).map(|risk| {
             format!("{}: {}: {}. {}.", risk.kind.as_str(), place(&risk.namespace, &risk.workload), risk.seen, risk.fix)
         });
-        let clean = |text: String| text.chars().filter(|c| !units::is_unprintable(*c)).collect();
+        let clean = |text: String| text.chars().filter(|c| !text::is_unprintable(*c)).collect();
         Self {
             title: words::title(report),
             sentences: vec![
@@ -77,5 +77,5 @@ impl Brief {
 }
 
 fn place(namespace: &str, workload: &str) -> String {
-    units::name(&format!("{namespace}/{workload}"), NAME)
+    text::short(&format!("{namespace}/{workload}"), NAME)
 }

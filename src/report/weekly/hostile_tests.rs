@@ -3,7 +3,7 @@
 use super::tests::{DAY, HOUR, history, key, report_of, run, settings};
 use super::*;
 use crate::history::Outcome;
-use crate::report::units::is_unprintable;
+use crate::text::is_unprintable;
 
 const HOSTILE: [&str; 9] = [
     "<script>alert(1)</script>",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Weekly;
-use crate::report::units;
+use crate::text;
 
 /// The report as JSON. Characters that could change what a reader of it sees are written as escapes; a program reads
 /// the same text.
@@ -15,7 +15,7 @@ pub fn render(report: &Weekly) -> serde_json::Result<String> {
     let mut out = String::with_capacity(text.len() + 1);
     // Outside of texts only line breaks are unprintable, and inside of them they are escaped already.
     for c in text.chars() {
-        if c != '\n' && units::is_unprintable(c) {
+        if c != '\n' && text::is_unprintable(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
             }

@@ -5,6 +5,7 @@ use comfy_table::Cell;
 use super::{Row, Weekly, words};
 use crate::report::table::{COLUMNS, new_table, right, trim, wrapped, wrapped_from};
 use crate::report::units;
+use crate::text;
 
 /// Entries of the lists that a terminal shows; the other faces have more.
 const ENTRIES: usize = 12;
@@ -68,7 +69,7 @@ pub fn render(report: &Weekly) -> String {
 fn place(report: &Weekly, namespace: &str, workload: &str, container: &str, most: usize) -> String {
     let of_workload = report.workloads.iter().filter(|r| r.namespace == namespace && r.workload == workload).count();
     let container = if of_workload > 1 { format!(":{container}") } else { String::new() };
-    units::name(&format!("{namespace}/{workload}{container}"), most)
+    text::short(&format!("{namespace}/{workload}{container}"), most)
 }
 
 fn list(out: &mut String, title: &str, entries: &[String]) {
@@ -77,7 +78,7 @@ fn list(out: &mut String, title: &str, entries: &[String]) {
     }
     out.push_str(&format!("\n{title}\n"));
     for entry in entries.iter().take(ENTRIES) {
-        let clean: String = entry.chars().filter(|c| !units::is_unprintable(*c)).collect();
+        let clean: String = entry.chars().filter(|c| !text::is_unprintable(*c)).collect();
         out.push_str(&wrapped(&clean));
     }
     if entries.len() > ENTRIES {
@@ -95,7 +96,7 @@ fn namespaces(out: &mut String, report: &Weekly) {
         new_table(&["NAMESPACE", "KILLED", "GiB·h", "USED", "RECOMMENDED", &format!("{currency} REQUESTED"), "SAVED"]);
     for n in report.namespaces.iter().take(ENTRIES) {
         table.add_row(vec![
-            Cell::new(units::name(&n.namespace, 32)),
+            Cell::new(text::short(&n.namespace, 32)),
             right(n.sums.runs.memory_failures().to_string()),
             right(words::amount(n.sums.memory.requested)),
             right(words::amount(n.sums.memory.used)),

@@ -2,6 +2,7 @@
 
 use super::{Comparison, Counts, Prices, Source, Sums, Weekly};
 use crate::report::units;
+use crate::text;
 
 /// GiB-hours or core-hours: `0.4`, `12.3`, `1,240`.
 pub(super) fn amount(hours: f64) -> String {
@@ -49,7 +50,7 @@ pub(super) fn moment(ms: i64) -> String {
 
 /// A name from a cluster, printable.
 pub(super) fn name(text: &str, most: usize) -> String {
-    units::name(text, most)
+    text::short(text, most)
 }
 
 /// `1 run`, `3 runs`.

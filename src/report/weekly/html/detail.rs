@@ -8,6 +8,7 @@ use crate::report::svg::distribution::{self, Distribution};
 use crate::report::svg::escaped;
 use crate::report::svg::peaks::{self, Ending, Peaks, Point};
 use crate::report::units;
+use crate::text;
 
 /// Longest title of a picture.
 const TITLE: usize = 120;
@@ -19,11 +20,11 @@ pub(super) fn section(report: &Weekly, detail: &Detail, open: bool) -> String {
     let mut out = format!(
         "<details id=\"{id}\"{}><summary><b>{}</b> <span class=\"soft\">{} · {}</span></summary>\n",
         if open { " open" } else { "" },
-        escaped(&units::name(&row.workload, 200)),
-        escaped(&units::name(&row.namespace, 63)),
+        escaped(&text::short(&row.workload, 200)),
+        escaped(&text::short(&row.namespace, 63)),
         escaped(&said(report, row)),
     );
-    let title = units::name(&format!("{}, container {}", row.workload, row.container), TITLE);
+    let title = text::short(&format!("{}, container {}", row.workload, row.container), TITLE);
     let points: Vec<Point> = detail
         .peaks
         .iter()
@@ -93,7 +94,7 @@ fn said(report: &Weekly, row: &Row) -> String {
 
 fn facts(report: &Weekly, at: usize, row: &Row) -> String {
     let runs = &row.now.runs;
-    let mut facts: Vec<(&str, String)> = vec![("Container", units::name(&row.container, 63))];
+    let mut facts: Vec<(&str, String)> = vec![("Container", text::short(&row.container, 63))];
     let mut seen = words::finished(runs);
     for (n, what) in [
         (runs.running, "under way"),

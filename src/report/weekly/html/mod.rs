@@ -13,6 +13,7 @@ use super::{Row, Weekly};
 use crate::report::svg::bars::{self, Bars, Item};
 use crate::report::svg::{self, escaped};
 use crate::report::units;
+use crate::text;
 use tables::{TableRow, heads, list, number, table, text};
 
 /// Entries of lists that are not cut to the top.
@@ -145,13 +146,13 @@ fn savings(report: &Weekly) -> String {
 
 /// A row's heading: its workload, a link to its section where there is one, and where it is.
 fn named(report: &Weekly, at: usize, row: &Row) -> String {
-    let name = escaped(&units::name(&row.workload, 200));
+    let name = escaped(&text::short(&row.workload, 200));
     let name = if report.details.iter().any(|d| d.row == at) {
         format!("<a href=\"#{}\">{name}</a>", anchor(at))
     } else {
         name
     };
-    let place = format!("{} · {}", units::name(&row.namespace, 63), units::name(&row.container, 63));
+    let place = format!("{} · {}", text::short(&row.namespace, 63), text::short(&row.container, 63));
     format!("{name}<span class=\"at\">{}</span>", escaped(&place))
 }
 
@@ -188,11 +189,11 @@ fn changed(report: &Weekly) -> String {
     let columns = [text("workload"), text("what"), text("to whose size").wide(), text("what came of it")];
     let rows = report.changes.iter().take(CHANGES).map(|c| {
         let (what, source, came) = words::change(c);
-        let place = format!("{} · {}", units::name(&c.namespace, 63), units::name(&c.container, 63));
+        let place = format!("{} · {}", text::short(&c.namespace, 63), text::short(&c.container, 63));
         TableRow {
             heading: format!(
                 "{}<span class=\"at\">{}</span>",
-                escaped(&units::name(&c.workload, 200)),
+                escaped(&text::short(&c.workload, 200)),
                 escaped(&place)
             ),
             cells: vec![what, source, came],
@@ -210,12 +211,12 @@ fn findings(report: &Weekly) -> String {
     }
     let columns = [text("where"), text("rule"), text("mode").wide(), text("what, and how to fix it")];
     let rows = report.findings.iter().take(ENTRIES).map(|f| {
-        let workload = if f.workload.is_empty() { "the namespace".to_owned() } else { units::name(&f.workload, 200) };
+        let workload = if f.workload.is_empty() { "the namespace".to_owned() } else { text::short(&f.workload, 200) };
         TableRow {
             heading: format!(
                 "{}<span class=\"at\">{}</span>",
                 escaped(&workload),
-                escaped(&units::name(&f.namespace, 63))
+                escaped(&text::short(&f.namespace, 63))
             ),
             cells: vec![f.finding.rule.clone(), f.finding.mode.clone(), f.finding.message.clone()],
         }
@@ -231,9 +232,9 @@ fn quotas(report: &Weekly) -> String {
     }
     let columns = [text("namespace"), text("quota"), text("of what"), number("used"), number("of"), number("share")];
     let rows = report.quotas.iter().take(ENTRIES).map(|q| TableRow {
-        heading: escaped(&units::name(&q.namespace, 63)),
+        heading: escaped(&text::short(&q.namespace, 63)),
         cells: vec![
-            units::name(&q.quota, 63),
+            text::short(&q.quota, 63),
             q.resource.clone(),
             q.used.clone().unwrap_or_else(|| "—".to_owned()),
             q.hard.clone(),
@@ -279,11 +280,11 @@ fn not_judged(report: &Weekly) -> String {
     let mut out = String::new();
     if !report.not_judged.is_empty() {
         let rows = report.not_judged.iter().take(ENTRIES).map(|n| {
-            let place = format!("{} · {}", units::name(&n.namespace, 63), units::name(&n.container, 63));
+            let place = format!("{} · {}", text::short(&n.namespace, 63), text::short(&n.container, 63));
             TableRow {
                 heading: format!(
                     "{}<span class=\"at\">{}</span>",
-                    escaped(&units::name(&n.workload, 200)),
+                    escaped(&text::short(&n.workload, 200)),
                     escaped(&place)
                 ),
                 cells: vec![n.why.clone()],

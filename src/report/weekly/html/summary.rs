@@ -6,10 +6,10 @@ use super::tables::{TableRow, heads, number, table, text};
 use super::{ENTRIES, more};
 use crate::report::svg::bars::{self, Bars, Item};
 use crate::report::svg::escaped;
-use crate::report::units;
 use crate::report::weekly::columns::{self, cells};
 use crate::report::weekly::words::{self, SUMMARY_COLUMNS};
 use crate::report::weekly::{Amounts, Sums, Weekly};
+use crate::text;
 
 /// Namespaces that a picture has room for.
 const BARS: usize = 10;
@@ -64,7 +64,7 @@ fn namespaces(report: &Weekly) -> String {
         .namespaces
         .iter()
         .take(ENTRIES)
-        .map(|n| TableRow { heading: escaped(&units::name(&n.namespace, 63)), cells: cells(&columns, n) });
+        .map(|n| TableRow { heading: escaped(&text::short(&n.namespace, 63)), cells: cells(&columns, n) });
     let mut out = table("Namespaces, the most expensive first", &heads("namespace", &columns), rows);
     out.push_str(&more(report.namespaces.len(), ENTRIES));
     out

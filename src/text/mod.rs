@@ -1,4 +1,4 @@
-//! Makes text from the cluster fit to be shown: one line, printable, short.
+//! Makes text from outside fit to be shown or sent: one line, printable, short, percent-encoded.
 //! Must not know who shows it.
 
 /// Longest line of a message, in characters: many warnings share one budget in the API server's answer.
@@ -38,9 +38,52 @@ pub fn name(text: &str) -> String {
     clip(&clean(text), 40)
 }
 
+/// A name for a table or a heading: what is not printable is dropped, and of more than `most` characters the middle,
+/// because both ends of a name tell. `most` is at least 2.
+pub fn short(text: &str, most: usize) -> String {
+    let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
+    if clean.len() <= most {
+        return clean.into_iter().collect();
+    }
+    let tail = (most - 1) / 2;
+    let head = most - 1 - tail;
+    clean[..head].iter().chain(['…'].iter()).chain(&clean[clean.len() - tail..]).collect()
+}
+
+/// Characters that could change what a reader sees: controls, and the marks that turn or hide text.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Percent-encoded for a URI (RFC 3986): all but unreserved characters and the bytes of `safe`.
+pub fn percent_encoded(text: &str, safe: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) || safe.contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostile_names_are_harmless() {
+        assert_eq!(short("a\u{1b}[31mb\u{202e}c\n", 20), "a[31mbc");
+        assert_eq!(short("abcdefghij", 5), "ab…ij");
+    }
+
+    #[test]
+    fn what_a_uri_reserves_is_encoded() {
+        assert_eq!(percent_encoded("a b/c&d=é~", b""), "a%20b%2Fc%26d%3D%C3%A9~");
+        assert_eq!(percent_encoded("a b/c", b"/"), "a%20b/c");
+    }
 
     #[test]
     fn nothing_unprintable_survives() {
