@@ -24,6 +24,7 @@ pub mod manifest;
 pub mod policy;
 pub mod prometheus;
 pub mod quantity;
+pub mod recommendation;
 pub mod report;
 pub mod review;
 pub mod server;

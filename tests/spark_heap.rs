@@ -17,7 +17,7 @@ use podfit::fit::spark::KnownHeaps;
 use podfit::history::Store;
 use podfit::prometheus::{OpenMetricsFile, TimeRange};
 use podfit::quantity::Quantity;
-use podfit::report::Line;
+use podfit::recommendation::Line;
 use podfit::simulate::{
     Asks, Engine, MIB, Metric, Part, Platform, Schedule, ScrapeOptions, Simulation, Usage, WorkloadModel,
 };

@@ -15,7 +15,7 @@ use crate::fit::{ContainerResources, Fitted, Pair, Resource, Surroundings, fit_p
 use crate::history::History;
 use crate::policy::{Bounds, Modes, Options, PodSpec};
 use crate::quantity::Quantity;
-use crate::report::{FindingLine, Line, Report, Wanted};
+use crate::recommendation::{Line, Report, Wanted};
 use crate::sizing::{Answer, SizingPolicy};
 use crate::workload::containers::does_the_work;
 use crate::workload::{Kind, Workload, WorkloadKey, input_bytes, stated_input};
@@ -165,7 +165,7 @@ fn live_lines(
         for finding in &decision.findings {
             let at = lines.iter().position(|l| l.container == finding.container).unwrap_or(0);
             if let Some(line) = lines.get_mut(at) {
-                line.findings.push(FindingLine::from(finding));
+                line.findings.push(finding.clone());
             }
         }
         if let Some(first) = lines.first_mut() {
@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
     use crate::history::{JvmUse, MemoryUse, Outcome as RunOutcome, PeakSource, Resources, Run};
-    use crate::report::SparkLine;
+    use crate::recommendation::SparkLine;
     use crate::workload::{IdentityRules, identify, pod_facts};
 
     const MIB: u64 = 1 << 20;

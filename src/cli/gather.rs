@@ -11,7 +11,7 @@ use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{History, Store};
 use crate::prometheus::TimeRange;
-use crate::report::Line;
+use crate::recommendation::Line;
 use crate::sizing::SizingPolicy;
 use crate::workload::containers::does_the_work;
 use crate::workload::{Workload, WorkloadKey};

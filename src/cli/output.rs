@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use super::Outcome;
-use crate::report::{Change, Report, csv, markdown, table};
+use crate::policy::Mode;
+use crate::recommendation::{Change, Report};
+use crate::report::{csv, markdown, table};
 
 /// How a report is printed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +86,7 @@ fn is_found(what: FailOn, report: &Report) -> bool {
     report.workloads.iter().any(|line| match what {
         FailOn::Undersized => line.verdict.memory == Change::Raise,
         FailOn::Oversized => line.verdict.memory == Change::Lower,
-        FailOn::Enforced => line.findings.iter().any(|f| f.mode == "enforce"),
+        FailOn::Enforced => line.findings.iter().any(|f| f.mode == Mode::Enforce),
         FailOn::Findings => !line.findings.is_empty(),
         FailOn::Unknown => line.verdict.memory == Change::Unknown,
     })
@@ -95,7 +97,7 @@ fn print_patches(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     let patched = report.workloads.iter().any(|l| l.patch.is_some());
     for line in &report.workloads {
         let Some(patch) = &line.patch else {
-            let banned = line.findings.iter().find(|f| f.mode == "enforce");
+            let banned = line.findings.iter().find(|f| f.mode == Mode::Enforce);
             if let Some(finding) = banned.filter(|_| patched && seen.insert((&line.namespace, &line.workload))) {
                 let (namespace, workload, rule) = (&line.namespace, &line.workload, &finding.rule);
                 writeln!(out, "\nNo patch of the next pod of {namespace}/{workload}: {rule} turns it away")?;

@@ -6,7 +6,7 @@ use super::gather::{gather, lines};
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
-use crate::report::Report;
+use crate::recommendation::Report;
 
 /// Arguments of `podfit recommend`.
 #[derive(clap::Args)]

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use crate::fit::spark::{self, Role};
 use crate::fit::{ContainerResources, Resource};
 use crate::quantity::Quantity;
-use crate::report::{Line, units};
+use crate::recommendation::Line;
+use crate::report::units;
 use crate::text;
 use crate::workload::{Kind, Workload};
 

@@ -24,6 +24,7 @@ mod settings;
 mod unproven_non_root;
 pub mod visitor;
 
+use crate::text;
 pub use bounds::{Bounds, Range};
 pub use exemption::{Exemption, Subject};
 pub use file::{Applications, ExecutorHeaps, Policy, Resizing, Services};
@@ -31,6 +32,7 @@ pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
 pub use rollout::{CanaryBy, NamespaceRollout, Rollout, RolloutMode, Stage};
 pub use settings::{NamespaceModes, Settings, SettingsError};
+
 pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot, Volume};
 
 /// Every rule, in the order of its findings.

@@ -88,7 +88,7 @@ impl<'a> PodSpec<'a> {
     /// # Errors
     /// A list of containers or volumes is not a list of objects, or a name is not a text.
     pub fn new(json: &'a Value, path: &'a str) -> Result<Self, Malformed> {
-        let odd = |at: String, expected| Malformed { path: super::text::clean(&at), expected };
+        let odd = |at: String, expected| Malformed { path: crate::text::clean(&at), expected };
         if !json.is_object() {
             return Err(odd(path.to_owned(), "an object"));
         }

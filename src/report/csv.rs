@@ -1,7 +1,7 @@
 //! The report as CSV: one row per container, exact quantities, safe to open in a spreadsheet.
 
-use super::{Line, Report};
 use crate::quantity::Quantity;
+use crate::recommendation::{Change, Line, Report};
 
 const HEADER: [&str; 25] = [
     "namespace",
@@ -49,7 +49,7 @@ fn row(line: &Line) -> [String; 25] {
     let text = |q: Option<Quantity>| q.map(|q| q.to_string()).unwrap_or_default();
     let number = |n: Option<f64>| n.map(|n| format!("{n:.3}")).unwrap_or_default();
     let bytes = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
-    let change = |c: super::Change| format!("{c:?}").to_lowercase();
+    let change = |c: Change| format!("{c:?}").to_lowercase();
     let (c, r, e) = (&line.current, &line.recommended, &line.evidence);
     [
         line.namespace.clone(),

@@ -1,7 +1,8 @@
 //! The report as a Markdown table, for a pull request or a chat.
 
-use super::Report;
+use super::findings::grouped;
 use super::{table, units};
+use crate::recommendation::Report;
 use crate::text;
 
 /// The report as Markdown.
@@ -27,8 +28,7 @@ pub fn render(report: &Report) -> String {
             table::action(line),
         ));
     }
-    let findings: Vec<String> = report
-        .finding_groups()
+    let findings: Vec<String> = grouped(report)
         .iter()
         .map(|group| {
             let lines = group.lines.iter().map(|l| cell(&l.workload)).collect::<Vec<_>>().join(", ");

@@ -2,9 +2,10 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::findings::grouped;
 use super::units;
-use super::{Change, Line, Report, Verdict};
 use crate::quantity::Quantity;
+use crate::recommendation::{Change, Line, Report, Verdict};
 use crate::text;
 
 /// Every line fits this many columns.
@@ -262,7 +263,7 @@ fn why(report: &Report, several: bool) -> String {
 
 fn findings(report: &Report, several: bool) -> String {
     let mut out = String::new();
-    for group in report.finding_groups() {
+    for group in grouped(report) {
         if out.is_empty() {
             out.push_str("\nFindings\n");
         }

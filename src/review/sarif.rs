@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Fault, Located, Review};
 use crate::fnv::fnv1a;
 use crate::policy::{Mode, RULES};
+use crate::text;
 
 /// The whole log, one run.
 pub fn sarif(review: &Review) -> Value {

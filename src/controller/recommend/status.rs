@@ -16,7 +16,8 @@ use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
 use crate::policy::{Policy, Resizing, RolloutMode, Services};
 use crate::quantity::Quantity;
-use crate::report::{Line, units};
+use crate::recommendation::Line;
+use crate::report::units;
 use crate::workload::Workload;
 
 /// What was learned of one container.

@@ -13,7 +13,7 @@ use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
 use crate::quantity::Quantity;
-use crate::report::Line;
+use crate::recommendation::Line;
 use crate::sizing::SizingPolicy;
 use crate::workload::{Workload, WorkloadKey};
 

@@ -18,7 +18,7 @@ use crate::controller::lease::Term;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::Store;
-use crate::report::Line;
+use crate::recommendation::Line;
 use crate::sizing::SizingPolicy;
 use crate::workload::containers::does_the_work;
 use crate::workload::{Workload, WorkloadKey};

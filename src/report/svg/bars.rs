@@ -1,7 +1,6 @@
 //! Bars beside each other: a few amounts for each of a few things, longest bar first where the caller has sorted so.
 
 use super::{Anchor, Mark, WIDTH, legend, line, open, rectangle, scale, text, wide};
-use crate::text;
 
 const LEFT: f64 = 6.0;
 const RIGHT: f64 = 8.0;

@@ -3,6 +3,7 @@
 use super::tests::{DAY, HOUR, history, key, report_of, run, settings};
 use super::*;
 use crate::history::Outcome;
+use crate::policy::Severity;
 use crate::text::is_unprintable;
 
 const HOSTILE: [&str; 9] = [
@@ -27,9 +28,12 @@ fn report() -> Weekly {
     let finding = |message: &str| FoundAt {
         namespace: message.to_owned(),
         workload: message.to_owned(),
-        finding: FindingLine {
-            rule: "latest-tag".to_owned(),
-            mode: "enforce".to_owned(),
+        finding: Finding {
+            rule: "latest-tag",
+            reason: "no-tag",
+            severity: Severity::Breach,
+            mode: Mode::Enforce,
+            path: String::new(),
             container: message.to_owned(),
             message: message.to_owned(),
         },

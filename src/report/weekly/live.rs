@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::FoundAt;
+use crate::policy::{Finding, Mode, Severity};
 use crate::quantity::Quantity;
-use crate::report::FindingLine;
 
 /// How these rules are applied: admission does not see them, so they are only told.
-const MODE: &str = "audit";
+const MODE: Mode = Mode::Audit;
 
 /// Objects of a namespace; `None` where they could not be listed, so that nothing is said of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,10 +58,18 @@ impl Live {
         for quota in objects.quotas.iter().flatten() {
             self.quotas.extend(rooms(namespace, quota));
         }
-        let found = |workload: String, rule: &str, message: String| FoundAt {
+        let found = |workload: String, rule: &'static str, message: String| FoundAt {
             namespace: namespace.to_owned(),
             workload,
-            finding: FindingLine { rule: rule.to_owned(), mode: MODE.to_owned(), container: String::new(), message },
+            finding: Finding {
+                rule,
+                reason: rule,
+                severity: Severity::Remark,
+                mode: MODE,
+                container: String::new(),
+                path: String::new(),
+                message,
+            },
         };
         if objects.quotas.as_ref().is_some_and(Vec::is_empty) {
             let message = "the namespace has no ResourceQuota, so its work may take all nodes: set requests.cpu and \

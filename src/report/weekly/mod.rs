@@ -24,6 +24,7 @@ mod hostile_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -39,8 +40,8 @@ pub use risk::{Risk, RiskKind};
 pub use row::{Entry, Peak, Row};
 pub use words::slug;
 
-use super::Change;
-use super::model::FindingLine;
+use crate::policy::{Finding, Mode};
+use crate::recommendation::Change;
 use crate::sizing::SizingPolicy;
 
 /// What an hour costs. The defaults are podfit's own round figures, near what general-purpose machines cost on demand
@@ -130,7 +131,7 @@ pub struct FoundAt {
     pub workload: String,
     /// The finding.
     #[serde(flatten)]
-    pub finding: FindingLine,
+    pub finding: Finding,
 }
 
 /// A row with what its pictures are drawn from.
@@ -209,7 +210,7 @@ impl Weekly {
         }
         let largest_savings = largest_savings(&workloads, top);
         let mut risks: Vec<Risk> = workloads.iter().enumerate().flat_map(|(at, row)| risk::of(at, row)).collect();
-        risks.sort_by_key(|r| (r.kind, std::cmp::Reverse(r.runs), r.row));
+        risks.sort_by_key(|r| (r.kind, Reverse(r.runs), r.row));
         let no_comparison = method::no_comparison(known_from, settings.period);
         let comparison = no_comparison.is_none().then(|| compare(&workloads));
         let details = details(&workloads, &entries, &largest_savings, &risks, top, settings.period);
@@ -258,13 +259,8 @@ impl Weekly {
 }
 
 /// What admission turns away first, then by rule and place.
-fn place_of(found: &FoundAt) -> (u8, &str, &str, &str, &str) {
-    let mode = match found.finding.mode.as_str() {
-        "enforce" => 0,
-        "warn" => 1,
-        _ => 2,
-    };
-    (mode, &found.finding.rule, &found.namespace, &found.workload, &found.finding.container)
+fn place_of(found: &FoundAt) -> (Reverse<Mode>, &str, &str, &str, &str) {
+    (Reverse(found.finding.mode), found.finding.rule, &found.namespace, &found.workload, &found.finding.container)
 }
 
 fn largest_savings(workloads: &[Row], top: usize) -> Vec<usize> {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::words::{counted, were};
 use super::{Counts, Row};
 use crate::quantity::Quantity;
-use crate::report::{Change, units};
+use crate::recommendation::Change;
+use crate::report::units;
 
 /// What is at risk, the most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -6,8 +6,10 @@ use super::changed::{self, SizeChange};
 use super::{End, FoundAt, NotJudged, Period, Settings, Size, Sums, words};
 use crate::fit::ContainerResources;
 use crate::history::{History, Run};
+use crate::policy::Finding;
 use crate::quantity::Quantity;
-use crate::report::{Change, FindingLine, Line, Verdict, units};
+use crate::recommendation::{Change, Line, Verdict};
+use crate::report::units;
 
 /// What is known of one container.
 pub struct Entry<'a> {
@@ -48,7 +50,7 @@ pub struct Row {
     /// The change of its requests and limits in the period, where there was one.
     pub changed: Option<SizeChange>,
     /// Habits that break the rules, where a pod was looked at.
-    pub findings: Vec<FindingLine>,
+    pub findings: Vec<Finding>,
     /// Why, one sentence each: unknown, held back, changed by surroundings.
     pub notes: Vec<String>,
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
-use crate::report::Line;
+use crate::recommendation::Line;
 use crate::workload::{Kind, Workload, WorkloadKey};
 
 pub(crate) const HOUR: i64 = 3_600_000;

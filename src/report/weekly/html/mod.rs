@@ -218,7 +218,7 @@ fn findings(report: &Weekly) -> String {
                 escaped(&workload),
                 escaped(&text::short(&f.namespace, 63))
             ),
-            cells: vec![f.finding.rule.clone(), f.finding.mode.clone(), f.finding.message.clone()],
+            cells: vec![f.finding.rule.to_owned(), f.finding.mode.to_string(), f.finding.message.clone()],
         }
     });
     let mut out = table("Habits that break the rules, as admission would judge them", &columns, rows);

@@ -1,4 +1,5 @@
-//! The model behind every face: one line per container of a workload, what it asks for, what it needs, why.
+//! What one container of one workload should ask for: what it has, what is wanted, what that comes to within its
+//! surroundings, and why. Must not know who shows it.
 
 use std::collections::BTreeMap;
 
@@ -57,50 +58,6 @@ pub struct Verdict {
     pub cpu: Change,
 }
 
-/// A finding of a rule as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FindingLine {
-    /// The rule.
-    pub rule: String,
-    /// What admission would do: `enforce`, `warn`, `audit`.
-    pub mode: String,
-    /// The container, or the volume.
-    pub container: String,
-    /// What is wrong and how to fix it.
-    pub message: String,
-}
-
-impl FindingLine {
-    /// What is wrong, without the container it is wrong in.
-    fn what(&self) -> &str {
-        let place = self.message.strip_prefix("container ").and_then(|rest| rest.strip_prefix(self.container.as_str()));
-        place.and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&self.message)
-    }
-}
-
-impl From<&Finding> for FindingLine {
-    fn from(finding: &Finding) -> Self {
-        Self {
-            rule: finding.rule.to_owned(),
-            mode: finding.mode.to_string(),
-            container: finding.container.clone(),
-            message: finding.message.clone(),
-        }
-    }
-}
-
-/// The same breach in many places: said once, most serious first.
-pub struct FindingGroup<'a> {
-    /// The first of them.
-    pub first: &'a FindingLine,
-    /// What is wrong, without the place.
-    pub what: &'a str,
-    /// How many containers have it.
-    pub containers: usize,
-    /// Where: every line that has it, once.
-    pub lines: Vec<&'a Line>,
-}
-
 /// One container of one workload.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,7 +103,7 @@ pub struct Line {
     /// What the change would bring.
     pub effect: Effect,
     /// Habits that break the rules.
-    pub findings: Vec<FindingLine>,
+    pub findings: Vec<Finding>,
     /// The JSON patch that admission would make to the newest pod, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<Value>,
@@ -228,7 +185,7 @@ impl Line {
     }
 
     /// How urgent it is: what will be killed first, then what wastes most.
-    fn urgency(&self) -> (u8, i64) {
+    pub(super) fn urgency(&self) -> (u8, i64) {
         let class = match self.verdict.memory {
             Change::Raise => 0,
             Change::Set => 1,
@@ -238,95 +195,6 @@ impl Line {
         };
         let saved = self.effect.memory_gib_hours_per_week.unwrap_or(0.0);
         (class, -(saved.abs() * 1000.0) as i64)
-    }
-}
-
-/// Everything that was found out about some namespaces.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// Containers that do their workload's work, the most urgent first.
-    pub workloads: Vec<Line>,
-    /// Live pods that belong to no workload: pod, reason.
-    pub unidentified_pods: Vec<(String, String)>,
-    /// What was missing, what could not be read, and what to do about it.
-    pub notes: Vec<String>,
-    /// What it all adds up to.
-    pub totals: Totals,
-}
-
-impl Report {
-    /// Orders the lines and adds them up.
-    pub fn new(mut workloads: Vec<Line>, unidentified_pods: Vec<(String, String)>, notes: Vec<String>) -> Self {
-        workloads.sort_by_cached_key(|l| (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone()));
-        let totals = Totals::of(&workloads);
-        Self { workloads, unidentified_pods, notes, totals }
-    }
-}
-
-impl Report {
-    /// The findings, those that say the same of several containers together.
-    pub fn finding_groups(&self) -> Vec<FindingGroup<'_>> {
-        let mut groups: Vec<FindingGroup<'_>> = Vec::new();
-        for line in &self.workloads {
-            for finding in &line.findings {
-                let what = finding.what();
-                let same = |g: &&mut FindingGroup<'_>| {
-                    (g.what, &g.first.rule, &g.first.mode) == (what, &finding.rule, &finding.mode)
-                };
-                if let Some(group) = groups.iter_mut().find(same) {
-                    group.containers += 1;
-                    if !group.lines.last().is_some_and(|last| std::ptr::eq(*last, line)) {
-                        group.lines.push(line);
-                    }
-                } else {
-                    groups.push(FindingGroup { first: finding, what, containers: 1, lines: vec![line] });
-                }
-            }
-        }
-        groups.sort_by_key(|g| match g.first.mode.as_str() {
-            "enforce" => 0,
-            "warn" => 1,
-            _ => 2,
-        });
-        groups
-    }
-}
-
-/// Sums over a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Totals {
-    /// Containers listed.
-    pub containers: usize,
-    /// Without a number for memory.
-    pub unknown: usize,
-    /// Memory that would no longer be reserved, GiB-hours a week; negative where more is needed.
-    pub memory_gib_hours_per_week: f64,
-    /// CPU that would no longer be reserved, core-hours a week.
-    pub cpu_core_hours_per_week: f64,
-    /// OOM kills in the window.
-    pub oom_kills: u64,
-    /// Of those, kills of runs that would have had more.
-    pub oom_kills_prevented: u64,
-    /// Findings of rules.
-    pub findings: usize,
-}
-
-impl Totals {
-    fn of(lines: &[Line]) -> Self {
-        Self {
-            containers: lines.len(),
-            unknown: lines
-                .iter()
-                .filter(|l| l.verdict.memory == Change::Unknown && !l.evidence.scaled_on.memory)
-                .count(),
-            memory_gib_hours_per_week: lines.iter().filter_map(|l| l.effect.memory_gib_hours_per_week).sum(),
-            cpu_core_hours_per_week: lines.iter().filter_map(|l| l.effect.cpu_core_hours_per_week).sum(),
-            oom_kills: lines.iter().map(|l| l.evidence.oom_kills).sum(),
-            oom_kills_prevented: lines.iter().map(|l| l.effect.oom_kills_prevented).sum(),
-            findings: lines.iter().map(|l| l.findings.len()).sum(),
-        }
     }
 }
 

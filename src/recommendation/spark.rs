@@ -1,4 +1,4 @@
-//! How a Spark pod's memory is divided, as a report says it.
+//! How a Spark pod's memory is divided, as a recommendation says it.
 //! Must not know where a history comes from, nor what a pod may have.
 
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! How a Flink process should be sized by what its JVMs said, as a report says it.
+//! How a Flink process should be sized by what its JVMs said, as a recommendation says it.
 //! Must not know where a history comes from, nor what a pod may have.
 
 use serde::Serialize;

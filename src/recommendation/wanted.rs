@@ -1,8 +1,8 @@
-//! What a container should have, as every face says it: sizing's word, and for a JVM that of its parts.
+//! What a container should have, as everybody says it: sizing's word, and for a JVM that of its parts.
 //! Must not know where a history comes from, nor what a pod may have.
 
+use super::container::{quantities_of, resources_of, wanted};
 use super::flink::FlinkLine;
-use super::model::{quantities_of, resources_of, wanted};
 use super::spark::SparkLine;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, Resource, What};
