@@ -3,8 +3,9 @@
 
 use super::life::{Life, LifeKey};
 use super::objects::PodObject;
-use super::segment::{CpuStretch, SILENCE_MS};
-use crate::history::{CpuUse, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run};
+use super::outcome::Told;
+use super::segment::CpuStretch;
+use crate::history::{CpuUse, MemoryUse, PeakSource, Resources, Run};
 use crate::workload::{INPUT_BYTES, input_bytes, kube_state_metrics_name};
 
 /// A high-water mark this near to the limit may be page cache that the kernel had no reason to drop.
@@ -42,50 +43,26 @@ pub fn run_of(
 ) -> Option<Run> {
     let first_ms = life.first_ms()?;
     let last_ms = life.last_ms()?;
-    let container = object.and_then(|o| o.containers.get(&key.container));
     let started_ms = started(life, object, first_ms);
-    let reason = match place {
-        Place::Latest => {
-            let restarted_in_place = life.cpu.as_ref().is_some_and(|c| c.increase + c.first > c.last + 1e-9);
-            container.and_then(|c| {
-                c.terminated_reason.as_deref().or(if restarted_in_place && key.cgroup.is_empty() {
-                    c.last_terminated_reason.as_deref()
-                } else {
-                    None
-                })
-            })
-        }
-        Place::Followed => container.and_then(|c| c.last_terminated_reason.as_deref()),
-    };
-    let completed_ms = object.and_then(|o| o.completed_ms).filter(|c| *c > started_ms);
-    let silent = seen_until_ms - last_ms > SILENCE_MS;
-    let ended = place == Place::Followed || reason.is_some() || completed_ms.is_some() || silent;
-    let outcome = match reason {
-        Some("OOMKilled") => Outcome::OomKilled,
-        Some("Completed") => Outcome::Completed,
-        Some(_) => Outcome::Failed,
-        None if ended => Outcome::Unknown,
-        None => Outcome::Running,
-    };
-    let heap_exhausted =
-        place == Place::Followed && container.and_then(|c| c.last_exit_code) == Some(SPARK_HEAP_EXHAUSTED);
-    let ended_ms = ended_at(life, last_ms, completed_ms, ended).max(started_ms);
-    let resources = container.map(|c| c.resources).unwrap_or_default();
-    Some(Run {
+    let told = Told::of(key, life, object, place, (started_ms, last_ms), seen_until_ms);
+    let ended_ms = ended_at(life, last_ms, told.completed_ms, told.ended).max(started_ms);
+    let mut run = Run {
         pod: key.pod.clone(),
         uid: key.uid().or_else(|| object.and_then(|o| o.uid.clone())),
         started_ms,
         ended_ms,
-        memory: memory_of(life, &resources),
+        memory: memory_of(life, &told.resources),
         cpu: life.cpu.as_ref().and_then(|cpu| cpu_of(life, cpu, started_ms)),
-        resources,
-        outcome,
+        resources: told.resources,
+        outcome: told.outcome,
         attempt,
         input_bytes: object.and_then(input_of),
-        jvm: heap_exhausted.then(|| Box::new(JvmUse { heap_exhausted, ..JvmUse::default() })),
+        jvm: None,
         day: None,
         observation: None,
-    })
+    };
+    told.note(&mut run);
+    Some(run)
 }
 
 /// The size of the pod's input, where whoever made the pod said it.
@@ -198,6 +175,7 @@ mod tests {
     use super::super::objects::ContainerObject;
     use super::super::segment::MemoryStretch;
     use super::*;
+    use crate::history::Outcome;
 
     const MIB: u64 = 1 << 20;
 

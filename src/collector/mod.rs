@@ -15,6 +15,7 @@ pub mod metrics;
 mod names;
 pub mod objects;
 mod open_lives;
+mod outcome;
 mod read;
 pub mod runs_csv;
 pub mod segment;
