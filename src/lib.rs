@@ -27,6 +27,7 @@ pub mod quantity;
 pub mod recommendation;
 pub mod report;
 pub mod review;
+pub mod secret;
 pub mod server;
 pub mod simulate;
 pub mod sizing;

@@ -196,6 +196,90 @@ fn without_a_secret_a_ca_is_made_and_pods_are_admitted_through_it() {
     no_key_in(&serve.log());
 }
 
+/// The policy that comes with podfit, for this scene's account and configurations; taken away when dropped.
+struct Fence(&'static Cluster, Vec<String>);
+
+impl Fence {
+    fn new(scene: &Scene) -> Self {
+        let (cluster, name) = (scene.namespace.cluster, scene.name());
+        let text = include_str!("../deploy/kustomize/base/fence.yaml");
+        let text = text.replace("serviceaccount:podfit:podfit", &format!("serviceaccount:{}:podfit", scene.namespace.name));
+        let text = text.replace("'podfit-webhook'", &format!("'{name}'")).replace("podfit-ca-bundle", &format!("{name}-ca"));
+        let mut paths = Vec::new();
+        for document in text.split("\n---\n") {
+            let object: Value = serde_saphyr::from_str(document).unwrap();
+            let is_binding = object["kind"] == "ValidatingAdmissionPolicyBinding";
+            let plural = if is_binding { "validatingadmissionpolicybindings" } else { "validatingadmissionpolicies" };
+            cluster.create(&format!("{ADMISSION}/{plural}"), &object);
+            paths.push(format!("{ADMISSION}/{plural}/{name}-ca"));
+        }
+        Self(cluster, paths)
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        for path in &self.1 {
+            let _ = self.0.request("DELETE", path, None);
+        }
+    }
+}
+
+#[test]
+fn with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_changed() {
+    let test = "with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_changed";
+    let Some(cluster) = cluster(test) else { return };
+    let scene = Scene::new(cluster);
+    let _fence = Fence::new(&scene);
+    let serve = scene.serve();
+    ready(&serve);
+    scene.register(&serve);
+    // podfit itself gets on with it.
+    scene.until_published();
+    scene.until_admitted(&serve);
+    let thief = cluster.account(&scene.kubeconfig);
+    for kind in KINDS {
+        let path = format!("{ADMISSION}/{kind}/{}", scene.name());
+        let change = |change: &dyn Fn(&mut Value)| {
+            let mut webhooks = cluster.get(&path)["webhooks"].clone();
+            change(&mut webhooks);
+            thief.request("PATCH", &format!("{path}?dryRun=All"), Some(&json!({"webhooks": webhooks})))
+        };
+        let refusal = |answer: Result<Value, (u16, String)>, what: &str| {
+            let (code, why) = answer.map(|_| panic!("{kind}: {what} was let through")).unwrap_err();
+            assert!(why.contains("podfit may change"), "{kind}: {what}: {code} {why}");
+        };
+        // Until it is in force, and told apart from what the API server refuses by itself.
+        until("the fence", || change(&|w| w[1]["timeoutSeconds"] = json!(29)).err());
+        change(&|w| w[1]["clientConfig"]["caBundle"] = w[1]["clientConfig"]["caBundle"].clone()).unwrap();
+        let changes: [(&str, &dyn Fn(&mut Value)); 10] = [
+            ("timeout", &|w| w[1]["timeoutSeconds"] = json!(29)),
+            ("failure policy", &|w| w[1]["failurePolicy"] = json!("Ignore")),
+            ("address", &|w| w[1]["clientConfig"]["url"] = json!("https://evil.example/x")),
+            ("rules", &|w| w[1]["rules"][0]["resources"] = json!(["secrets"])),
+            ("operations", &|w| w[1]["rules"][0]["operations"] = json!(["*"])),
+            ("namespaces", &|w| w[1]["namespaceSelector"] = json!({})),
+            ("objects", &|w| w[1]["objectSelector"] = json!({"matchLabels": {"a": "b"}})),
+            ("conditions", &|w| w[1]["matchConditions"] = json!([{"name": "never", "expression": "false"}])),
+            ("an entry less", &|w| drop(w.as_array_mut().unwrap().remove(0))),
+            ("an entry more", &|w| {
+                let mut more = w[1].clone();
+                more["name"] = json!("more.example.dev");
+                w.as_array_mut().unwrap().push(more);
+            }),
+        ];
+        for (what, apply) in changes {
+            refusal(change(apply), what);
+        }
+        for metadata in [json!({"labels": {"a": "b"}}), json!({"annotations": {"a": "b"}}), json!({"finalizers": ["a.b/c"]})] {
+            let body = json!({"metadata": metadata});
+            refusal(thief.request("PATCH", &format!("{path}?dryRun=All"), Some(&body)), &metadata.to_string());
+        }
+        // The admin is not bound by it.
+        cluster.request("PATCH", &format!("{path}?dryRun=All"), Some(&json!({"metadata": {"labels": {"a": "b"}}}))).unwrap();
+    }
+}
+
 #[test]
 fn two_that_begin_at_once_agree_on_one_ca() {
     let Some(cluster) = cluster("two_that_begin_at_once_agree_on_one_ca") else { return };

@@ -1,8 +1,9 @@
 //! A review's bytes in, the response's bytes out: what both of the webhook's endpoints do, without the network.
-//! Must not turn a fault of ours into a denial: the mutating entry lets the pod pass as it came, the validating one
-//! says that it failed, and the webhook's `failurePolicy`, which is the administrator's, decides.
+//! What cannot be looked at, for whatever reason, the mutating entry lets pass as it came. The validating one turns it
+//! away where a rule enforces, and says why: the author of a pod decides how large and how odd it is, so that anything
+//! else would be a pass of his choice. Where no rule enforces, it passes with a warning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::applications::{self, Application};
 use super::executor_heap::Heaped;
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended};
-use super::object::{read_object, read_pod_to_size};
+use super::object::{read_object, read_pod_to_judge, read_pod_to_size};
 use super::resize::{Resizing, Sizing, resize, resize_with_heap};
 use super::retry::{self, Kill};
 use super::review::{Answer, Operation, Review};
@@ -19,7 +20,8 @@ use super::whose::whose;
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
 use crate::policy::{
-    self, Applications, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RolloutMode, Services, Subject,
+    self, Applications, Checked, ExecutorHeaps, Finding, Malformed, Mode, PodSpec, RULES, RolloutMode, Services,
+    Subject,
 };
 use crate::quantity::Quantity;
 use crate::text;
@@ -37,7 +39,7 @@ pub enum Entry {
 /// What is sent back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// HTTP status: 200, 400 for what is no review, 500 where the rules could not be applied.
+    /// HTTP status: 200, or 400 for what is no review.
     pub status: u16,
     /// An `AdmissionReview`, or one line of text where the status is not 200.
     pub body: Vec<u8>,
@@ -56,8 +58,8 @@ pub struct Seen {
     pub workload: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
-    /// Rule and mode of each finding.
-    pub findings: Vec<(&'static str, Mode)>,
+    /// How often each rule found something, by what it led to.
+    pub findings: BTreeMap<(&'static str, Mode), usize>,
 }
 
 /// What came of a review.
@@ -92,21 +94,48 @@ pub fn answer(entry: Entry, body: &[u8], known: &Knowledge) -> Reply {
             let pod = review.pod.take();
             mutate(&review, pod, known, &mut seen)
         }
-        Entry::Validate => match validate(&review, known, &mut seen) {
-            Ok(answer) => answer,
-            Err(problem) => return failed(500, &problem, seen, "unreadable-object"),
-        },
+        Entry::Validate => validate(&review, known, &mut seen),
     };
     Reply { status: 200, body: answer.to_json(&review.uid), seen }
 }
 
-/// Lets the object of a review pass as it came: what is answered when there is no time to look. `None` where the body
-/// is no review.
-pub fn pass(body: &[u8], reason: &str) -> Option<Vec<u8>> {
-    let review = Review::read(body).ok()?;
-    Some(
-        Answer { warnings: vec![warning(&format!("not resized: {reason}"))], ..Answer::default() }.to_json(&review.uid),
-    )
+/// The answer to a review that cannot be decided, for a reason that is not its object's: no time, no room, a fault of
+/// podfit. The body may end early. `None` where it is no review.
+pub fn undecided(entry: Entry, body: &[u8], known: &Knowledge, why: &str) -> Option<Vec<u8>> {
+    // The beginning says it all where it comes from an API server.
+    let beginning = body.get(..HEAD_BYTES).unwrap_or(body);
+    let review = Review::read_head(beginning).or_else(|| Review::read_head(body))?;
+    let answer = match entry {
+        Entry::Mutate => Answer { warnings: vec![warning(&format!("not resized: {why}"))], ..Answer::default() },
+        Entry::Validate => unjudged(&review, known, why),
+    };
+    Some(answer.to_json(&review.uid))
+}
+
+/// Where the head of a review is looked for first, in bytes.
+const HEAD_BYTES: usize = 16 * 1_024;
+
+/// The answer to what the rules could not be applied to.
+fn unjudged(review: &Review<'_>, known: &Knowledge, why: &str) -> Answer {
+    let enforced = enforced(review, known);
+    if enforced.is_empty() {
+        return Answer { warnings: vec![warning(&format!("not judged: {why}"))], ..Answer::default() };
+    }
+    let rules = enforced.join(", ");
+    let verb = if enforced.len() == 1 { "holds" } else { "hold" };
+    let denial = format!("podfit: the pod cannot be judged, and {rules} {verb} in this namespace: {}", text::clean(why));
+    Answer { denial: Some(text::clip(&denial, MAX_NOTE_CHARS)), ..Answer::default() }
+}
+
+/// The rules that turn away what is asked about, as far as the head of its review tells. A kubelet's own requests are
+/// about mirrors of static pods, which run whatever is answered, and about pods that were judged before.
+fn enforced(review: &Review<'_>, known: &Knowledge) -> Vec<&'static str> {
+    let is_judged = review.is_of_pods()
+        && matches!(review.sub_resource.as_ref(), "" | "ephemeralcontainers")
+        && matches!(review.operation, Operation::Create | Operation::Update)
+        && !review.is_from_kubelet();
+    let modes = known.rules.modes(&review.namespace);
+    RULES.iter().filter(|rule| is_judged && modes.of(**rule) == Mode::Enforce).map(|rule| rule.id()).collect()
 }
 
 fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply {
@@ -301,21 +330,32 @@ const fn why_not(mode: RolloutMode) -> &'static str {
 /// Longest audit annotation of a resize, in characters.
 const MAX_NOTE_CHARS: usize = 300;
 
-fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<Answer, String> {
+/// Most findings of one rule in one review that are written down.
+const MOST_FINDINGS: usize = 256;
+
+fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let created = match review.operation {
         Operation::Create => true,
         Operation::Update => false,
-        Operation::Delete | Operation::Connect => return Ok(Answer::default()),
+        Operation::Delete | Operation::Connect => return Answer::default(),
     };
     // Of a pod's subresources only this one brings containers; sizes and statuses are nobody's habit.
     if review.is_of_pods() && !matches!(review.sub_resource.as_ref(), "" | "ephemeralcontainers") {
-        return Ok(Answer::default());
+        return Answer::default();
     }
-    let raw = review.object.ok_or("the review has no object")?;
-    let object = read_object(raw).map_err(|problem| problem.to_string())?;
-    let mut findings = findings(&object, review, known).map_err(|problem| problem.to_string())?;
-    if !created && !findings.is_empty() {
-        findings = newly_found(findings, &object, review, known);
+    // Whatever there is to say of it was said when it was made: it must be able to lose its finalizers.
+    if review.is_of_pods() && review.leaves_the_spec() {
+        return Answer::default();
+    }
+    let (object, mut checked) = match look(review, known) {
+        Ok(looked) => looked,
+        Err(problem) => {
+            seen.outcome = Outcome::Failed("unreadable-object");
+            return unjudged(review, known, &problem);
+        }
+    };
+    if !created && !checked.findings.is_empty() {
+        checked.findings = newly_found(checked.findings, &object, review, known);
     }
     let softest = if !review.is_of_pods() {
         // A template harms nobody until a pod is made of it, and that is judged then; its author is told now.
@@ -326,35 +366,63 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Result<A
     } else {
         Mode::Enforce
     };
-    let Verdict { denial, warnings, audit_annotations, findings } = judge(soften(findings, softest));
-    seen.findings = findings.iter().map(|f| (f.rule, f.mode)).collect();
+    for finding in &checked.findings {
+        *seen.findings.entry((finding.rule, finding.mode.min(softest))).or_default() += 1;
+    }
+    for ((rule, mode), count) in &checked.left_out {
+        *seen.findings.entry((rule, (*mode).min(softest))).or_default() += count;
+    }
+    let Verdict { denial, mut warnings, audit_annotations, .. } = judge(soften(checked.findings, softest));
+    let left_out = |at_least| {
+        let counts = checked.left_out.iter().filter(move |((_, mode), _)| (*mode).min(softest) >= at_least);
+        counts.map(|(_, count)| count).sum::<usize>()
+    };
     if denial.is_some() {
         seen.outcome = Outcome::Denied;
+    } else if left_out(Mode::Enforce) > 0 {
+        // An exemption may cover those that are written down, or an update may have found them there: of the others
+        // nothing is known.
+        seen.outcome = Outcome::Failed("too-many-findings");
+        return unjudged(review, known, &format!("a rule finds more than {MOST_FINDINGS} breaches in it"));
+    } else if left_out(Mode::Warn) > 0 {
+        warnings.push(warning(&format!("and {} more findings", left_out(Mode::Warn))));
     }
-    Ok(Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations })
+    Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations }
+}
+
+/// The object of a review, and what the rules find in it.
+fn look(review: &Review<'_>, known: &Knowledge) -> Result<(Value, Checked), String> {
+    let raw = review.object.ok_or("the review has no object")?;
+    let read = if review.is_of_pods() { read_pod_to_judge(raw) } else { read_object(raw) };
+    let object = read.map_err(|problem| problem.to_string())?;
+    let checked = findings(&object, review, known).map_err(|problem| problem.to_string())?;
+    Ok((object, checked))
 }
 
 /// Everything that the rules find in an object: what comes as a pod is one, whatever kind it says it is; of other
 /// kinds, in the pods that are made from them. Exemptions are applied, and places are those of the object.
-fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Vec<Finding>, Malformed> {
+fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Checked, Malformed> {
     let modes = known.rules.modes(&review.namespace);
     let settings = known.rules.settings();
     let of = |pod: PodSpec<'_>| {
-        let mut findings = policy::check(&pod, &modes, &settings.options());
+        let mut checked = policy::check_up_to(MOST_FINDINGS, &pod, &modes, &settings.options());
         let subject = Subject { namespace: &review.namespace, user: Some(&review.user), pod };
-        settings.exempt(&mut findings, &subject);
-        findings
+        settings.exempt(&mut checked.findings, &subject);
+        checked
     };
     if review.is_of_pods() {
         return Ok(of(PodSpec::of_pod(object)?));
     }
-    let mut all = Vec::new();
+    let mut all = Checked::default();
     for made in manifest::pods(object, "") {
-        let mut findings = of(PodSpec::of_pod(&made.pod)?);
-        for finding in &mut findings {
+        let mut checked = of(PodSpec::of_pod(&made.pod)?);
+        for finding in &mut checked.findings {
             finding.path = made.origin(&finding.path);
         }
-        all.append(&mut findings);
+        all.findings.append(&mut checked.findings);
+        for (rule, count) in checked.left_out {
+            *all.left_out.entry(rule).or_default() += count;
+        }
     }
     Ok(all)
 }
@@ -362,11 +430,12 @@ fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Ve
 /// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or
 /// finalizers could not be removed from pods that were there before the rule.
 fn newly_found(found: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
-    let Some(old) = review.old_object.and_then(|raw| read_object(raw).ok()) else { return found };
+    let read = if review.is_of_pods() { read_pod_to_judge } else { read_object };
+    let Some(old) = review.old_object.and_then(|raw| read(raw).ok()) else { return found };
     let Ok(before) = findings(&old, review, known) else { return found };
     // With its container: what the pod as a whole says is a new breach for a container that has just come.
     let breach = |f: &Finding| (f.rule, f.reason, f.path.clone(), f.container.clone());
-    let before: Vec<_> = before.iter().map(breach).collect();
+    let before: HashSet<_> = before.findings.iter().map(breach).collect();
     let same = |f: &Finding| before.contains(&breach(f));
     found.into_iter().filter(|f| !same(f) || old.pointer(&f.path) != object.pointer(&f.path)).collect()
 }

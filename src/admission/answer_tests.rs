@@ -1,6 +1,7 @@
 //! Reviews as an API server sends them, and what is sent back: one sentence each.
 #![allow(clippy::needless_pass_by_value)] // rstest hands its cases over
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -145,7 +146,7 @@ fn a_new_pod_of_a_cronjob_is_resized_although_it_has_no_name_and_its_namespace_i
         namespace: "sales".to_owned(),
         workload: Some("cronjob/load".to_owned()),
         outcome: Outcome::Resized,
-        findings: vec![],
+        findings: BTreeMap::new(),
     };
     assert_eq!(seen, expected);
 }
@@ -252,7 +253,7 @@ fn a_breach_is_denied_with_403_and_a_sentence_that_says_how_to_fix_it(#[case] wr
     assert_eq!(response["status"], json!({"code": 403, "reason": "Forbidden", "message": message}));
     assert!(response.get("patch").is_none() && warnings(&response).is_empty());
     assert_eq!(response["auditAnnotations"].as_object().unwrap().keys().collect::<Vec<_>>(), ["latest-tag"]);
-    assert_eq!((seen.outcome, seen.findings), (Outcome::Denied, vec![("latest-tag", Mode::Enforce)]));
+    assert_eq!((seen.outcome, seen.findings), (Outcome::Denied, [(("latest-tag", Mode::Enforce), 1)].into()));
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn a_template_with_a_latest_image_passes_with_a_warning() {
     let (response, seen) = validated(request("CREATE", &deployment, &Value::Null, resource.clone()));
     assert_eq!(response["allowed"], true);
     assert_eq!(warnings(&response), ["podfit: container web: image nginx:latest: pin a version or a digest"]);
-    assert_eq!(seen.findings, [("latest-tag", Mode::Warn)]);
+    assert_eq!(seen.findings, [(("latest-tag", Mode::Warn), 1)].into());
     assert_eq!(mutated(request("CREATE", &deployment, &Value::Null, resource)).0, plainly_allowed());
 }
 
@@ -370,7 +371,8 @@ fn a_mirror_pod_is_believed_of_a_kubelet_alone(#[case] user: &str, #[case] group
     let who = json!({"userInfo": {"username": user, "groups": [group]}});
     let (response, seen) = validated(request("CREATE", &mirror, &Value::Null, who.clone()));
     assert_eq!(response["allowed"], allowed);
-    assert_eq!(seen.findings, [("latest-tag", if allowed { Mode::Audit } else { Mode::Enforce })]);
+    let mode = if allowed { Mode::Audit } else { Mode::Enforce };
+    assert_eq!(seen.findings, [(("latest-tag", mode), 1)].into());
     let (response, seen) = mutated(request("CREATE", &mirror, &Value::Null, who));
     assert_eq!((response.get("patch"), seen.outcome), (None, Outcome::Skipped("mirror-pod")));
 }
@@ -381,15 +383,55 @@ fn a_mirror_pod_is_believed_of_a_kubelet_alone(#[case] user: &str, #[case] group
 #[case::no_kind(json!({"metadata": {}, "spec": {"containers": [7]}}))]
 #[case::no_object(json!(null))]
 #[case::a_text(json!("pod"))]
-fn an_object_that_cannot_be_read_passes_the_mutating_entry_and_fails_the_validating_one(#[case] object: Value) {
+fn an_object_that_cannot_be_read_passes_the_mutating_entry_and_is_turned_away_where_a_rule_enforces(#[case] object: Value) {
     let (response, seen) = mutated(create(&object));
     assert_eq!((&response["allowed"], response.get("patch")), (&json!(true), None));
     assert!(warnings(&response)[0].starts_with("podfit: not resized: "), "{response}");
     assert_eq!(seen.outcome, Outcome::Failed("unreadable-object"));
-    let reply = answer(Entry::Validate, &body(create(&object)), &known());
-    assert_eq!((reply.status, reply.seen.outcome), (500, Outcome::Failed("unreadable-object")));
-    let text = String::from_utf8(reply.body).unwrap();
-    assert!(text.starts_with("podfit: ") && text.ends_with('\n') && text.lines().count() == 1, "{text:?}");
+    let (response, seen) = validated(create(&object));
+    assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(403)));
+    let said = response["status"]["message"].as_str().unwrap();
+    let begin = "podfit: the pod cannot be judged, and latest-tag, run-as-root hold in this namespace: ";
+    assert!(said.starts_with(begin) && !said.contains(char::is_control), "{said:?}");
+    assert_eq!(seen.outcome, Outcome::Failed("unreadable-object"));
+    let mut soft = known();
+    soft.rules = rules(&[("latest-tag", "warn"), ("run-as-root", "audit")]);
+    let (response, _) = replied(Entry::Validate, create(&object), &soft);
+    assert_eq!(response["allowed"], true, "nothing enforces");
+    assert!(warnings(&response)[0].starts_with("podfit: not judged: "), "{response}");
+}
+
+/// What its author decides must not be a way past a rule.
+#[rstest]
+#[case::findings(json!((0..300).map(|n| json!({"name": format!("c{n}"), "image": "ok/agent"})).chain([
+    json!({"name": "last", "image": "evil:latest"})]).collect::<Vec<_>>()))]
+#[case::values(json!([{"name": "a", "image": "a:1", "new": vec![json!({}); 50_000]}]))]
+fn a_pod_that_is_too_much_to_judge_is_turned_away_where_a_rule_enforces(#[case] containers: Value) {
+    let mut much = pod();
+    much["spec"]["containers"] = containers;
+    let mut exempt = known();
+    let settings = "modes: {run-as-root: warn, unproven-non-root: off, missing-resources: off}\nexemptions: \
+        [{reason: r, rules: [latest-tag], namespaces: [sales], images: [ok/agent]}]";
+    exempt.rules = Arc::new(Rules::new(Settings::from_yaml(settings).unwrap()));
+    let (response, _) = replied(Entry::Validate, create(&much), &exempt);
+    let said = response["status"]["message"].as_str().unwrap();
+    assert!(said.starts_with("podfit: the pod cannot be judged, and latest-tag holds in this namespace: "), "{said}");
+    // One that is there loses its finalizers all the same.
+    let mut going = much.clone();
+    going["metadata"]["finalizers"] = json!([]);
+    assert_eq!(replied(Entry::Validate, update(&much, &going), &exempt).0, plainly_allowed());
+    exempt.rules = rules(&[("latest-tag", "warn"), ("run-as-root", "warn"), ("unproven-non-root", "warn")]);
+    assert_eq!(replied(Entry::Validate, create(&much), &exempt).0["allowed"], true);
+}
+
+#[test]
+fn findings_that_are_not_written_down_are_counted() {
+    let mut many = pod();
+    many["spec"]["containers"] = (0..2_000).map(|n| json!({"name": format!("c{n}"), "image": "a:latest"})).collect();
+    let (response, seen) = validated(create(&many));
+    assert_eq!((&response["allowed"], seen.outcome), (&json!(false), Outcome::Denied));
+    assert_eq!(seen.findings[&("latest-tag", Mode::Enforce)], 2_000);
+    assert!(response.to_string().len() < 20_000);
 }
 
 #[test]
@@ -424,10 +466,42 @@ fn a_uid_with_escapes_is_echoed_as_it_was_meant() {
     let reply = answer(Entry::Mutate, text.as_bytes(), &known());
     let review: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(review["response"]["uid"], "ab\"\n\u{e9}/c");
-    let passed: Value = serde_json::from_slice(&pass(text.as_bytes(), "no time").unwrap()).unwrap();
+    let passed = undecided(Entry::Mutate, text.as_bytes(), &known(), "no time").unwrap();
+    let passed: Value = serde_json::from_slice(&passed).unwrap();
     assert_eq!(passed["response"]["uid"], "ab\"\n\u{e9}/c");
     assert_eq!(warnings(&passed["response"]), ["podfit: not resized: no time"]);
-    assert_eq!(pass(b"{}", "no time"), None);
+    assert_eq!(undecided(Entry::Mutate, b"{}", &known(), "no time"), None);
+}
+
+/// The order in which Go writes the fields; the objects may be cut off.
+#[rstest]
+#[case::pods("pods", "", "CREATE", "jane", false)]
+#[case::ephemeral_containers("pods", "ephemeralcontainers", "UPDATE", "jane", false)]
+#[case::sizes("pods", "resize", "UPDATE", "jane", true)]
+#[case::templates("jobs", "", "CREATE", "jane", true)]
+#[case::deletions("pods", "", "DELETE", "jane", true)]
+#[case::kubelets("pods", "", "CREATE", "system:node:a", true)]
+fn a_review_whose_end_is_missing_is_answered_by_its_beginning(
+    #[case] resource: &str,
+    #[case] sub: &str,
+    #[case] operation: &str,
+    #[case] user: &str,
+    #[case] allowed: bool,
+) {
+    let text = format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u7","kind":{{"kind":"Pod"}},
+        "resource":{{"group":"","version":"v1","resource":"{resource}"}},"subResource":"{sub}","name":"x",
+        "namespace":"sales","operation":"{operation}","userInfo":{{"username":"{user}","groups":["system:nodes"]}},
+        "object":{{"kind":"Pod","metadata":{{"annotations":{{"a":"xxxxxxxxxx"#
+    );
+    let answered = |entry| {
+        let answer = undecided(entry, text.as_bytes(), &known(), "too large").unwrap();
+        serde_json::from_slice::<Value>(&answer).unwrap()["response"].clone()
+    };
+    let judged = answered(Entry::Validate);
+    assert_eq!((&judged["uid"], &judged["allowed"]), (&json!("u7"), &json!(allowed)));
+    assert_eq!(answered(Entry::Mutate)["allowed"], true);
+    assert_eq!(undecided(Entry::Validate, &text.as_bytes()[..80], &known(), "too large"), None, "no uid yet");
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::text;
 const MAX_WARNINGS: usize = 10;
 /// Longest denial and audit annotation, in characters.
 const MAX_CHARS: usize = 1000;
+/// Sentences that may have room in that: none is shorter than twenty characters.
+const MAX_SENTENCES: usize = 50;
 
 /// What the rules say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,9 @@ pub struct Verdict {
 /// Makes one verdict of everything that was found.
 pub fn judge(findings: Vec<Finding>) -> Verdict {
     let of = |mode| findings.iter().filter(move |finding| finding.mode == mode);
-    let denials: Vec<_> = of(Mode::Enforce).map(|f| format!("{}: {}", f.rule, f.message)).collect();
+    // No more than fits: there may be many.
+    let denials: Vec<_> =
+        of(Mode::Enforce).take(MAX_SENTENCES).map(|f| format!("{}: {}", f.rule, f.message)).collect();
     let denial = (!denials.is_empty()).then(|| text::clip(&format!("podfit: {}", denials.join("; ")), MAX_CHARS));
     let mut warnings = Vec::new();
     if denial.is_none() {
@@ -36,6 +40,10 @@ pub fn judge(findings: Vec<Finding>) -> Verdict {
     let mut audit_annotations = BTreeMap::<String, String>::new();
     for finding in &findings {
         let note = audit_annotations.entry(finding.rule.to_owned()).or_default();
+        // Characters are at most as many as bytes: what is as long as this has been cut.
+        if note.len() >= MAX_CHARS && note.ends_with('…') {
+            continue;
+        }
         let separator = if note.is_empty() { "" } else { "; " };
         *note = text::clip(&format!("{note}{separator}{}", finding.message), MAX_CHARS);
     }

@@ -17,7 +17,7 @@ pub mod review;
 pub mod stamp;
 pub mod whose;
 
-pub use answer::{Entry, Outcome, Reply, Seen, answer, pass};
+pub use answer::{Entry, Outcome, Reply, Seen, answer, undecided};
 pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
 pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};

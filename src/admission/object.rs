@@ -1,7 +1,9 @@
 //! Reads the object of a review as JSON, without what nobody looks at: `metadata.managedFields` always, often most of
 //! the bytes; and of a pod that is to be sized also what says nothing about sizes, most of its environment above all.
+//! What is read has a bound of memory: a list of a hundred thousand empty objects is small on the wire.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
@@ -26,6 +28,14 @@ pub fn read_object(raw: &RawValue) -> Result<Value, UnreadableObject> {
     read(raw, &OBJECT)
 }
 
+/// A pod as far as a rule can depend on it: without its status, where it is to run, probes and ports.
+///
+/// # Errors
+/// As [`read_object`].
+pub fn read_pod_to_judge(raw: &RawValue) -> Result<Value, UnreadableObject> {
+    read(raw, &POD_TO_JUDGE)
+}
+
 /// A pod as far as its size can depend on it. Its containers have their places and resources, but it is no pod to store:
 /// volumes, probes and the like are missing, and environment variables that podfit never reads are null.
 ///
@@ -40,20 +50,34 @@ pub fn read_pod_to_size(raw: &RawValue) -> Result<Value, UnreadableObject> {
 pub(super) struct PodToSize(#[serde(deserialize_with = "pod_to_size")] pub Value);
 
 fn pod_to_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-    Part(&POD_TO_SIZE).deserialize(deserializer)
+    Part { shape: &POD_TO_SIZE, room: &Cell::new(MOST_BYTES) }.deserialize(deserializer)
 }
 
 fn read(raw: &RawValue, shape: &'static Shape) -> Result<Value, UnreadableObject> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    match Part(shape).deserialize(&mut deserializer) {
+    let room = Cell::new(MOST_BYTES);
+    match (Part { shape, room: &room }).deserialize(&mut deserializer) {
         Ok(object @ Value::Object(_)) => Ok(object),
         Ok(_) => Err(UnreadableObject("it is no object".to_owned())),
+        Err(_) if room.get() == 0 => Err(UnreadableObject(format!(
+            "it holds too many values: they would take more than {} MiB of memory",
+            MOST_BYTES >> 20
+        ))),
         Err(error) => Err(UnreadableObject(place_of(&error))),
     }
 }
 
+/// Most memory of what is read of one object. A pod of 1.3 MB with 300 containers takes some 8 MiB.
+const MOST_BYTES: usize = 24 << 20;
+/// What an object takes beside its members: a node of its tree, which has room for eleven.
+const OBJECT_BYTES: usize = 640;
+/// What a value takes beside its text.
+const VALUE_BYTES: usize = 64;
+
 /// What is read of a value.
 enum Shape {
+    /// All of it.
+    Whole,
     /// Members of an object: all but those named, some of them in part only. null is read as null.
     Object { without: &'static [&'static str], within: &'static [(&'static str, Shape)] },
     /// A list, each item in part.
@@ -64,6 +88,21 @@ enum Shape {
 
 const OBJECT: Shape = Shape::Object { without: &[], within: &[("metadata", METADATA)] };
 const METADATA: Shape = Shape::Object { without: &["managedFields"], within: &[] };
+/// What no rule looks at is left out by name, so that a field that is new to Kubernetes is there for a rule to see.
+const POD_TO_JUDGE: Shape =
+    Shape::Object { without: &["status"], within: &[("metadata", METADATA), ("spec", SPEC_TO_JUDGE)] };
+const SPEC_TO_JUDGE: Shape = Shape::Object {
+    without: &["affinity", "tolerations", "topologySpreadConstraints", "dnsConfig", "hostAliases"],
+    within: &[
+        ("containers", Shape::List(&CONTAINER_TO_JUDGE)),
+        ("initContainers", Shape::List(&CONTAINER_TO_JUDGE)),
+        ("ephemeralContainers", Shape::List(&CONTAINER_TO_JUDGE)),
+    ],
+};
+const CONTAINER_TO_JUDGE: Shape = Shape::Object {
+    without: &["volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "ports"],
+    within: &[],
+};
 const POD_TO_SIZE: Shape =
     Shape::Object { without: &["status"], within: &[("metadata", METADATA), ("spec", SPEC_TO_SIZE)] };
 const SPEC_TO_SIZE: Shape = Shape::Object {
@@ -94,9 +133,32 @@ fn is_read(variable: &str) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct Part(&'static Shape);
+struct Part<'r> {
+    shape: &'static Shape,
+    /// Bytes that may still be taken; 0 once it was too much.
+    room: &'r Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for Part {
+impl Part<'_> {
+    const fn of(self, shape: &'static Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    fn take<E: Error>(self, bytes: usize) -> Result<(), E> {
+        let left = self.room.get().saturating_sub(bytes);
+        self.room.set(left);
+        if left == 0 { Err(E::custom("too many values")) } else { Ok(()) }
+    }
+
+    fn scalar<E: Error>(self, value: impl Into<Value>) -> Result<Value, E> {
+        match self.shape {
+            Shape::Whole => self.take(VALUE_BYTES).map(|()| value.into()),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Other("a value"), &self)),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -104,14 +166,41 @@ impl<'de> DeserializeSeed<'de> for Part {
     }
 }
 
-impl<'de> Visitor<'de> for Part {
+impl<'de> Visitor<'de> for Part<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.shape {
+            Shape::Whole => "a value",
             Shape::Object { .. } => "an object",
             Shape::List(_) | Shape::Environment => "a list",
         })
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.scalar(value)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.take(value.len())?;
+        self.scalar(value)
+    }
+
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        self.take(value.len())?;
+        self.scalar(value)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -119,19 +208,21 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let Shape::Object { without, within } = self.0 else {
-            return Err(A::Error::invalid_type(serde::de::Unexpected::Map, &self));
+        let (without, within): (&[&str], &'static [(&str, Shape)]) = match self.shape {
+            Shape::Object { without, within } => (without, within),
+            Shape::Whole => (&[], &[]),
+            _ => return Err(A::Error::invalid_type(serde::de::Unexpected::Map, &self)),
         };
         let mut object = Map::new();
+        self.take(OBJECT_BYTES)?;
         while let Some(Key(key)) = members.next_key()? {
             if without.contains(&&*key) {
                 members.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = match within.iter().find(|(name, _)| *name == key) {
-                Some((_, shape)) => members.next_value_seed(Part(shape))?,
-                None => members.next_value()?,
-            };
+            self.take(VALUE_BYTES + key.len())?;
+            let shape = within.iter().find(|(name, _)| *name == key).map_or(&Shape::Whole, |(_, shape)| shape);
+            let value = members.next_value_seed(self.of(shape))?;
             object.insert(key.into_owned(), value);
         }
         Ok(Value::Object(object))
@@ -139,15 +230,22 @@ impl<'de> Visitor<'de> for Part {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        match self.0 {
+        self.take(VALUE_BYTES)?;
+        match self.shape {
             Shape::Object { .. } => return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self)),
+            Shape::Whole => {
+                while let Some(item) = items.next_element_seed(self)? {
+                    list.push(item);
+                }
+            }
             Shape::List(shape) => {
-                while let Some(item) = items.next_element_seed(Part(shape))? {
+                while let Some(item) = items.next_element_seed(self.of(shape))? {
                     list.push(item);
                 }
             }
             Shape::Environment => {
                 while let Some(Variable { name, value }) = items.next_element()? {
+                    self.take(VALUE_BYTES)?;
                     // A place of its own for each: patches count them.
                     if !is_read(&name) {
                         list.push(Value::Null);
@@ -236,6 +334,43 @@ mod tests {
             json!({"metadata": {"labels": {"a": "b"}}, "spec": {"os": {},
                 "containers": [{"name": "a", "new": 1, "env": env}], "initContainers": null}})
         );
+    }
+
+    /// A few hundred KiB on the wire that would be a hundred times as much as values.
+    #[rstest]
+    #[case::objects("{},")]
+    #[case::nested("{\"a\":{\"b\":{}}},")]
+    #[case::lists("[],")]
+    #[case::numbers("0,")]
+    fn what_would_take_much_memory_is_an_error(#[case] item: &str) {
+        let text = format!("{{\"spec\":{{\"new\":[{}0]}}}}", item.repeat((MOST_BYTES >> 20) * 20_000));
+        let raw: Box<RawValue> = RawValue::from_string(text).unwrap();
+        for read in [read_object, read_pod_to_judge, read_pod_to_size] {
+            assert!(read(&raw).unwrap_err().to_string().contains("too many values"));
+        }
+    }
+
+    #[test]
+    fn a_pod_is_judged_by_what_is_read_of_it_as_by_the_whole() {
+        let rows: BTreeMap<String, Value> =
+            serde_json::from_str(include_str!("../../tests/policy_export/pods.json")).unwrap();
+        let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/recorded");
+        let recorded = walk(&recorded).into_iter().map(|file| std::fs::read_to_string(file).unwrap());
+        let mut judged = 0;
+        for text in rows.values().map(|spec| json!({"spec": spec}).to_string()).chain(recorded) {
+            let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else { continue };
+            let Ok(whole) = read_object(raw) else { continue };
+            let Ok(pod) = PodSpec::of_pod(&whole) else { continue };
+            let part = read_pod_to_judge(raw).unwrap();
+            let check = |pod: &PodSpec<'_>| {
+                let modes = crate::policy::Modes::all(crate::policy::Mode::Enforce);
+                crate::policy::check(pod, &modes, &crate::policy::Options::default())
+            };
+            let found = check(&pod);
+            judged += found.len();
+            assert_eq!(found, check(&PodSpec::of_pod(&part).unwrap()));
+        }
+        assert!(judged > 200, "{judged}");
     }
 
     #[rstest]

@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,6 +28,18 @@ pub enum Operation {
     Delete,
     /// Somebody connects to it: `exec`, `proxy`.
     Connect,
+}
+
+impl Operation {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "CREATE" => Some(Self::Create),
+            "UPDATE" => Some(Self::Update),
+            "DELETE" => Some(Self::Delete),
+            "CONNECT" => Some(Self::Connect),
+            _ => None,
+        }
+    }
 }
 
 /// What an API server asks.
@@ -145,6 +159,32 @@ impl<'a> Review<'a> {
         }
     }
 
+    /// What a review says before its objects, of a body that may end early: enough to answer one that cannot be looked
+    /// at. API servers write the uid first and the objects last. `None` where even that is not there.
+    pub fn read_head(beginning: &'a [u8]) -> Option<Self> {
+        let mut head = Head::default();
+        // Where it ends does not matter: what came before has been taken.
+        let _ = HeadOfReview(&mut head).deserialize(&mut serde_json::Deserializer::from_slice(beginning));
+        let question = head.request;
+        let operation = Operation::named(question.operation.as_deref()?)?;
+        let is_review = head.api_version.as_deref() == Some(API_VERSION) && head.kind.as_deref() == Some(KIND);
+        let uid = question.uid.filter(|uid| is_review && !uid.is_empty())?;
+        let resource = question.resource?;
+        Some(Self {
+            uid,
+            group: resource.group,
+            resource: resource.resource,
+            sub_resource: question.sub_resource.unwrap_or_default(),
+            namespace: question.namespace.unwrap_or_default(),
+            operation,
+            user: question.user_info.username,
+            groups: question.user_info.groups.unwrap_or_default(),
+            object: None,
+            pod: None,
+            old_object: None,
+        })
+    }
+
     fn read_as<O: Deserialize<'a>>(body: &'a [u8]) -> Result<(Self, Option<O>), BadReview> {
         let envelope: Envelope<'a, O> =
             serde_json::from_slice(body).map_err(|error| BadReview::Unreadable(place_of(&error)))?;
@@ -152,13 +192,8 @@ impl<'a> Review<'a> {
             return Err(BadReview::OtherKind);
         }
         let question = envelope.request.filter(|q| !q.uid.is_empty()).ok_or(BadReview::NoRequest)?;
-        let operation = match question.operation.as_ref() {
-            "CREATE" => Operation::Create,
-            "UPDATE" => Operation::Update,
-            "DELETE" => Operation::Delete,
-            "CONNECT" => Operation::Connect,
-            _ => return Err(BadReview::Unreadable("its operation is not known".to_owned())),
-        };
+        let operation = Operation::named(&question.operation)
+            .ok_or_else(|| BadReview::Unreadable("its operation is not known".to_owned()))?;
         let there = |raw: Option<&'a RawValue>| raw.filter(|raw| raw.get() != "null");
         let review = Self {
             uid: question.uid,
@@ -186,9 +221,110 @@ impl<'a> Review<'a> {
         self.group.is_empty() && self.resource == "pods"
     }
 
+    /// Whether an update leaves a pod's spec as it is, letter by letter: what the rules say of it is then nothing new.
+    /// API servers write both objects in the same way.
+    pub fn leaves_the_spec(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Spec<'a> {
+            #[serde(borrow)]
+            spec: &'a RawValue,
+        }
+        let spec = |raw: &'a RawValue| serde_json::from_str::<Spec<'a>>(raw.get()).ok().map(|object| object.spec.get());
+        let (Some(object), Some(old)) = (self.object.and_then(spec), self.old_object.and_then(spec)) else {
+            return false;
+        };
+        self.operation == Operation::Update && object == old
+    }
+
     /// Whether a kubelet asks, by the name and group that only node credentials carry.
     pub fn is_from_kubelet(&self) -> bool {
         self.user.starts_with("system:node:") && self.groups.iter().any(|g| g == "system:nodes")
+    }
+}
+
+/// What is known of a review whose end has not been read.
+#[derive(Default)]
+struct Head<'a> {
+    api_version: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    request: HeadQuestion<'a>,
+}
+
+#[derive(Default)]
+struct HeadQuestion<'a> {
+    uid: Option<Cow<'a, str>>,
+    resource: Option<Resource<'a>>,
+    sub_resource: Option<Cow<'a, str>>,
+    namespace: Option<Cow<'a, str>>,
+    operation: Option<Cow<'a, str>>,
+    user_info: User<'a>,
+}
+
+/// A text, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Takes what it finds as it comes to it, so that an early end takes nothing back.
+struct HeadOfReview<'h, 'a>(&'h mut Head<'a>);
+
+impl<'a> DeserializeSeed<'a> for HeadOfReview<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for HeadOfReview<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an AdmissionReview")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Text(key)) = members.next_key()? {
+            match key.as_ref() {
+                "apiVersion" => self.0.api_version = Some(members.next_value::<Text<'a>>()?.0),
+                "kind" => self.0.kind = Some(members.next_value::<Text<'a>>()?.0),
+                "request" => members.next_value_seed(HeadOfQuestion(&mut self.0.request))?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct HeadOfQuestion<'h, 'a>(&'h mut HeadQuestion<'a>);
+
+impl<'a> DeserializeSeed<'a> for HeadOfQuestion<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for HeadOfQuestion<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Text(key)) = members.next_key()? {
+            match key.as_ref() {
+                "uid" => self.0.uid = Some(members.next_value::<Text<'a>>()?.0),
+                "resource" => self.0.resource = Some(members.next_value()?),
+                "subResource" => self.0.sub_resource = Some(members.next_value::<Text<'a>>()?.0),
+                "namespace" => self.0.namespace = Some(members.next_value::<Text<'a>>()?.0),
+                "operation" => self.0.operation = Some(members.next_value::<Text<'a>>()?.0),
+                "userInfo" => self.0.user_info = members.next_value()?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -125,10 +125,7 @@ fn print(found: &Backtest, format: Format) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Table => out.write_all(backtest::table(found).as_bytes())?,
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, found)?;
-            out.write_all(b"\n")?;
-        }
+        Format::Json => out.write_all(crate::report::json::json(found)?.as_bytes())?,
         Format::Markdown => out.write_all(backtest::markdown(found).as_bytes())?,
         Format::Html => out.write_all(backtest_html::page(found).as_bytes())?,
     }

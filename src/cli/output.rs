@@ -5,7 +5,7 @@ use std::io::Write;
 use super::Outcome;
 use crate::policy::Mode;
 use crate::recommendation::{Change, Report};
-use crate::report::{csv, markdown, table};
+use crate::report::{csv, json, markdown, table};
 
 /// How a report is printed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,11 +68,8 @@ impl OutputArgs {
                 out.write_all(table::render(report, self.output == Format::Wide).as_bytes())?;
                 print_patches(report, &mut out)?;
             }
-            Format::Json => {
-                serde_json::to_writer_pretty(&mut out, report)?;
-                out.write_all(b"\n")?;
-            }
-            Format::Yaml => out.write_all(serde_saphyr::to_string(report)?.as_bytes())?,
+            Format::Json => out.write_all(json::json(report)?.as_bytes())?,
+            Format::Yaml => out.write_all(json::yaml(report)?.as_bytes())?,
             Format::Csv => csv::write(report, &mut out)?,
             Format::Markdown => out.write_all(markdown::render(report).as_bytes())?,
         }

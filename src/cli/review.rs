@@ -9,6 +9,7 @@ use super::Outcome;
 use super::fail::tell;
 use crate::manifest::Place;
 use crate::policy::{Mode, Policy, Settings};
+use crate::report::json;
 use crate::review::{Fault, Review, sarif};
 
 /// Largest text, in bytes.
@@ -135,14 +136,8 @@ fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Resul
                 writeln!(out, "{file}:{}:{}: {}: {}", finding.line, finding.column, finding.rule, finding.message)?;
             }
         }
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, review)?;
-            out.write_all(b"\n")?;
-        }
-        Format::Sarif => {
-            serde_json::to_writer_pretty(&mut *out, &sarif(review))?;
-            out.write_all(b"\n")?;
-        }
+        Format::Json => out.write_all(json::json(review)?.as_bytes())?,
+        Format::Sarif => out.write_all(json::json(&sarif(review))?.as_bytes())?,
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{Failure, Patience, SecretFrom};
+use crate::secret::Secrets;
 use crate::text;
 
 /// Waits between tries start here and double.
@@ -129,7 +130,7 @@ async fn one_try(client: &Client, call: &Call<'_>) -> Result<String, Failure> {
     if status.is_success() {
         return Ok(beginning);
     }
-    let message = message(&beginning);
+    let message = message(&beginning, &secrets(call));
     let passing =
         matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) || status.is_server_error();
     if passing {
@@ -154,9 +155,18 @@ async fn beginning(mut response: Response) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
+/// What an answer may repeat of the request.
+fn secrets(call: &Call<'_>) -> Secrets {
+    let mut secrets = Secrets::default();
+    secrets.add_address(call.url);
+    call.headers.values().filter_map(|value| value.to_str().ok()).for_each(|value| secrets.add_setting(value));
+    secrets
+}
+
 /// What is shown of it, on one line.
-fn message(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if text::is_unprintable(c) { ' ' } else { c }).take(SHOWN).collect();
+fn message(text: &str, secrets: &Secrets) -> String {
+    let struck = secrets.strike(text);
+    let clean: String = struck.chars().map(|c| if text::is_unprintable(c) { ' ' } else { c }).take(SHOWN).collect();
     clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

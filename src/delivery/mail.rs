@@ -7,9 +7,10 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
-use super::{Failure, Mail, Patience, Security};
+use super::{Failure, Mail, Patience, SecretFrom, Security};
 use crate::prometheus::unreadable;
 use crate::report::weekly::{Brief, Face, Weekly};
+use crate::secret::Secrets;
 use crate::text;
 
 /// Of what a server says this many characters are shown.
@@ -99,7 +100,11 @@ fn failure(mail: &Mail, error: &lettre::transport::smtp::Error) -> Failure {
     while let Some(source) = last.source() {
         last = source;
     }
-    let why: String = last.to_string().chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
+    let mut secrets = Secrets::default();
+    if let (Some(user), Some(Ok(password))) = (&mail.user, mail.password.as_ref().map(SecretFrom::read)) {
+        secrets.add_login(user, password.expose());
+    }
+    let why: String = secrets.strike(&last.to_string()).chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
     let host = text::short(&mail.host, 80);
     match error.status().map(u16::from) {
         Some(status @ (530 | 534 | 535 | 538)) => {

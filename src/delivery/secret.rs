@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::prometheus::{Secret, unreadable};
+use crate::prometheus::unreadable;
+use crate::secret::Secret;
 
 const HOW: &str = "a secret, or an address that is one, is named by its file or variable: {file: PATH} or {env: NAME}";
 

@@ -14,6 +14,7 @@ use reqwest::Url;
 
 use super::{Bucket, Failure, Form, Patience};
 use crate::report::weekly::{Face, Weekly};
+use crate::secret::Secrets;
 use crate::text;
 
 /// Of what a store says this many characters are shown.
@@ -26,7 +27,7 @@ pub(super) async fn put(bucket: &Bucket, report: &Weekly, patience: Patience) ->
         let attributes = Attributes::from_iter([(Attribute::ContentType, face.media_type())]);
         let options = PutOptions { attributes, ..PutOptions::default() };
         let at = folder.clone().join(face.file_name(report));
-        store.put_opts(&at, PutPayload::from(face.render(report)?), options).await.map_err(|e| failure(&e))?;
+        store.put_opts(&at, PutPayload::from(face.render(report)?), options).await.map_err(|e| failure(bucket, &e))?;
     }
     Ok(said(bucket, report))
 }
@@ -66,7 +67,7 @@ fn open(bucket: &Bucket, patience: Patience) -> Result<(Box<dyn ObjectStore>, Pa
             for (name, value) in options {
                 builder = builder.with_config(FromStr::from_str(&name).map_err(|_| unknown(&name))?, value);
             }
-            Box::new(builder.build().map_err(|e| failure(&e))?) as Box<dyn ObjectStore>
+            Box::new(builder.build().map_err(|e| failure(bucket, &e))?) as Box<dyn ObjectStore>
         }};
     }
     let store = match scheme {
@@ -79,12 +80,14 @@ fn open(bucket: &Bucket, patience: Patience) -> Result<(Box<dyn ObjectStore>, Pa
 }
 
 /// What went wrong, without what may hold a signed address.
-fn failure(error: &object_store::Error) -> Failure {
+fn failure(bucket: &Bucket, error: &object_store::Error) -> Failure {
     let mut last: &dyn std::error::Error = error;
     while let Some(source) = last.source() {
         last = source;
     }
-    let text = last.to_string();
+    let mut secrets = Secrets::default();
+    bucket.secrets.values().filter_map(|from| from.read().ok()).for_each(|secret| secrets.add(secret.expose()));
+    let text = secrets.strike(&last.to_string());
     let text = text.split_whitespace().filter(|word| !word.contains("://")).collect::<Vec<_>>().join(" ");
     let why: String = text.chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
     match error {

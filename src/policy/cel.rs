@@ -63,6 +63,7 @@ fn identities(exempt: Option<&str>, accept_user_namespaces: bool) -> Vec<(&'stat
     };
     variables.extend([
         ("windows", "has(object.spec.os) && object.spec.os.name == 'windows'".to_owned()),
+        ("linux", "has(object.spec.os) && object.spec.os.name == 'linux'".to_owned()),
         ("podUser", of_pod("runAsUser", "-1")),
         ("podGroup", of_pod("runAsGroup", "-1")),
         ("podNonRoot", non_root("object.spec", "-1")),
@@ -73,7 +74,8 @@ fn identities(exempt: Option<&str>, accept_user_namespaces: bool) -> Vec<(&'stat
             format!(
                 "{accepted}variables.judged.map(c, {{'name': dyn(c.name), \
                  'user': dyn(variables.windows ? -1 : {}), 'group': dyn(variables.windows ? -1 : {}), \
-                 'nonRoot': dyn({}), 'windowsUser': dyn({}), 'hostProcess': dyn({})}})",
+                 'nonRoot': dyn({}), 'windowsUser': dyn(variables.linux ? '' : {}), \
+                 'hostProcess': dyn(!variables.linux && {})}})",
                 of("c", "runAsUser", "variables.podUser"),
                 of("c", "runAsGroup", "variables.podGroup"),
                 non_root("c", "variables.podNonRoot"),
@@ -202,14 +204,17 @@ pub(super) fn expressions(
         identity(
             "run-as-root",
             &format!(
-                "i.user == 0 || (i.user == -1 && i.nonRoot == 0 && (i.windowsUser == '' || {ADMINISTRATOR})) \
+                "i.user == 0 || (i.user == -1 && i.nonRoot == 0 && (!variables.windows || i.windowsUser == '')) \
                  || {ADMINISTRATOR} || i.hostProcess"
             ),
             "'podfit: container ' + variables.bad[0] + ': runs as root: set runAsUser to the image\\'s own user'",
         ),
         identity(
             "unproven-non-root",
-            "i.user == -1 && i.nonRoot == -1 && i.windowsUser == '' && !i.hostProcess",
+            &format!(
+                "i.user == -1 && i.nonRoot == -1 && !(variables.windows && i.windowsUser != '') && !({ADMINISTRATOR}) \
+                 && !i.hostProcess"
+            ),
             "'podfit: container ' + variables.bad[0] + ': may run as root, its image decides: set runAsNonRoot: true'",
         ),
         identity(

@@ -1,6 +1,8 @@
 //! One exemption from rules: for which namespaces, and for which users, service accounts or images.
 //! Must not match by group, by label or by a part of a text: those take in more than their author means.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,22 +89,12 @@ impl Exemption {
     }
 
     /// Whether all that the exemption names fits.
-    pub(super) fn covers(&self, finding: &Finding, subject: &Subject<'_>) -> bool {
+    pub(super) fn covers(&self, finding: &Finding, subject: &Subject<'_>, images: &Images<'_>) -> bool {
         self.rules.iter().any(|rule| rule == finding.rule)
             && self.namespaces.iter().any(|pattern| matches(pattern, subject.namespace))
             && (self.users.is_empty() || subject.user.is_some_and(|user| self.users.iter().any(|u| u == user)))
             && (self.service_accounts.is_empty() || self.service_accounts.iter().any(|a| a == account(&subject.pod)))
-            && (self.images.is_empty() || self.has_image(finding, &subject.pod))
-    }
-
-    /// Whether every container or volume of the finding's name has an exempt image; for a finding about the whole pod,
-    /// every container and image volume of the pod.
-    fn has_image(&self, finding: &Finding, pod: &PodSpec<'_>) -> bool {
-        let named = |name: &str| finding.container.is_empty() || text::clean(name) == finding.container;
-        let containers = pod.containers().filter(|c| named(c.name)).map(|c| c.json.get("image"));
-        let volumes = pod.image_volumes().filter(|v| named(v.name)).map(|v| v.reference);
-        let mut images = containers.chain(volumes).peekable();
-        images.peek().is_some() && images.all(|image| image.and_then(Value::as_str).is_some_and(|i| self.is_exempt(i)))
+            && (self.images.is_empty() || images.are_all(&finding.container, |image| self.is_exempt(image)))
     }
 
     fn is_exempt(&self, image: &str) -> bool {
@@ -110,6 +102,28 @@ impl Exemption {
         self.images.iter().any(|exempt| {
             matches!(Image::parse(exempt), Image::Reference(exempt) if full_name(&exempt) == full_name(&image))
         })
+    }
+}
+
+/// The images of a pod by the name of the container or volume, as findings show it.
+pub(super) struct Images<'a>(BTreeMap<String, Vec<Option<&'a str>>>);
+
+impl<'a> Images<'a> {
+    pub(super) fn of(pod: &PodSpec<'a>) -> Self {
+        let containers = pod.containers().map(|c| (c.name, c.json.get("image")));
+        let volumes = pod.image_volumes().map(|v| (v.name, v.reference));
+        let mut images = BTreeMap::<_, Vec<_>>::new();
+        for (name, image) in containers.chain(volumes) {
+            images.entry(text::clean(name)).or_default().push(image.and_then(Value::as_str));
+        }
+        Self(images)
+    }
+
+    /// Whether all images of that name are of a kind; for a finding about the whole pod, which has no name, all of the
+    /// pod. No where there is none.
+    fn are_all(&self, name: &str, is_one: impl Fn(&str) -> bool) -> bool {
+        let all = |images: &Vec<Option<&str>>| images.iter().all(|image| image.is_some_and(&is_one));
+        if name.is_empty() { !self.0.is_empty() && self.0.values().all(all) } else { self.0.get(name).is_some_and(all) }
     }
 }
 

@@ -19,6 +19,10 @@ pub struct Export {
 
 /// Namespaces of the cluster's own; what runs there keeps the cluster alive.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+/// Whether it is anything but a mirror pod of a kubelet's.
+const NO_MIRROR: &str = "!(request.userInfo.username.startsWith('system:node:') \
+    && has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups \
+    && has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)";
 /// A namespace's name as a label that nobody can forge.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
@@ -72,7 +76,9 @@ fn modes(settings: &Settings, rule: &dyn Rule) -> Vec<Mode> {
 }
 
 fn policy(name: &str, rule: &dyn Rule, expression: &Expression, settings: &Settings, mode: Option<Mode>) -> Value {
-    let mut conditions = Vec::new();
+    // The kubelet's mirror of a static pod, which runs whatever is answered. What a pod says of itself is believed of a
+    // kubelet alone.
+    let mut conditions = vec![json!({"name": "no-mirror-pod", "expression": NO_MIRROR})];
     if let Some(mode) = mode {
         let here = format!("{} == {}", mode_here(settings, rule), cel::quoted(mode.as_str()));
         conditions.push(json!({"name": "mode-of-the-namespace", "expression": here}));
@@ -99,9 +105,7 @@ fn policy(name: &str, rule: &dyn Rule, expression: &Expression, settings: &Setti
             "reason": "Forbidden",
         }],
     });
-    if !conditions.is_empty() {
-        spec["matchConditions"] = Value::Array(conditions);
-    }
+    spec["matchConditions"] = Value::Array(conditions);
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",

@@ -2,6 +2,8 @@
 //! run, on another one, does not find it, and whoever gets the directory gets the node's files.
 //! Must not make exceptions by names that the pod's author chooses.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Mode, Options, PodSpec, Report, Rule, Severity, visitor};
@@ -34,21 +36,34 @@ impl Rule for HostPathData {
     }
 
     fn check(&self, pod: &PodSpec<'_>, _: &Options, report: &mut Report<'_>) {
-        for volume in pod.volumes() {
-            let Some(host) = visitor::present(volume.json, "hostPath") else { continue };
-            let directory = host.get("path").and_then(Value::as_str).unwrap_or_default();
-            for container in pod.containers() {
-                let mounts = visitor::present(container.json, "volumeMounts").and_then(Value::as_array);
-                let mounts = mounts.into_iter().flatten().enumerate();
-                let of_volume = mounts.filter(|(_, m)| m.get("name").and_then(Value::as_str) == Some(volume.name));
-                // The worst mount speaks for all of this container's.
-                let Some((index, mount)) = of_volume.min_by_key(|(_, mount)| is_read_only(mount)) else { continue };
+        let directories: BTreeMap<&str, &str> = pod
+            .volumes()
+            .filter_map(|volume| {
+                let host = visitor::present(volume.json, "hostPath")?;
+                Some((volume.name, host.get("path").and_then(Value::as_str).unwrap_or_default()))
+            })
+            .collect();
+        if directories.is_empty() {
+            return;
+        }
+        for container in pod.containers() {
+            // By volume; the worst mount speaks for all of this container's.
+            let mut worst: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
+            let mounts = visitor::present(container.json, "volumeMounts").and_then(Value::as_array);
+            for (index, mount) in mounts.into_iter().flatten().enumerate() {
+                let name = mount.get("name").and_then(Value::as_str).unwrap_or_default();
+                if let Some((name, _)) = directories.get_key_value(name) {
+                    let this = (is_read_only(mount), index);
+                    worst.entry(*name).and_modify(|so_far| *so_far = this.min(*so_far)).or_insert(this);
+                }
+            }
+            for (volume, (is_read_only, index)) in worst {
                 let path = format!("{}/volumeMounts/{index}", container.path);
-                let name = text::clip(&text::clean(volume.name), VOLUME_CHARS);
-                if !is_read_only(mount) {
+                let name = text::clip(&text::clean(volume), VOLUME_CHARS);
+                if !is_read_only {
                     let problem = format!("writes to the node (hostPath {name}): use a volume claim or emptyDir");
                     report.container(Severity::Breach, "writable", &container, &path, &problem);
-                } else if !HARMLESS.contains(&directory) {
+                } else if !HARMLESS.contains(&directories[volume]) {
                     let problem = format!("reads the node (hostPath {name}): use a volume claim or ConfigMap");
                     report.container(Severity::Remark, "read-only", &container, &path, &problem);
                 }

@@ -24,6 +24,8 @@ mod settings;
 mod unproven_non_root;
 pub mod visitor;
 
+use std::collections::BTreeMap;
+
 use crate::text;
 pub use bounds::{Bounds, Range};
 pub use exemption::{Exemption, Subject};
@@ -69,11 +71,22 @@ pub struct Options {
     pub accept_user_namespaces: bool,
 }
 
+/// What the rules found in a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Findings in the order of the rules, then of the pod.
+    pub findings: Vec<Finding>,
+    /// How many more there were of a rule, by what they would have led to.
+    pub left_out: BTreeMap<(&'static str, Mode), usize>,
+}
+
 /// Where a rule puts its findings.
 pub struct Report<'a> {
     rule: &'static str,
     mode: Mode,
-    findings: &'a mut Vec<Finding>,
+    /// How many more are written down; further ones are counted.
+    room: usize,
+    checked: &'a mut Checked,
 }
 
 impl Report<'_> {
@@ -86,38 +99,58 @@ impl Report<'_> {
         path: &str,
         problem: &str,
     ) {
+        if self.room == 0 {
+            return self.leave_out(severity);
+        }
         let message = text::line("container ", container.name, &format!(": {problem}"), text::MESSAGE_CHARS);
         self.add(severity, reason, container.name, path, &message);
     }
 
     /// Adds a finding; its mode is the rule's, softened to a warning for a mere remark.
     pub fn add(&mut self, severity: Severity, reason: &'static str, container: &str, path: &str, message: &str) {
-        let mode = match (severity, self.mode) {
-            (Severity::Remark, Mode::Enforce) => Mode::Warn,
-            (_, mode) => mode,
-        };
-        self.findings.push(Finding {
+        if self.room == 0 {
+            return self.leave_out(severity);
+        }
+        self.room -= 1;
+        self.checked.findings.push(Finding {
             rule: self.rule,
             reason,
             severity,
-            mode,
+            mode: self.mode_of(severity),
             container: text::clean(container),
             path: text::clean(path),
             message: text::clip(&text::clean(message), text::MESSAGE_CHARS),
         });
     }
+
+    fn leave_out(&mut self, severity: Severity) {
+        *self.checked.left_out.entry((self.rule, self.mode_of(severity))).or_default() += 1;
+    }
+
+    fn mode_of(&self, severity: Severity) -> Mode {
+        match (severity, self.mode) {
+            (Severity::Remark, Mode::Enforce) => Mode::Warn,
+            (_, mode) => mode,
+        }
+    }
 }
 
 /// Applies every rule whose mode is not `off`.
 pub fn check(pod: &PodSpec<'_>, modes: &Modes, options: &Options) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    check_up_to(usize::MAX, pod, modes, options).findings
+}
+
+/// The same, with at most so many findings of each rule written down: whoever writes a pod also decides how many there
+/// are, and each takes memory and time. What is left out of a rule that enforces must not be taken for a pass.
+pub fn check_up_to(most: usize, pod: &PodSpec<'_>, modes: &Modes, options: &Options) -> Checked {
+    let mut checked = Checked::default();
     for rule in RULES {
         let mode = modes.of(*rule);
         if mode != Mode::Off {
-            rule.check(pod, options, &mut Report { rule: rule.id(), mode, findings: &mut findings });
+            rule.check(pod, options, &mut Report { rule: rule.id(), mode, room: most, checked: &mut checked });
         }
     }
-    findings
+    checked
 }
 
 #[cfg(test)]

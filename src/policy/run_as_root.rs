@@ -51,17 +51,12 @@ fn linux(identity: &Identity, container: &Container<'_>, report: &mut Report<'_>
             let problem = "runAsNonRoot is false, though a runAsUser is set: set it to true";
             report.container(Severity::Remark, "non-root-false", container, &flag.path, problem);
         }
-        (None, Some(flag)) if !flag.value && !is_plain_windows_user(identity) => {
+        (None, Some(flag)) if !flag.value && !identity.is_plain_windows_user() => {
             let problem = "root is allowed (runAsNonRoot false): set it to true, with a runAsUser";
             report.container(Severity::Breach, "non-root-false", container, &flag.path, problem);
         }
         _ => {}
     }
-}
-
-/// A named Windows user who is no administrator says as much as a uid does on Linux.
-fn is_plain_windows_user(identity: &Identity) -> bool {
-    identity.windows_user.is_some() && !identity.is_windows_administrator()
 }
 
 fn windows(identity: &Identity, container: &Container<'_>, report: &mut Report<'_>) {

@@ -1,4 +1,7 @@
-//! Who a container runs as: the container's securityContext over the pod's, field by field.
+//! Who a container runs as: the container's securityContext over the pod's, field by field, as far as the platform obeys
+//! it. A kubelet on Windows obeys `windowsOptions`, one on Linux disregards them, and only `spec.os` says which of both it
+//! will be. So a field that excuses counts where `spec.os` makes sure of it, one that accuses wherever it is not ruled
+//! out: whoever leaves `spec.os` out may still choose a Windows node by its label.
 //! Must not judge; the rules do.
 
 use serde_json::Value;
@@ -20,22 +23,34 @@ pub(super) struct Identity {
     pub non_root: Option<Effective<bool>>,
     /// `runAsGroup`; not read for Windows.
     pub group: Option<Effective<i64>>,
-    /// `windowsOptions.runAsUserName`.
+    /// `windowsOptions.runAsUserName`; not read for Linux, where it is disregarded.
     pub windows_user: Option<Effective<String>>,
-    /// `windowsOptions.hostProcess`.
+    /// `windowsOptions.hostProcess`; not read for Linux.
     pub host_process: Option<Effective<bool>>,
+    /// It runs on Windows for certain.
+    is_windows: bool,
 }
 
 impl Identity {
     pub(super) fn of(pod: &PodSpec<'_>, container: &Container<'_>) -> Self {
-        let linux = !pod.is_windows();
+        let (linux, windows) = (!pod.is_windows(), !pod.is_linux());
         Self {
             user: linux.then(|| field(pod, container, &["runAsUser"], integer)).flatten(),
             non_root: field(pod, container, &["runAsNonRoot"], boolean),
             group: linux.then(|| field(pod, container, &["runAsGroup"], integer)).flatten(),
-            windows_user: field(pod, container, &["windowsOptions", "runAsUserName"], string),
-            host_process: field(pod, container, &["windowsOptions", "hostProcess"], boolean),
+            windows_user: windows
+                .then(|| field(pod, container, &["windowsOptions", "runAsUserName"], string))
+                .flatten(),
+            host_process: windows
+                .then(|| field(pod, container, &["windowsOptions", "hostProcess"], boolean))
+                .flatten(),
+            is_windows: pod.is_windows(),
         }
+    }
+
+    /// Whether it runs as a named Windows user who is no administrator: that says as much as a uid does on Linux.
+    pub(super) fn is_plain_windows_user(&self) -> bool {
+        self.is_windows && self.windows_user.is_some() && !self.is_windows_administrator()
     }
 
     /// Whether the Windows user is an administrator of the container or the system itself.

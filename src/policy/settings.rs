@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::exemption::{Exemption, Subject};
+use super::exemption::{Exemption, Images, Subject};
 use super::{Finding, Mode, Modes, Options, RULES};
 use crate::text;
 
@@ -115,8 +115,13 @@ impl Settings {
 
     /// Softens what an exemption covers to a note for the operator, with the exemption's reason in place of the cure.
     pub fn exempt(&self, findings: &mut [Finding], subject: &Subject<'_>) {
+        if findings.is_empty() || self.exemptions.is_empty() {
+            return;
+        }
+        let images = Images::of(&subject.pod);
         for finding in findings.iter_mut().filter(|finding| finding.mode > Mode::Audit) {
-            if let Some(exemption) = self.exemptions.iter().find(|exemption| exemption.covers(finding, subject)) {
+            let covering = self.exemptions.iter().find(|exemption| exemption.covers(finding, subject, &images));
+            if let Some(exemption) = covering {
                 finding.mode = Mode::Audit;
                 let reason = text::clip(&text::clean(&exemption.reason), REASON_CHARS);
                 let room = text::MESSAGE_CHARS.saturating_sub(reason.chars().count() + EXEMPT.chars().count() + 1);

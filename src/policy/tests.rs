@@ -87,10 +87,12 @@ fn an_image_that_is_no_text_is_a_breach() {
 #[case::windows_admin_spelled(json!({}), json!({"windowsOptions": {"runAsUserName": "NT AUTHORITY\\system"}}),
     &["a:windows-administrator"], &[])]
 #[case::windows_user_over_admin(json!({"windowsOptions": {"runAsUserName": "ContainerAdministrator"}}),
-    json!({"windowsOptions": {"runAsUserName": "ContainerUser"}}), &[], &[])]
+    json!({"windowsOptions": {"runAsUserName": "ContainerUser"}}), &[], &["a:image-decides"])]
+#[case::windows_user_hides_no_root(json!({"runAsNonRoot": false}),
+    json!({"windowsOptions": {"runAsUserName": "ContainerUser"}}), &["a:non-root-false"], &[])]
 #[case::host_process(json!({"windowsOptions": {"hostProcess": true}}), json!({}), &["a:host-process"], &[])]
 #[case::host_process_over_pod(json!({"windowsOptions": {"hostProcess": true}}),
-    json!({"windowsOptions": {"hostProcess": false, "runAsUserName": "ContainerUser"}}), &[], &[])]
+    json!({"windowsOptions": {"hostProcess": false, "runAsUserName": "ContainerUser"}}), &[], &["a:image-decides"])]
 #[case::contradiction_of_the_pod(json!({"runAsNonRoot": true, "runAsUser": 0}), json!({}), &["a:contradiction"], &[])]
 #[case::contradiction_mended(json!({"runAsNonRoot": true, "runAsUser": 0}), json!({"runAsUser": 185}), &[], &[])]
 #[case::group_is_not_user(json!({"runAsGroup": 0}), json!({}), &[], &["a:image-decides"])]
@@ -109,6 +111,25 @@ fn a_bad_pod_default_that_every_container_overrides_is_fine() {
     let spec = json!({"securityContext": {"runAsUser": 0}, "containers": [
         {"name": "a", "securityContext": {"runAsUser": 1}}, {"name": "b", "securityContext": {"runAsUser": 2}}]});
     assert!(found(&spec, "run-as-root", Options::default()).is_empty());
+}
+
+/// What a Windows field says counts on Windows, and against a pod wherever it may run there.
+#[rstest]
+#[case::windows(json!({"name": "windows"}), &[], &[], &["a:windows-administrator"])]
+#[case::linux(json!({"name": "linux"}), &["a:non-root-false"], &["a:image-decides"], &[])]
+#[case::either(json!(null), &["a:non-root-false"], &["a:image-decides"], &["a:windows-administrator"])]
+fn a_windows_field_excuses_nothing_on_linux(
+    #[case] os: Value,
+    #[case] user_with_root_allowed: &[&str],
+    #[case] user: &[&str],
+    #[case] administrator: &[&str],
+) {
+    let spec = |context: Value| json!({"os": os, "containers": [{"name": "a", "securityContext": context}]});
+    let plain = json!({"runAsUserName": "ContainerUser"});
+    let root = |spec: &Value| found(spec, "run-as-root", Options::default());
+    assert_eq!(root(&spec(json!({"windowsOptions": plain, "runAsNonRoot": false}))), user_with_root_allowed);
+    assert_eq!(found(&spec(json!({"windowsOptions": plain})), "unproven-non-root", Options::default()), user);
+    assert_eq!(root(&spec(json!({"windowsOptions": {"runAsUserName": "ContainerAdministrator"}}))), administrator);
 }
 
 #[test]

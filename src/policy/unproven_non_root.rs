@@ -30,9 +30,11 @@ impl Rule for UnprovenNonRoot {
         }
         for container in pod.containers() {
             let identity = Identity::of(pod, &container);
+            // An administrator and a host process are what `run-as-root` reports.
             let said = identity.non_root.is_some()
                 || identity.user.is_some()
-                || identity.windows_user.is_some()
+                || identity.is_plain_windows_user()
+                || identity.is_windows_administrator()
                 || identity.host_process.as_ref().is_some_and(|host| host.value);
             if !said {
                 let problem = "may run as root, its image decides: set runAsNonRoot: true";

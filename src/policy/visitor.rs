@@ -165,9 +165,18 @@ impl<'a> PodSpec<'a> {
         self.annotations?.get(key)?.as_str()
     }
 
-    /// Whether `spec.os.name` says Windows.
+    /// Whether `spec.os.name` says Windows. A kubelet turns a pod away that says another system than its node's.
     pub fn is_windows(&self) -> bool {
-        self.json.pointer("/os/name").and_then(Value::as_str) == Some("windows")
+        self.os() == Some("windows")
+    }
+
+    /// Whether `spec.os.name` says Linux. A pod that says nothing may run on either.
+    pub fn is_linux(&self) -> bool {
+        self.os() == Some("linux")
+    }
+
+    fn os(&self) -> Option<&'a str> {
+        self.json.pointer("/os/name").and_then(Value::as_str)
     }
 }
 

@@ -77,8 +77,9 @@ impl Inner {
         if notes.is_empty() {
             return;
         }
+        let secrets = self.http.secrets();
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for note in notes {
+        for note in notes.iter().map(|note| secrets.strike(note)) {
             if warnings.len() < WARNINGS && warnings.insert(note.clone()) {
                 tracing::warn!(server = self.http.shown(), "the server warns: {note}");
             }

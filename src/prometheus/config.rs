@@ -8,34 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::Error;
-
-/// A value that is never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The secret itself, for the request only.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl From<String> for Secret {
-    fn from(value: String) -> Self {
-        Self(value)
-    }
-}
+use crate::secret::Secret;
 
 /// How requests are authorized. Files are read again for every request, so a rotated secret needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

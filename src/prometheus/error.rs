@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::secret::Secrets;
+
 /// Why a source of series did not answer. Every message is a single line and free of secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -210,6 +212,37 @@ impl Error {
                 | Self::Truncated { .. }
                 | Self::Checksum { .. }
         )
+    }
+
+    /// The same with our own secrets struck out of what others said.
+    #[must_use]
+    pub(crate) fn struck(mut self, secrets: &Secrets) -> Self {
+        let said = match &mut self {
+            Self::Denied { detail: said, .. }
+            | Self::Redirected { location: said, .. }
+            | Self::NotPrometheus { what: said, .. }
+            | Self::Rejected { message: said, .. }
+            | Self::TooMuch { message: said, .. }
+            | Self::Busy { message: said, .. }
+            | Self::Unreachable { cause: said, .. }
+            | Self::Tls { cause: said, .. }
+            | Self::Truncated { cause: said, .. }
+            | Self::Json { problem: said, .. }
+            | Self::Decode { problem: said, .. }
+            | Self::NoRemoteRead { why: said, .. } => said,
+            Self::Server { kind, message, .. } => {
+                *kind = secrets.strike(kind);
+                message
+            }
+            Self::Config { .. }
+            | Self::File { .. }
+            | Self::Line { .. }
+            | Self::Timeout { .. }
+            | Self::Checksum { .. }
+            | Self::Other(_) => return self,
+        };
+        *said = secrets.strike(said);
+        self
     }
 
     /// How long the server asks to be left alone.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 
-use super::config::{Auth, Base, Config, Secret, read_secret};
+use super::config::{Auth, Base, Config, read_secret};
 use super::error::{Error, clean, unreadable};
 use super::refusal::{
     in_quotes, is_page, message_of, page_title, parse_http_date, parse_retry_after, root_cause, shown_location,
 };
+use crate::secret::{Secret, Secrets};
 
 /// An error body is read up to here.
 const ERROR_BODY_CAP: usize = 64 << 10;
@@ -133,12 +134,31 @@ impl Http {
     async fn send(&self, request: RequestBuilder) -> Result<Body, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let request = self.authorize(request.headers(self.headers.clone()))?;
-        let response = request.send().await.map_err(|e| self.failed(e))?;
+        let response = request.send().await.map_err(|e| self.failed(e).struck(&self.secrets()))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Body { response, shown: self.base.shown.clone(), timeout: self.timeout, bytes: 0 });
         }
-        Err(self.refused(status, response).await)
+        Err(self.refused(status, response).await.struck(&self.secrets()))
+    }
+
+    /// What a server may repeat of what was sent to it. A file is read again: what it holds now is what was sent.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        if let Some((user, password)) = &self.base.userinfo {
+            secrets.add_login(user, password.expose());
+        }
+        let read = |path| read_secret(path).unwrap_or_default();
+        match &self.auth {
+            Auth::None => {}
+            Auth::Basic { user, password } => secrets.add_login(user, password.expose()),
+            Auth::BasicFile { user, password_file } => secrets.add_login(user, read(password_file).expose()),
+            Auth::Bearer(token) => secrets.add(token.expose()),
+            Auth::BearerFile(path) => secrets.add(read(path).expose()),
+        }
+        let headers = self.headers.values().filter_map(|value| value.to_str().ok());
+        headers.chain(self.params.iter().map(|(_, value)| value.as_str())).for_each(|v| secrets.add_setting(v));
+        secrets
     }
 
     fn authorize(&self, request: RequestBuilder) -> Result<RequestBuilder, Error> {

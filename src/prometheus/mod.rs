@@ -27,7 +27,7 @@ mod slices;
 mod store;
 
 pub use client::{Client, Stats};
-pub use config::{Auth, Config, Mode, Secret};
+pub use config::{Auth, Config, Mode};
 pub use error::Error;
 pub(crate) use error::unreadable;
 pub use openmetrics::OpenMetricsFile;
@@ -36,3 +36,5 @@ pub use selector::{MatchOp, Matcher, Selector};
 pub use series::{Labels, Sample, SeriesChunk, SeriesSource, TimeRange};
 pub use sink::SampleStream;
 pub use store::SeriesStore;
+
+pub use crate::secret::Secret;

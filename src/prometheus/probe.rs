@@ -214,6 +214,6 @@ pub(crate) fn parse<T: DeserializeOwned + HasStatus>(inner: &Inner, bytes: &[u8]
         url: url.clone(),
         what: format!("its answer is not that of the query API: {}", clean(&e.to_string())),
     })?;
-    answer.check(&url)?;
+    answer.check(&url).map_err(|error| error.struck(&inner.http.secrets()))?;
     Ok(answer)
 }

@@ -155,14 +155,15 @@ async fn once(
 /// A parser's problem with the address it came from.
 fn failure(inner: &Inner, body: &Body, problem: Problem) -> Error {
     let url = inner.http.shown().to_owned();
-    match problem {
+    let error = match problem {
         Problem::Malformed { at, what } => Error::Json { url, at, problem: what },
         Problem::Page => Error::NotPrometheus { url, what: "it answers with a web page".to_owned() },
         Problem::Truncated => {
             Error::Truncated { url, bytes: body.bytes(), cause: "the JSON stops in the middle".to_owned() }
         }
         Problem::Server { kind, message } => Error::Server { url, kind, message },
-    }
+    };
+    error.struck(&inner.http.secrets())
 }
 
 /// Milliseconds as the seconds of the API.

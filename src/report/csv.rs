@@ -82,7 +82,7 @@ fn row(line: &Line) -> [String; 25] {
 
 /// A cell that a spreadsheet would take for a formula gets an apostrophe (OWASP, "CSV Injection"); plain numbers don't.
 pub(super) fn harmless(cell: &str) -> String {
-    let clean: String = cell.chars().filter(|c| !crate::text::is_unprintable(*c)).collect();
+    let clean = crate::text::visible(cell).into_owned();
     if clean.starts_with(['=', '+', '-', '@', '\t', '\r']) && clean.parse::<f64>().is_err() {
         return format!("'{clean}");
     }

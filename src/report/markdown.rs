@@ -60,7 +60,7 @@ pub fn render(report: &Report) -> String {
 /// Text from a cluster inside a Markdown table: nothing in it is markup.
 pub(super) fn cell(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !text::is_unprintable(*c)) {
+    for c in text::visible(text).chars() {
         match c {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '!' | '#' | '~' | '$' => {
                 out.push('\\');

@@ -6,6 +6,7 @@ pub mod backtest_html;
 pub mod csv;
 mod findings;
 pub mod histogram;
+pub mod json;
 pub mod markdown;
 pub mod svg;
 pub mod table;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
@@ -26,16 +26,18 @@ pub enum BodyFault {
     NoRoom(Shed),
 }
 
-/// The whole body, and the room it takes up.
+/// Reads the body into `whole`; gives back the room that it takes up.
 ///
 /// # Errors
-/// [`BodyFault`]; what is left of the body is then still in `body`.
-pub async fn read(body: &mut Body, cap: usize, mut room: Room, until: Instant) -> Result<(Bytes, Room), BodyFault> {
+/// [`BodyFault`]; what has come is then in `whole`, what is left is still in `body`.
+pub async fn read(
+    body: &mut Body,
+    whole: &mut Vec<u8>,
+    cap: usize,
+    mut room: Room,
+    until: Instant,
+) -> Result<Room, BodyFault> {
     let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
-    if announced.is_some_and(|n| n > cap) {
-        return Err(BodyFault::TooLarge);
-    }
-    let mut whole = Vec::new();
     loop {
         let frame = timeout_at(until, body.frame()).await.map_err(|_| BodyFault::TooSlow)?;
         let Some(frame) = frame else { break };
@@ -49,21 +51,16 @@ pub async fn read(body: &mut Body, cap: usize, mut room: Room, until: Instant) -
         if whole.is_empty() {
             whole.reserve_exact(announced.unwrap_or(FIRST_BYTES).min(FIRST_BYTES).max(len));
         } else if len > whole.capacity() {
-            // The first bytes have come: now what was announced is believed, and read without growing step by step.
-            whole.reserve(announced.map_or(data.len(), |n| n.saturating_sub(whole.len())).max(data.len()));
+            // Once room has been taken for it, it grows by half: what a header announces is not believed.
+            whole.reserve_exact(announced.unwrap_or(usize::MAX).min(len + len / 2).max(len) - whole.len());
         }
         whole.extend_from_slice(&data);
+        if announced.is_some_and(|n| n > cap) {
+            // The beginning is there, which says who asks for what.
+            return Err(BodyFault::TooLarge);
+        }
     }
-    Ok((whole.into(), room))
-}
-
-/// Reads on and forgets, so that the connection can serve on afterwards; gives up after `cap` bytes.
-pub async fn discard(body: &mut Body, cap: usize, until: Instant) {
-    let mut seen = 0;
-    while seen <= cap {
-        let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await else { return };
-        seen += frame.data_ref().map_or(0, Bytes::len);
-    }
+    Ok(room)
 }
 
 /// Goes on reading while the answer is already on its way: closing a connection on which a client still writes would
@@ -75,6 +72,7 @@ pub fn linger(mut body: Body, time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Bytes;
     use futures::stream;
 
     use super::*;
@@ -86,9 +84,9 @@ mod tests {
     }
 
     async fn read_with(mut body: Body, cap: usize, room: usize) -> Result<Bytes, BodyFault> {
-        let gate = Gate::new(&Limits { buffered_bytes: room, ..Limits::default() });
-        let until = Instant::now() + Duration::from_secs(60);
-        read(&mut body, cap, gate.room(), until).await.map(|(bytes, _)| bytes)
+        let gate = Gate::new(&Limits { buffered_bytes: room, free_bytes: 0, ..Limits::default() });
+        let (until, mut whole) = (Instant::now() + Duration::from_secs(60), Vec::new());
+        read(&mut body, &mut whole, cap, gate.room(), until).await.map(|_| whole.into())
     }
 
     #[tokio::test]
@@ -113,7 +111,7 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         let mut silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let gate = Gate::new(&Limits::default());
-        let read = read(&mut silent, 10, gate.room(), Instant::now()).await;
+        let read = read(&mut silent, &mut Vec::new(), 10, gate.room(), Instant::now()).await;
         assert_eq!(read.unwrap_err(), BodyFault::TooSlow);
     }
 }

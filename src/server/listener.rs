@@ -1,18 +1,18 @@
-//! The accept loop: connections, TLS handshakes, HTTP on top of them, all bounded, until it is told to stop.
+//! The accept loop: connections, TLS handshakes, HTTP/1.1 on top of them, all bounded, until it is told to stop.
 //! Must not know what is served: a router comes in.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use axum::body::Body;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -21,23 +21,18 @@ use tower::ServiceExt;
 
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::pulse::{Felt, Look, Pulse};
+use super::peers::{Guest, Peers};
+use super::pulse::{Felt, FeltBody, Look, Pulse};
 use super::tls::Tls;
 
 /// Longest head of a request: API servers send some 300 bytes.
 const HEAD_BYTES: usize = 16 * 1_024;
 /// Most headers of a request.
 const HEADERS: usize = 64;
-/// Streams of one HTTP/2 connection at a time. API servers use HTTP/1.1; this is for whoever else calls.
-const STREAMS: u32 = 64;
-/// Bytes that a stream may send before they are read.
-const STREAM_WINDOW: u32 = 256 * 1_024;
-/// The same for all streams of a connection.
-const CONNECTION_WINDOW: u32 = 1_024 * 1_024;
-/// Streams that may be opened and reset before they were looked at (CVE-2023-44487).
-const RESET_STREAMS: usize = 20;
 /// Pause after the system had no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long one that was told to give way is waited for before another one is told.
+const GIVE_WAY: Duration = Duration::from_millis(5);
 
 /// What is listened on, and what for.
 pub struct Listener {
@@ -66,6 +61,7 @@ impl Listener {
     /// Serves until `stop`; then no connection is accepted, idle ones are closed, and it ends with the last request.
     pub async fn serve(self, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.limits.connections));
+        let peers = Arc::new(Peers::default());
         let connections = TaskTracker::new();
         let serving = Arc::new(Serving {
             tls: self.tls,
@@ -75,15 +71,16 @@ impl Listener {
             stop: stop.clone(),
         });
         let accepting = async {
-            // A closed semaphore is the only error; nobody closes it.
-            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            loop {
                 match self.socket.accept().await {
-                    Ok((stream, _)) => {
+                    Ok((stream, from)) => {
+                        let guest = peers.welcome(from.ip());
+                        let Some(place) = serving.place(&places, &peers, &guest).await else { return };
                         let serving = Arc::clone(&serving);
                         connections.spawn(async move {
                             let _place = place;
                             let _counted = serving.metrics.as_ref().map(|m| m.connected());
-                            serving.connection(stream).await;
+                            serving.connection(stream, &guest).await;
                         });
                     }
                     Err(error) if is_of_one_connection(&error) => {}
@@ -118,19 +115,43 @@ enum NoTls {
 }
 
 impl Serving {
-    async fn connection(&self, stream: TcpStream) {
+    /// A place for a new connection, of one that gives way where there is none. `None` never comes: it would take a
+    /// closed semaphore, and nobody closes it.
+    async fn place(
+        &self,
+        places: &Arc<Semaphore>,
+        peers: &Arc<Peers>,
+        guest: &Guest,
+    ) -> Option<OwnedSemaphorePermit> {
+        let displaced = |count| (0..count).for_each(|_| self.metrics.iter().for_each(|m| m.displaced()));
+        displaced(peers.hold_to(guest, self.limits.connections_per_peer));
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        loop {
+            displaced(usize::from(peers.make_room(guest)));
+            if let Ok(place) = timeout(GIVE_WAY, Arc::clone(places).acquire_owned()).await {
+                return place.ok();
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, guest: &Guest) {
         // Answers are one small write each; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else { return self.http1(stream).await };
+        let Some(tls) = &self.tls else { return self.http1(stream, guest).await };
         let failed = |cause| self.metrics.iter().for_each(|m| m.handshake_failed(cause));
         let handshake = timeout(self.limits.handshake, handshake(tls.acceptor(), stream));
         let handshake = tokio::select! {
             handshake = handshake => handshake,
             () = self.stop.cancelled() => return,
+            () = guest.held.leave.notified() => return,
         };
         match handshake {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(super::tls::H2) => self.http2(stream).await,
-            Ok(Ok(stream)) => self.http1(stream).await,
+            Ok(Ok(stream)) => {
+                guest.held.pulse.shaken_hands();
+                self.http1(stream, guest).await;
+            }
             Ok(Err(NoTls::Refused)) => failed("refused"),
             Ok(Err(NoTls::Plain(stream))) => {
                 failed("refused");
@@ -140,8 +161,8 @@ impl Serving {
         }
     }
 
-    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S) {
-        let pulse = Pulse::new();
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S, guest: &Guest) {
+        let pulse = &guest.held.pulse;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // See `pulse`.
@@ -149,61 +170,31 @@ impl Serving {
             .max_header_size(HEAD_BYTES)
             .max_headers(HEADERS)
             .serve_connection(
-                TokioIo::new(Felt::new(stream, Arc::clone(&pulse))),
-                service_fn(|request| self.answer(&pulse, request)),
+                TokioIo::new(Felt::new(stream, Arc::clone(pulse))),
+                service_fn(|request| self.answer(pulse, request)),
             );
-        self.drive(connection, http1::Connection::graceful_shutdown, &pulse, true).await;
-    }
-
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S) {
-        let pulse = Pulse::new();
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .max_header_list_size(HEAD_BYTES as u32)
-            .max_pending_accept_reset_streams(RESET_STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .serve_connection(
-                TokioIo::new(Felt::new(stream, Arc::clone(&pulse))),
-                service_fn(|request| {
-                    let (router, working) = (self.router.clone(), pulse.request());
-                    async move {
-                        let _working = working;
-                        router.oneshot(request).await
-                    }
-                }),
-            );
-        self.drive(connection, http2::Connection::graceful_shutdown, &pulse, false).await;
-    }
-
-    async fn answer(
-        &self,
-        pulse: &Arc<Pulse>,
-        request: hyper::Request<Incoming>,
-    ) -> Result<axum::response::Response, std::convert::Infallible> {
-        let _working = pulse.request();
-        self.router.clone().oneshot(request).await
-    }
-
-    /// Drives a connection to its end: its own, ours, or the one of our patience.
-    async fn drive<C: Future>(&self, connection: C, close: fn(Pin<&mut C>), pulse: &Pulse, one_by_one: bool) {
         let mut connection = std::pin::pin!(connection);
         let mut closing: Option<Instant> = None;
         let (header, idle) = (self.limits.header, self.limits.idle);
-        let step = header.min(idle).max(Duration::from_millis(1));
-        let mut looks = tokio::time::interval(step);
+        let mut looks = tokio::time::interval(header.min(idle).max(Duration::from_millis(1)));
+        // To its end: its own, ours, or the one of our patience.
         loop {
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = self.stop.cancelled(), if closing.is_none() => {
-                    close(connection.as_mut());
+                    connection.as_mut().graceful_shutdown();
                     closing = Some(Instant::now());
                 }
-                _ = looks.tick() => match (pulse.look(one_by_one, header, idle), closing) {
+                () = guest.held.leave.notified() => {
+                    // What came in the meantime is answered.
+                    if pulse.is_waiting() {
+                        return;
+                    }
+                }
+                _ = looks.tick() => match (pulse.look(header, idle), closing) {
                     (Look::SlowHead, _) => return,
                     (Look::Idle, None) => {
-                        close(connection.as_mut());
+                        connection.as_mut().graceful_shutdown();
                         closing = Some(Instant::now());
                     }
                     // It does not take what was sent to it.
@@ -212,6 +203,16 @@ impl Serving {
                 },
             }
         }
+    }
+
+    async fn answer(
+        &self,
+        pulse: &Arc<Pulse>,
+        request: hyper::Request<Incoming>,
+    ) -> Result<axum::response::Response, std::convert::Infallible> {
+        let _working = pulse.request(!request.body().is_end_stream());
+        let request = request.map(|body| Body::new(FeltBody::new(body, Arc::clone(pulse))));
+        self.router.clone().oneshot(request).await
     }
 }
 

@@ -113,6 +113,7 @@ pub struct Metrics {
     /// Connections of the webhook's port that are open.
     pub connections: Gauge,
     accepted: Counter,
+    displaced: Counter,
     certificate_expiry: Seconds,
     reloaded: Family<[Label; 1], Seconds>,
     reload_failed: Family<[Label; 1], Gauge>,
@@ -170,6 +171,7 @@ impl Metrics {
             handshakes: Family::default(),
             connections: Gauge::default(),
             accepted: Counter::default(),
+            displaced: Counter::default(),
             certificate_expiry: Gauge::default(),
             reloaded: Family::default(),
             reload_failed: Family::default(),
@@ -209,6 +211,8 @@ impl Metrics {
         r.register("tls_handshake_failures", "TLS handshakes that failed", self.handshakes.clone());
         r.register("connections", "Open connections of the webhook", self.connections.clone());
         r.register("connections_accepted", "Connections accepted by the webhook", self.accepted.clone());
+        let help = "Connections that waited and gave way to a new one";
+        r.register("connections_displaced", help, self.displaced.clone());
         let help = "When the serving certificate ends";
         r.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, self.certificate_expiry.clone());
         let help = "When an input was last loaded";
@@ -243,8 +247,8 @@ impl Metrics {
         if let Outcome::Skipped(reason) | Outcome::Failed(reason) = seen.outcome {
             self.reasons.get_or_create(&[("entry", entry_name(entry)), ("reason", reason)]).inc();
         }
-        for (rule, mode) in &seen.findings {
-            self.findings.get_or_create(&[("rule", rule), ("mode", mode.as_str())]).inc();
+        for ((rule, mode), count) in &seen.findings {
+            self.findings.get_or_create(&[("rule", rule), ("mode", mode.as_str())]).inc_by(*count as u64);
         }
     }
 
@@ -267,6 +271,11 @@ impl Metrics {
     pub fn connected(&self) -> Gauged {
         self.accepted.inc();
         Gauged::new(&self.connections)
+    }
+
+    /// A connection that waited gave way to a new one.
+    pub fn displaced(&self) {
+        self.displaced.inc();
     }
 
     /// The serving certificate ends then, in seconds since 1970.
@@ -319,7 +328,7 @@ mod tests {
         let metrics = Metrics::new();
         let held = metrics.review(Entry::Mutate);
         metrics.answered(Entry::Mutate, Ending::Resized, Duration::from_micros(15));
-        let findings = vec![("latest-tag", Mode::Enforce)];
+        let findings = [(("latest-tag", Mode::Enforce), 1)].into();
         metrics.seen(
             Entry::Validate,
             &Seen {

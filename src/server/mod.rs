@@ -10,6 +10,7 @@ mod inputs;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
+pub mod peers;
 pub mod pulse;
 pub mod reload;
 pub mod report_page;

@@ -1,25 +1,36 @@
-//! What a connection is doing: waiting for a request, in the middle of its headers, or working on it.
+//! What a connection is doing: waiting for a request, in the middle of its headers or its body, or working on it.
 //! Must not know HTTP: it counts bytes and requests. hyper's own header timeout also runs while a connection is idle,
 //! and would close the connections that API servers keep open.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+use hyper::body::{Body, Incoming};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Pulse {
     opened: Instant,
-    /// Whether bytes of a request have come whose headers have not ended.
-    in_head: AtomicBool,
-    requests: AtomicU32,
+    state: AtomicU8,
     /// Milliseconds from `opened` to when it last changed.
     changed: AtomicU64,
+    /// It was told to give way, and has not begun to work since.
+    told: AtomicBool,
 }
+
+/// Connected, in a handshake, or with bytes of a request whose headers have not ended.
+const HEAD: u8 = 0;
+/// Between two requests.
+const IDLE: u8 = 1;
+/// The headers are there, the body is not.
+const BODY: u8 = 2;
+/// A request is worked on.
+const WORK: u8 = 3;
 
 /// What is to be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,39 +48,65 @@ impl Pulse {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
-            in_head: AtomicBool::new(true),
-            requests: AtomicU32::new(0),
+            state: AtomicU8::new(HEAD),
             changed: AtomicU64::new(0),
+            told: AtomicBool::new(false),
         })
     }
 
-    fn changed(&self) {
+    fn now(&self, state: u8) {
         self.changed.store(u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.state.store(state, Relaxed);
+    }
+
+    /// The handshake is done: the time of the first request's headers begins.
+    pub fn shaken_hands(&self) {
+        self.now(HEAD);
     }
 
     fn bytes_came(&self) {
-        if self.requests.load(Relaxed) == 0 && !self.in_head.swap(true, Relaxed) {
-            self.changed();
+        if self.state.load(Relaxed) == IDLE {
+            self.now(HEAD);
         }
     }
 
-    /// A request's headers are there; it is worked on until the guard is dropped.
-    pub fn request(self: &Arc<Self>) -> Working {
-        self.requests.fetch_add(1, Relaxed);
-        self.in_head.store(false, Relaxed);
+    /// A request's headers are there; it is worked on until the guard is dropped, first on reading its body where it has
+    /// one.
+    pub fn request(self: &Arc<Self>, has_body: bool) -> Working {
+        self.now(if has_body { BODY } else { WORK });
         Working(Arc::clone(self))
     }
 
-    /// How it looks. With `one_by_one`, requests come one after the other, and bytes between them are a request's head.
-    pub fn look(&self, one_by_one: bool, header: Duration, idle: Duration) -> Look {
-        if self.requests.load(Relaxed) > 0 {
-            return Look::Alive;
+    /// All of the body is there. What is left of a body that was answered before its end is nobody's work.
+    pub fn body_came(&self) {
+        if self.state.compare_exchange(BODY, WORK, Relaxed, Relaxed).is_ok() {
+            self.told.store(false, Relaxed);
+            self.now(WORK);
         }
+    }
+
+    /// Since when it has been waiting for its peer; `None` while it works, or where it was told to leave.
+    pub fn waits_since(&self) -> Option<Instant> {
+        let waits = self.is_waiting() && !self.told.load(Relaxed);
+        waits.then(|| self.opened + Duration::from_millis(self.changed.load(Relaxed)))
+    }
+
+    /// Whether it waits for its peer.
+    pub fn is_waiting(&self) -> bool {
+        self.state.load(Relaxed) != WORK
+    }
+
+    /// It is to give way.
+    pub fn told_to_leave(&self) {
+        self.told.store(true, Relaxed);
+    }
+
+    /// How it looks. Bytes between two requests are the next one's head.
+    pub fn look(&self, header: Duration, idle: Duration) -> Look {
         let silent = self.opened.elapsed().saturating_sub(Duration::from_millis(self.changed.load(Relaxed)));
-        let in_head = one_by_one && self.in_head.load(Relaxed);
-        match in_head {
-            true if silent >= header => Look::SlowHead,
-            false if silent >= idle => Look::Idle,
+        match self.state.load(Relaxed) {
+            HEAD if silent >= header => Look::SlowHead,
+            IDLE if silent >= idle => Look::Idle,
             _ => Look::Alive,
         }
     }
@@ -81,8 +118,7 @@ pub struct Working(Arc<Pulse>);
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.changed();
-        self.0.requests.fetch_sub(1, Relaxed);
+        self.0.now(IDLE);
     }
 }
 
@@ -137,6 +173,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     }
 }
 
+/// A request's body that is felt to have come to its end.
+#[derive(Debug)]
+pub struct FeltBody {
+    body: Incoming,
+    pulse: Arc<Pulse>,
+}
+
+impl FeltBody {
+    /// Feels this body.
+    pub const fn new(body: Incoming, pulse: Arc<Pulse>) -> Self {
+        Self { body, pulse }
+    }
+}
+
+impl Body for FeltBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) {
+            self.pulse.body_came();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,16 +221,29 @@ mod tests {
     #[test]
     fn heads_and_silence_are_told_apart() {
         let pulse = Pulse::new();
-        assert_eq!(pulse.look(true, NONE, LONG), Look::SlowHead, "it was opened and nothing comes");
-        let working = pulse.request();
-        assert_eq!(pulse.look(true, NONE, NONE), Look::Alive, "work has its own bounds");
+        assert_eq!(pulse.look(NONE, LONG), Look::SlowHead, "it was opened and nothing comes");
+        let working = pulse.request(true);
+        assert_eq!(pulse.look(NONE, NONE), Look::Alive, "a body and work have their own bounds");
         pulse.bytes_came();
         drop(working);
-        assert_eq!(pulse.look(true, NONE, LONG), Look::Alive, "bytes during work were its body");
-        assert_eq!(pulse.look(true, LONG, NONE), Look::Idle);
+        assert_eq!(pulse.look(NONE, LONG), Look::Alive, "bytes during work were its body");
+        assert_eq!(pulse.look(LONG, NONE), Look::Idle);
         pulse.bytes_came();
-        assert_eq!(pulse.look(true, NONE, LONG), Look::SlowHead);
-        assert_eq!(pulse.look(true, LONG, NONE), Look::Alive);
-        assert_eq!(pulse.look(false, NONE, LONG), Look::Alive, "HTTP/2 sends frames between requests");
+        assert_eq!(pulse.look(NONE, LONG), Look::SlowHead);
+        assert_eq!(pulse.look(LONG, NONE), Look::Alive);
+    }
+
+    #[test]
+    fn who_waits_for_a_body_waits_and_who_has_it_works() {
+        let pulse = Pulse::new();
+        assert!(pulse.is_waiting());
+        let working = pulse.request(true);
+        assert!(pulse.waits_since().is_some());
+        pulse.told_to_leave();
+        assert!(pulse.waits_since().is_none() && pulse.is_waiting(), "it is told once");
+        pulse.body_came();
+        assert!(!pulse.is_waiting());
+        drop(working);
+        assert!(pulse.waits_since().is_some(), "work that came in between has saved it");
     }
 }

@@ -1,9 +1,12 @@
 //! One review from its bytes to its answer: where it is decided, what happens when there is no place, no time or a
 //! fault of ours, and what is counted and logged. Must not know HTTP beyond a status.
 //!
-//! `/mutate` lets a pod pass as it came whenever it cannot do its work: an unsized pod runs. `/validate` fails with a
-//! 5xx instead, so that the webhook's `failurePolicy` decides whether an unjudged pod may run.
+//! `/mutate` lets a pod pass as it came whenever it cannot do its work: an unsized pod runs. `/validate` turns a pod away
+//! that it could not judge where a rule enforces ([`admission::undecided`]): what its author can bring about must not be
+//! a way past a rule. Only where not even the uid of a review is known does it fail, and the webhook's `failurePolicy`
+//! decides.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use super::limits::Limits;
 use super::metrics::{Ending, Metrics};
 use super::shed::{Gate, Place, Room, Shed};
 use crate::admission::{self, Board, Entry, Knowledge, Outcome, Reply, Seen};
+use crate::policy::Mode;
 use crate::text;
 
 /// What decides: [`admission::answer`], or what a test puts in its place.
@@ -47,6 +51,7 @@ impl Answered {
 #[derive(Clone, Copy)]
 enum Undecided {
     Shed,
+    TooLarge,
     Panicked,
     Overdue,
 }
@@ -55,15 +60,17 @@ impl Undecided {
     const fn ending(self) -> Ending {
         match self {
             Self::Shed => Ending::Shed,
+            Self::TooLarge => Ending::Failed,
             Self::Panicked => Ending::Panicked,
             Self::Overdue => Ending::Overdue,
         }
     }
 
-    /// Status of `/validate`, and what is said.
+    /// Status where there is no uid to answer to, and what is said.
     const fn told(self) -> (u16, &'static str) {
         match self {
             Self::Shed => (503, "too many reviews at once"),
+            Self::TooLarge => (413, "the body is too large"),
             Self::Panicked => (500, "a fault of podfit itself"),
             Self::Overdue => (503, "not decided in time"),
         }
@@ -106,37 +113,44 @@ impl Reviewer {
         self.gate.room()
     }
 
-    /// The answer to a review whose body was not read.
-    pub fn shed(&self, entry: Entry, cause: Shed, started: Instant) -> Answered {
+    /// The answer to a review that was not taken on; of its body this much has been read.
+    pub fn shed(&self, entry: Entry, cause: Shed, beginning: &[u8], started: Instant) -> Answered {
         if cause != Shed::InFlight {
             self.metrics.shed(entry, cause);
         }
         self.metrics.answered(entry, Ending::Shed, started.elapsed());
-        let (_, why) = Undecided::Shed.told();
-        Answered::text(503, why)
+        let answered = self.undecided(entry, Undecided::Shed, beginning);
+        answered.unwrap_or_else(|| Answered::text(503, Undecided::Shed.told().1))
     }
 
-    /// The answer to a review. Without a place it is not decided, without a deadline it may take what it takes.
+    /// The answer to a review that is too large to be read; `None` where its beginning is none of a review.
+    pub fn too_large(&self, entry: Entry, beginning: &[u8], started: Instant) -> Option<Answered> {
+        let answered = self.undecided(entry, Undecided::TooLarge, beginning)?;
+        self.metrics.refused("413");
+        self.metrics.answered(entry, Ending::Failed, started.elapsed());
+        Some(answered)
+    }
+
+    /// The answer to a review, until then.
     pub async fn review(
         &self,
         entry: Entry,
         body: Bytes,
-        place: Result<Place, Shed>,
+        places: (Place, Room),
         started: Instant,
-        deadline: Option<Instant>,
+        deadline: Instant,
     ) -> Answered {
-        let decided = match place {
-            Ok(place) => self.decide(entry, body.clone(), place, deadline).await,
-            Err(_) => Err(Undecided::Shed),
-        };
-        let (answered, ending) = match decided {
+        let (answered, ending) = match self.decide(entry, body.clone(), places, deadline).await {
             Ok(reply) => {
                 let ending = Ending::from(reply.seen.outcome);
                 self.metrics.seen(entry, &reply.seen);
                 log(entry, ending, &reply.seen);
                 (Answered { status: reply.status, body: reply.body.into() }, ending)
             }
-            Err(undecided) => (undecided_answer(entry, undecided, &body), undecided.ending()),
+            Err(undecided) => {
+                let answered = self.undecided(entry, undecided, &body);
+                (answered.unwrap_or_else(|| Answered::text(400, "the body is no AdmissionReview")), undecided.ending())
+            }
         };
         self.metrics.answered(entry, ending, started.elapsed());
         answered
@@ -146,40 +160,33 @@ impl Reviewer {
         &self,
         entry: Entry,
         body: Bytes,
-        place: Place,
-        deadline: Option<Instant>,
+        places: (Place, Room),
+        deadline: Instant,
     ) -> Result<Reply, Undecided> {
         let known = self.board.current();
         let decide = Arc::clone(&self.decide);
         if body.len() <= self.limits.large_bytes {
             return catch(|| decide(entry, &body, &known)).ok_or(Undecided::Panicked);
         }
-        let large = self.gate.enter_large().map_err(|cause| {
+        let large = self.gate.enter_large(deadline).await.map_err(|cause| {
             self.metrics.shed(entry, cause);
-            Undecided::Shed
+            Undecided::Overdue
         })?;
         let work = tokio::task::spawn_blocking(move || {
-            let _places = (place, large);
+            let _places = (places, large);
             catch(|| decide(entry, &body, &known))
         });
-        let decided = match deadline {
-            Some(deadline) => timeout_at(deadline, work).await.map_err(|_| Undecided::Overdue)?,
-            None => work.await,
-        };
+        let decided = timeout_at(deadline, work).await.map_err(|_| Undecided::Overdue)?;
         decided.ok().flatten().ok_or(Undecided::Panicked)
     }
-}
 
-/// What is answered when there is no decision.
-fn undecided_answer(entry: Entry, undecided: Undecided, body: &[u8]) -> Answered {
-    let (status, why) = undecided.told();
-    match entry {
-        Entry::Validate => Answered::text(status, why),
-        Entry::Mutate => match catch(|| admission::pass(body, why)) {
-            Some(Some(passed)) => Answered { status: 200, body: passed.into() },
-            Some(None) => Answered::text(400, "the body is no AdmissionReview"),
-            None => Answered::text(500, why),
-        },
+    /// What is answered when there is no decision; `None` where the body, or as much as was read of it, is no review.
+    fn undecided(&self, entry: Entry, undecided: Undecided, body: &[u8]) -> Option<Answered> {
+        let (status, why) = undecided.told();
+        match catch(|| admission::undecided(entry, body, &self.board.current(), why)) {
+            Some(answer) => answer.map(|body| Answered { status: 200, body: body.into() }),
+            None => Some(Answered::text(status, why)),
+        }
     }
 }
 
@@ -188,11 +195,20 @@ fn catch<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
+/// Each rule once, with how often it found something: `latest-tag=3,run-as-root=1`.
+fn counts(findings: &BTreeMap<(&'static str, Mode), usize>) -> String {
+    let mut counts = BTreeMap::<_, usize>::new();
+    for ((rule, _), count) in findings {
+        *counts.entry(*rule).or_default() += count;
+    }
+    counts.iter().map(|(rule, count)| format!("{rule}={count}")).collect::<Vec<_>>().join(",")
+}
+
 /// A line of the log: who and what, never what an object holds. Names come from a cluster and are made printable.
 fn log(entry: Entry, ending: Ending, seen: &Seen) {
     let line = || {
         let shown = |value: &str| text::clip(&text::clean(value), text::LINE_CHARS);
-        let rules = seen.findings.iter().map(|(rule, _)| *rule).collect::<Vec<_>>().join(",");
+        let rules = counts(&seen.findings);
         let workload = seen.workload.as_deref().map(shown).unwrap_or_default();
         (shown(&seen.uid), shown(&seen.namespace), workload, rules)
     };
@@ -212,5 +228,17 @@ fn log(entry: Entry, ending: Ending, seen: &Seen) {
             tracing::debug!(target: "podfit::admission", ?entry, %uid, %namespace, %workload, outcome, %rules);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_each_rule_once() {
+        let findings =
+            [(("latest-tag", Mode::Enforce), 300), (("latest-tag", Mode::Audit), 2), (("run-as-root", Mode::Warn), 1)];
+        assert_eq!(counts(&findings.into()), "latest-tag=302,run-as-root=1");
     }
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -41,9 +41,8 @@ pub fn router(reviewer: Arc<Reviewer>, readiness: Arc<Readiness>) -> Router {
 /// While draining, each answer ends its connection: the next one is opened to another replica, and few are left to be
 /// closed at the end, when a request might cross with the close.
 async fn say_goodbye(State(readiness): State<Arc<Readiness>>, request: Request, next: Next) -> Response {
-    let one_by_one = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
-    if one_by_one && readiness.is_draining() {
+    if readiness.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -67,27 +66,31 @@ async fn review(reviewer: &Reviewer, entry: Entry, request: Request) -> Response
     let limits = reviewer.limits();
     let patience = patience(&head.uri).map(|p| p.saturating_sub(WAY_BACK));
     let until = started + patience.map_or(limits.body, |p| p.min(limits.body));
-    let place = reviewer.enter(entry);
-    if entry == Entry::Validate
-        && let Err(cause) = place
-    {
-        // Read all the same: hyper closes a connection whose request was not read, and a new TLS handshake costs more
-        // than this review would have.
-        body::discard(&mut body, limits.body_bytes, until).await;
-        return answer(reviewer.shed(entry, cause, started));
-    }
-    let (bytes, _room) = match body::read(&mut body, limits.body_bytes, reviewer.room(), until).await {
-        Ok(read) => read,
+    let mut whole = Vec::new();
+    let room = match body::read(&mut body, &mut whole, limits.body_bytes, reviewer.room(), until).await {
+        Ok(room) => room,
         Err(BodyFault::NoRoom(cause)) => {
-            // Without its body a review has no uid to echo, so that even /mutate can only fail.
             body::linger(body, limits.header);
-            return answer(reviewer.shed(entry, cause, started));
+            return answer(reviewer.shed(entry, cause, &whole, started));
         }
-        Err(BodyFault::TooLarge) => return refused(reviewer, StatusCode::PAYLOAD_TOO_LARGE, body),
+        Err(BodyFault::TooLarge) => {
+            if let Some(answered) = reviewer.too_large(entry, &whole, started) {
+                body::linger(body, limits.header);
+                return answer(answered);
+            }
+            return refused(reviewer, StatusCode::PAYLOAD_TOO_LARGE, body);
+        }
         Err(BodyFault::TooSlow) => return refused(reviewer, StatusCode::REQUEST_TIMEOUT, body),
         Err(BodyFault::Broken) => return refused(reviewer, StatusCode::BAD_REQUEST, body),
     };
-    answer(reviewer.review(entry, bytes, place, started, patience.map(|p| started + p)).await)
+    // Only now: a body that does not come takes no place from those that do.
+    match reviewer.enter(entry) {
+        Ok(place) => {
+            let deadline = started + patience.unwrap_or(limits.body);
+            answer(reviewer.review(entry, whole.into(), (place, room), started, deadline).await)
+        }
+        Err(cause) => answer(reviewer.shed(entry, cause, &whole, started)),
+    }
 }
 
 fn answer(Answered { status, body }: Answered) -> Response {

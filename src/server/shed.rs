@@ -1,9 +1,11 @@
-//! What is taken on and what is shed: places for reviews, and room for their bodies. Nothing ever queues here.
+//! What is taken on and what is shed: places for reviews, and room for their bodies. Only large reviews queue here, each
+//! as long as its API server waits; how many, their bodies' room bounds.
 //! Must not know what is answered to who finds no place.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::limits::Limits;
 
@@ -45,6 +47,7 @@ pub struct Gate {
     all: Arc<Semaphore>,
     large: Arc<Semaphore>,
     room: Arc<Semaphore>,
+    free_bytes: usize,
 }
 
 impl Gate {
@@ -55,6 +58,7 @@ impl Gate {
             all: places(limits.in_flight),
             large: places(limits.large_in_flight),
             room: places(limits.buffered_bytes / BLOCK),
+            free_bytes: limits.free_bytes,
         }
     }
 
@@ -66,17 +70,18 @@ impl Gate {
         Arc::clone(&self.all).try_acquire_owned().map_err(|_| Shed::InFlight)
     }
 
-    /// A place for a review that takes long.
+    /// A place for a review that takes long, in the order in which they came.
     ///
     /// # Errors
-    /// All are taken.
-    pub fn enter_large(&self) -> Result<Place, Shed> {
-        Arc::clone(&self.large).try_acquire_owned().map_err(|_| Shed::Large)
+    /// There was none until then.
+    pub async fn enter_large(&self, until: Instant) -> Result<Place, Shed> {
+        let place = timeout_at(until, Arc::clone(&self.large).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(Shed::Large)
     }
 
-    /// Room for the first bytes of a body.
+    /// Room for a body. Its first bytes are free.
     pub fn room(&self) -> Room {
-        Room { free: Arc::clone(&self.room), taken: None, blocks: 0 }
+        Room { free: Arc::clone(&self.room), taken: None, blocks: 0, free_bytes: self.free_bytes }
     }
 }
 
@@ -86,6 +91,7 @@ pub struct Room {
     free: Arc<Semaphore>,
     taken: Option<OwnedSemaphorePermit>,
     blocks: usize,
+    free_bytes: usize,
 }
 
 impl Room {
@@ -95,7 +101,7 @@ impl Room {
     /// # Errors
     /// There is no more.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), Shed> {
-        let missing = bytes.div_ceil(BLOCK).saturating_sub(self.blocks);
+        let missing = bytes.saturating_sub(self.free_bytes).div_ceil(BLOCK).saturating_sub(self.blocks);
         if missing == 0 {
             return Ok(());
         }
@@ -114,21 +120,24 @@ impl Room {
 mod tests {
     use super::*;
 
-    #[test]
-    fn places_run_out_and_come_back() {
+    #[tokio::test]
+    async fn places_run_out_and_come_back() {
         let gate = Gate::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
         let one = gate.enter().unwrap();
         let _two = gate.enter().unwrap();
         assert_eq!(gate.enter().unwrap_err(), Shed::InFlight);
         drop(one);
         assert!(gate.enter().is_ok());
-        let _large = gate.enter_large().unwrap();
-        assert_eq!(gate.enter_large().unwrap_err(), Shed::Large);
+        let large = gate.enter_large(Instant::now()).await.unwrap();
+        assert_eq!(gate.enter_large(Instant::now()).await.unwrap_err(), Shed::Large);
+        let soon = Instant::now() + std::time::Duration::from_secs(60);
+        let (waited, ()) = tokio::join!(gate.enter_large(soon), async { drop(large) });
+        assert!(waited.is_ok());
     }
 
     #[test]
     fn room_is_taken_block_by_block_and_given_back() {
-        let gate = Gate::new(&Limits { buffered_bytes: 10 * BLOCK, ..Limits::default() });
+        let gate = Gate::new(&Limits { buffered_bytes: 10 * BLOCK, free_bytes: 0, ..Limits::default() });
         let (mut one, mut two) = (gate.room(), gate.room());
         one.grow_to(1).unwrap();
         one.grow_to(BLOCK).unwrap();
@@ -137,5 +146,13 @@ mod tests {
         assert_eq!(two.grow_to(4 * BLOCK + 1), Err(Shed::Room));
         drop(one);
         two.grow_to(10 * BLOCK).unwrap();
+    }
+
+    #[test]
+    fn the_first_bytes_of_a_body_need_no_room() {
+        let gate = Gate::new(&Limits { buffered_bytes: 0, free_bytes: 3 * BLOCK, ..Limits::default() });
+        let mut body = gate.room();
+        body.grow_to(3 * BLOCK).unwrap();
+        assert_eq!(body.grow_to(3 * BLOCK + 1), Err(Shed::Room));
     }
 }

@@ -1,4 +1,4 @@
-//! The TLS side of the webhook: versions, protocols, and whose client certificates are asked for.
+//! The TLS side of the webhook: versions, the protocol, and whose client certificates are asked for.
 //! Must not know where certificates come from: a resolver hands out the newest with each handshake.
 
 use std::sync::Arc;
@@ -11,8 +11,7 @@ use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-/// HTTP/2 in TLS.
-pub const H2: &[u8] = b"h2";
+/// API servers ask webhooks for HTTP/1.1 alone. HTTP/2 would only be another way to open many requests at once.
 const HTTP1: &[u8] = b"http/1.1";
 
 /// What cannot be served with.
@@ -68,8 +67,7 @@ pub fn server_config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
     let mut config = builder.with_cert_resolver(resolver);
-    // API servers ask for HTTP/1.1 alone.
-    config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
+    config.alpn_protocols = vec![HTTP1.to_vec()];
     Ok(Arc::new(config))
 }
 

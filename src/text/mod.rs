@@ -1,6 +1,8 @@
 //! Makes text from outside fit to be shown or sent: one line, printable, short, percent-encoded.
 //! Must not know who shows it.
 
+use std::borrow::Cow;
+
 /// Longest line of a message, in characters: many warnings share one budget in the API server's answer.
 pub const LINE_CHARS: usize = 120;
 /// Longest message of a finding, in characters: a line with `podfit: ` before it.
@@ -38,10 +40,23 @@ pub fn name(text: &str) -> String {
     clip(&clean(text), 40)
 }
 
-/// A name for a table or a heading: what is not printable is dropped, and of more than `most` characters the middle,
-/// because both ends of a name tell. `most` is at least 2.
+/// The text with control characters and direction marks as `\u{202e}`. Not left out: names that differ in them alone
+/// would look the same.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unprintable(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// A name for a table or a heading: [`visible`], and of more than `most` characters without the middle, because both
+/// ends of a name tell. `most` is at least 2.
 pub fn short(text: &str, most: usize) -> String {
-    let clean: Vec<char> = text.chars().filter(|c| !is_unprintable(*c)).collect();
+    let clean: Vec<char> = visible(text).chars().collect();
     if clean.len() <= most {
         return clean.into_iter().collect();
     }
@@ -54,6 +69,7 @@ pub fn short(text: &str, most: usize) -> String {
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Percent-encoded for a URI (RFC 3986): all but unreserved characters and the bytes of `safe`.
@@ -75,7 +91,8 @@ mod tests {
 
     #[test]
     fn hostile_names_are_harmless() {
-        assert_eq!(short("a\u{1b}[31mb\u{202e}c\n", 20), "a[31mbc");
+        assert_eq!(short("a\u{1b}[31mb\u{202e}c\n", 40), "a\\u{1b}[31mb\\u{202e}c\\u{a}");
+        assert_ne!(short("a\u{200b}b", 20), short("ab", 20));
         assert_eq!(short("abcdefghij", 5), "ab…ij");
     }
 

@@ -8,6 +8,7 @@ mod engines;
 mod faults;
 mod second_webhook;
 mod sizes;
+mod tenant;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -7,8 +7,13 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use podfit::admission::{Entry, Knowledge, answer};
 use podfit::policy::export::export;
-use podfit::policy::{Mode, Modes, Options, PodSpec, RULES, Settings, Severity, check};
+use podfit::policy::{Mode, Modes, Options, PodSpec, Policy, RULES, Settings, Severity, check};
+use podfit::review::Review;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use support::cluster::{Cluster, Namespace, cluster, until};
 
@@ -125,6 +130,141 @@ fn the_api_server_says_what_the_rules_say() {
         eprintln!("{rule}: {denied} of {} pods turned away", rows.len());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A security context of a container or a pod.
+fn context() -> impl Strategy<Value = Value> {
+    let user = prop_oneof![Just(None), Just(Some(0)), Just(Some(1000))];
+    let windows_user =
+        prop_oneof![3 => Just(None), 1 => Just(Some("ContainerUser")), 1 => Just(Some("ContainerAdministrator")),
+            1 => Just(Some("NT AUTHORITY\\SYSTEM"))];
+    (user.clone(), user, proptest::option::of(any::<bool>()), windows_user).prop_map(|(user, group, flag, windows)| {
+        let mut context = json!({});
+        let fields = [("runAsUser", json!(user)), ("runAsGroup", json!(group)), ("runAsNonRoot", json!(flag))];
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
+            context[name] = value;
+        }
+        if let Some(name) = windows {
+            context["windowsOptions"] = json!({"runAsUserName": name});
+        }
+        context
+    })
+}
+
+/// Specs whose only difference is who they run as, at every level; what the API refuses for another system is left out.
+fn identities(count: usize) -> Vec<Value> {
+    let os = prop_oneof![2 => Just(None), 1 => Just(Some("linux")), 2 => Just(Some("windows"))];
+    let container = |name: &'static str| {
+        context().prop_map(move |context| json!({"name": name, "image": "reg.example/a:1", "securityContext": context}))
+    };
+    let init = proptest::option::of(container("init"));
+    let specs = (os, context(), container("main"), container("side"), init, any::<bool>(), any::<bool>());
+    let specs = specs.prop_map(|(os, pod, main, side, init, has_side, own_users)| {
+        let mut spec = json!({"securityContext": pod, "containers": [main]});
+        if has_side {
+            spec["containers"].as_array_mut().unwrap().push(side);
+        }
+        if let Some(init) = init {
+            spec["initContainers"] = json!([init]);
+        }
+        if let Some(os) = os {
+            spec["os"] = json!({"name": os});
+        }
+        if own_users && os != Some("windows") {
+            spec["hostUsers"] = json!(false);
+        }
+        let forbidden: &[&str] = match os {
+            Some("windows") => &["runAsUser", "runAsGroup"],
+            Some(_) => &["windowsOptions"],
+            None => &[],
+        };
+        let lists = ["containers", "initContainers"];
+        for field in forbidden {
+            spec["securityContext"].as_object_mut().unwrap().remove(*field);
+            for list in lists {
+                for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                    container["securityContext"].as_object_mut().unwrap().remove(*field);
+                }
+            }
+        }
+        spec
+    });
+    let mut runner = TestRunner::deterministic();
+    (0..count).map(|_| specs.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+/// Whether the webhook turns an object away, with one rule in force.
+fn webhook_denies(rule: &str, object: &Value, old: &Value, sub: &str) -> bool {
+    let mut known = Knowledge::default();
+    known.set_policy(Policy { rules: only(rule), ..Policy::default() });
+    let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "u",
+        "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": sub, "namespace": "n",
+        "operation": if old.is_null() { "CREATE" } else { "UPDATE" }, "userInfo": {"username": "jane"},
+        "object": object, "oldObject": old}});
+    let reply = answer(Entry::Validate, review.to_string().as_bytes(), &known);
+    serde_json::from_slice::<Value>(&reply.body).unwrap()["response"]["allowed"] == false
+}
+
+/// Whether `podfit review` finds what admission would turn away.
+fn review_denies(rule: &str, object: &Value) -> bool {
+    let mut review = Review::default();
+    review.add("pod.json", &object.to_string(), &only(rule), "n");
+    assert!(review.errors.is_empty() && review.pods == 1, "{review:?}");
+    review.worst() == Some(Mode::Enforce)
+}
+
+#[test]
+fn webhook_review_and_export_agree_on_who_a_pod_runs_as() {
+    let Some(cluster) = cluster("webhook_review_and_export_agree_on_who_a_pod_runs_as") else { return };
+    let free = cluster.namespace("free");
+    let admitted: Vec<Value> =
+        identities(80).iter().filter_map(|spec| free.try_create("/api/v1", "pods", &pod(spec)).ok()).collect();
+    assert!(admitted.len() > 50, "the API server takes {}", admitted.len());
+    // Of ephemeral containers too: added to a pod that is there before any rule.
+    let namespace = cluster.namespace("vap");
+    let mut base = pod(&json!({"containers": [{"name": "main", "image": "reg.example/a:1"}]}));
+    base["metadata"] = json!({"name": "base"});
+    let base = namespace.create("/api/v1", "pods", &base);
+    for rule in ["run-as-root", "unproven-non-root", "root-group"] {
+        let prefix = format!("{}-{rule}", namespace.name);
+        let _applied = Applied::new(cluster, &only(rule), &prefix, std::slice::from_ref(&namespace.name));
+        until(&format!("{rule} in force"), || namespace.try_create("/api/v1", "pods", &worst()).err());
+        let mut denied = 0;
+        for object in &admitted {
+            let ours = (webhook_denies(rule, object, &Value::Null, ""), review_denies(rule, object));
+            let theirs = namespace.try_create("/api/v1", "pods", &pod(&object["spec"])).is_err();
+            assert_eq!(ours, (theirs, theirs), "{rule}: webhook, review; the API server: {theirs}: {:#}", object["spec"]);
+            denied += usize::from(theirs);
+        }
+        assert!(denied > 5 && denied < admitted.len(), "{rule}: {denied} of {}", admitted.len());
+        for object in admitted.iter().filter(|object| object["spec"].get("os").is_none()).take(20) {
+            let mut debugged = base.clone();
+            debugged["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "reg.example/d:1",
+                "securityContext": object["spec"]["containers"][0]["securityContext"]}]);
+            let path = format!("/api/v1/namespaces/{}/pods/base/ephemeralcontainers?dryRun=All", namespace.name);
+            let theirs = cluster.request("PUT", &path, Some(&debugged)).is_err();
+            let ours = webhook_denies(rule, &debugged, &base, "ephemeralcontainers");
+            assert_eq!(ours, theirs, "{rule}: {:#}", debugged["spec"]["ephemeralContainers"]);
+        }
+        eprintln!("{rule}: {denied} of {} generated pods turned away by all three", admitted.len());
+    }
+}
+
+#[test]
+fn a_mirror_pod_of_a_kubelet_passes_and_no_other() {
+    let Some(cluster) = cluster("a_mirror_pod_of_a_kubelet_passes_and_no_other") else { return };
+    let (namespace, _applied) = ruled(cluster, "latest-tag", &only("latest-tag"));
+    let mut mirror = worst();
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    let refused = namespace.try_create("/api/v1", "pods", &mirror).unwrap_err();
+    assert!(refused.1.contains("podfit: "), "{refused:?}");
+    for (user, group, passes) in
+        [("system:node:a", "system:nodes", true), ("system:node:a", "system:masters", false), ("x", "system:nodes", false)]
+    {
+        let path = format!("/api/v1/namespaces/{}/pods?dryRun=All", namespace.name);
+        let answer = cluster.request_as(user, &[group, "system:masters"], "POST", &path, &mirror);
+        assert_eq!(answer.is_ok(), passes, "{user} of {group}: {answer:?}");
+    }
 }
 
 #[test]

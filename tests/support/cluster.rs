@@ -104,11 +104,7 @@ impl Cluster {
         let env: BTreeMap<String, String> =
             text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let client = runtime.block_on(async {
-            let read = Kubeconfig::read_from(&env["KUBECONFIG"]).unwrap();
-            let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
-            kube::Client::try_from(config).unwrap()
-        });
+        let client = runtime.block_on(client_of(Path::new(&env["KUBECONFIG"])));
         Self { runtime, client, env, _keeper: keeper }
     }
 
@@ -161,12 +157,48 @@ impl Cluster {
         })
     }
 
+    /// The same by the account of a kubeconfig.
+    pub fn account(&'static self, kubeconfig: &Path) -> Account {
+        Account { cluster: self, client: self.runtime.block_on(client_of(kubeconfig)) }
+    }
+
     /// The same where there may be no API server.
     pub fn try_request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
+        self.request_of(&self.client, method, path, body)
+    }
+
+    fn request_of(
+        &self,
+        client: &kube::Client,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, kube::Error> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let body = body.map(|b| serde_json::to_vec(b).unwrap()).unwrap_or_default();
         let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
-        self.runtime.block_on(self.client.request::<Value>(request.body(body).unwrap()))
+        self.runtime.block_on(client.request::<Value>(request.body(body).unwrap()))
+    }
+
+    /// A request of the admin in the name of somebody else, a member of these groups.
+    pub fn request_as(
+        &self,
+        user: &str,
+        groups: &[&str],
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, (u16, String)> {
+        let mut request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        request = request.header("impersonate-user", user);
+        for group in groups {
+            request = request.header("impersonate-group", *group);
+        }
+        let request = request.body(serde_json::to_vec(body).unwrap()).unwrap();
+        self.runtime.block_on(self.client.request::<Value>(request)).map_err(|error| match error {
+            kube::Error::Api(status) => (status.code, status.message.clone()),
+            error => panic!("{method} {path}: {error}"),
+        })
     }
 
     /// The same request as [`Self::request`], with the warnings that its user would be shown.
@@ -219,6 +251,28 @@ impl Cluster {
         // The controller-manager makes it; before that pods are refused.
         until("the default service account", || namespace.find("/api/v1", "serviceaccounts/default"));
         namespace
+    }
+}
+
+async fn client_of(kubeconfig: &Path) -> kube::Client {
+    let read = Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+    kube::Client::try_from(config).unwrap()
+}
+
+/// Somebody who may do less than the admin.
+pub struct Account {
+    cluster: &'static Cluster,
+    client: kube::Client,
+}
+
+impl Account {
+    /// A request; the HTTP status of a refusal with its message.
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, (u16, String)> {
+        self.cluster.request_of(&self.client, method, path, body).map_err(|error| match error {
+            kube::Error::Api(status) => (status.code, status.message.clone()),
+            error => panic!("{method} {path}: {error}"),
+        })
     }
 }
 

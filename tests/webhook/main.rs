@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 #![allow(clippy::large_futures, reason = "what a client has read so far is held in it; there are few of them")]
 
+mod attacks;
 mod client;
 mod drain;
 mod faults;

@@ -1,4 +1,4 @@
-//! TLS versions, client certificates, HTTP/2, certificates that change, and connections above the cap.
+//! TLS versions, client certificates, certificates that change, and connections above the cap.
 
 use std::time::Duration;
 
@@ -26,29 +26,6 @@ async fn both_versions_of_tls_are_spoken(
     let mut connection = tls.connect(scene.address).await.unwrap();
     assert_eq!(connection.tls_version(), version);
     assert_eq!(response(&connection.ask(&post("/mutate", &created("t"))).await.unwrap())["uid"], "t");
-}
-
-#[tokio::test]
-async fn http_2_gets_the_same_answers() {
-    let scene = Scene::start(Setup::default()).await;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let root = reqwest::Certificate::from_pem(scene.ca.certificate().as_bytes()).unwrap();
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().unwrap();
-    let ask = |uid: String| {
-        let request = client.post(format!("https://{}/mutate?timeout=5s", scene.address));
-        request.header("content-type", "application/json").body(created(&uid)).send()
-    };
-    let answers = futures::future::join_all((0..20).map(|i| ask(format!("h2-{i}")))).await;
-    for (index, answer) in answers.into_iter().enumerate() {
-        let answer = answer.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
-        let answer: serde_json::Value = answer.json().await.unwrap();
-        assert_eq!(answer["response"]["uid"], format!("h2-{index}"));
-        assert!(answer["response"]["patch"].is_string());
-    }
-    let request = client.get(format!("https://{}/mutate", scene.address)).send().await.unwrap();
-    assert_eq!(request.status().as_u16(), 405);
-    scene.answers().await;
 }
 
 #[tokio::test]
@@ -87,21 +64,37 @@ async fn a_new_certificate_counts_for_new_connections_twice() {
     }
 }
 
+#[rstest]
+#[case::of_all(Limits { connections: 2, ..Limits::default() })]
+#[case::of_one_address(Limits { connections_per_peer: 2, ..Limits::default() })]
 #[tokio::test]
-async fn connections_above_the_cap_wait_for_one_to_end() {
-    let limits = Limits { connections: 2, ..Limits::default() };
+async fn above_the_cap_the_connection_that_has_waited_longest_gives_way(#[case] limits: Limits) {
     let scene = Scene::start(Setup { limits, ..Setup::default() }).await;
-    let (mut one, _two) = (scene.connect().await, scene.connect().await);
-    let tls = scene.tls();
-    let mut third = Box::pin(tls.connect(scene.address));
-    assert!(futures::poll!(third.as_mut()).is_pending());
-    // The server goes on with those that it has.
+    let (mut one, mut two) = (scene.connect().await, scene.connect().await);
     assert_eq!(one.ask(&post("/mutate", &created("one"))).await.unwrap().status, 200);
+    let mut third = scene.connect().await;
+    assert!(two.is_closed().await, "it has not asked for anything");
+    for connection in [&mut one, &mut third] {
+        assert_eq!(connection.ask(&post("/mutate", &created("on"))).await.unwrap().status, 200);
+    }
+    scene.counts("connections_displaced_total", 1).await;
     scene.counts("connections", 2).await;
-    assert!(futures::poll!(third.as_mut()).is_pending());
-    drop(one);
-    let mut third = third.await.unwrap();
-    assert_eq!(third.ask(&post("/mutate", &created("third"))).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_works_gives_way_to_nobody() {
+    let (decide, begun, go) = crate::scene::held();
+    let limits = Limits { connections: 1, large_bytes: 0, ..Limits::default() };
+    let scene = Scene::start(Setup { limits, decide, ..Setup::default() }).await;
+    let mut one = scene.connect().await;
+    one.send(&post("/mutate", &created("one"))).await;
+    begun.acquire().await.unwrap().forget();
+    let tls = scene.tls();
+    let mut second = Box::pin(tls.connect(scene.address));
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    drop(go);
+    assert_eq!(one.answer().await.unwrap().status, 200);
+    assert_eq!(second.await.unwrap().ask(&post("/mutate", &created("two"))).await.unwrap().status, 200);
 }
 
 #[tokio::test]

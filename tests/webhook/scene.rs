@@ -128,6 +128,12 @@ impl Scene {
         }
     }
 
+    /// The same where a test holds decisions back: none is asked for, only that a body was read and turned down as none.
+    pub async fn is_alive(&self) {
+        let answer = self.ask(&post("/elsewhere", b"{}")).await.unwrap();
+        assert_eq!(answer.status, 404);
+    }
+
     /// A line of the metrics has this value, now or soon: a client sees its answer before the server has counted it.
     #[track_caller]
     pub fn counts(&self, line: &str, value: u64) -> impl Future<Output = ()> {

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::certs::pem;
+use crate::report::json;
 use crate::text::clean;
 
 /// Arguments of `podfit certs`.
@@ -63,11 +64,8 @@ impl Format {
         let mut out = std::io::stdout().lock();
         match self {
             Self::Table => out.write_all(table.as_bytes())?,
-            Self::Json => {
-                serde_json::to_writer_pretty(&mut out, value)?;
-                out.write_all(b"\n")?;
-            }
-            Self::Yaml => out.write_all(serde_saphyr::to_string(value)?.as_bytes())?,
+            Self::Json => out.write_all(json::json(value)?.as_bytes())?,
+            Self::Yaml => out.write_all(json::yaml(value)?.as_bytes())?,
         }
         out.flush()?;
         Ok(())

@@ -38,7 +38,7 @@ svg.chart{display:block;width:100%;height:auto;max-width:31rem;font:12.5px syste
 /// Text as text in SVG and HTML: names come from clusters.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().filter(|c| !text::is_unprintable(*c)) {
+    for c in text::visible(text).chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

@@ -41,7 +41,7 @@ impl Brief {
         let risks = report.risks.iter().take(NAMED).map(|risk| {
             format!("{}: {}: {}. {}.", risk.kind.as_str(), place(&risk.namespace, &risk.workload), risk.seen, risk.fix)
         });
-        let clean = |text: String| text.chars().filter(|c| !text::is_unprintable(*c)).collect();
+        let clean = |text: String| text::visible(&text).into_owned();
         Self {
             title: words::title(report),
             sentences: vec![

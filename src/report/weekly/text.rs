@@ -78,8 +78,7 @@ fn list(out: &mut String, title: &str, entries: &[String]) {
     }
     out.push_str(&format!("\n{title}\n"));
     for entry in entries.iter().take(ENTRIES) {
-        let clean: String = entry.chars().filter(|c| !text::is_unprintable(*c)).collect();
-        out.push_str(&wrapped(&clean));
+        out.push_str(&wrapped(&text::visible(entry)));
     }
     if entries.len() > ENTRIES {
         out.push_str(&format!("  and {} more\n", entries.len() - ENTRIES));

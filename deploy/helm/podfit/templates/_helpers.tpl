@@ -156,3 +156,12 @@ capabilities: {drop: [ALL]}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
 {{- $port | default (eq $url.scheme "https" | ternary "443" "80") -}}
 {{- end -}}
+
+{{/* The namespace of Prometheus where its URL is the name of a Service: NAME.NAMESPACE or NAME.NAMESPACE.svc…. */}}
+{{- define "podfit.prometheusNamespace" -}}
+{{- if .Values.prometheus.url -}}
+{{- $host := (urlParse .Values.prometheus.url).host -}}
+{{- $service := "^[a-z0-9-]+\\.([a-z0-9-]*[a-z-][a-z0-9-]*)(\\.svc(\\.[a-z0-9.-]*)?)?(:[0-9]+)?$" -}}
+{{- if regexMatch $service $host -}}{{- regexReplaceAll $service $host "${1}" -}}{{- end -}}
+{{- end -}}
+{{- end -}}
