@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::applications::{self, Application};
 use super::executor_heap::Heaped;
 use super::judge::{Verdict, few, judge, soften, warning};
-use super::knowledge::{Knowledge, Namespace, Recommended};
+use super::knowledge::{Knowledge, Namespace, Recommended, Rules};
 use super::object::{read_object, read_pod_to_judge, read_pod_to_size};
 use super::resize::{Resizing, Sizing, resize, resize_with_heap};
 use super::retry::{self, Kill};
@@ -383,7 +383,7 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
         // An exemption may cover those that are written down, or an update may have found them there: of the others
         // nothing is known.
         seen.outcome = Outcome::Failed("too-many-findings");
-        return unjudged(review, known, &format!("a rule finds more than {MOST_FINDINGS} breaches in it"));
+        return unjudged(review, known, &too_many_findings());
     } else if left_out(Mode::Warn) > 0 {
         warnings.push(warning(&format!("and {} more findings", left_out(Mode::Warn))));
     }
@@ -402,14 +402,7 @@ fn look(review: &Review<'_>, known: &Knowledge) -> Result<(Value, Checked), Stri
 /// Everything that the rules find in an object: what comes as a pod is one, whatever kind it says it is; of other
 /// kinds, in the pods that are made from them. Exemptions are applied, and places are those of the object.
 fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Checked, Malformed> {
-    let modes = known.rules.modes(&review.namespace);
-    let settings = known.rules.settings();
-    let of = |pod: PodSpec<'_>| {
-        let mut checked = policy::check_up_to(MOST_FINDINGS, &pod, &modes, &settings.options());
-        let subject = Subject { namespace: &review.namespace, user: Some(&review.user), pod };
-        settings.exempt(&mut checked.findings, &subject);
-        checked
-    };
+    let of = |pod: PodSpec<'_>| rules_say(pod, &review.namespace, Some(&review.user), &known.rules);
     if review.is_of_pods() {
         return Ok(of(PodSpec::of_pod(object)?));
     }
@@ -425,6 +418,19 @@ fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Ch
         }
     }
     Ok(all)
+}
+
+/// What the rules find in a pod of a namespace that somebody asks for, as the administrator has set them.
+pub(super) fn rules_say(pod: PodSpec<'_>, namespace: &str, user: Option<&str>, rules: &Rules) -> Checked {
+    let settings = rules.settings();
+    let mut checked = policy::check_up_to(MOST_FINDINGS, &pod, &rules.modes(namespace), &settings.options());
+    settings.exempt(&mut checked.findings, &Subject { namespace, user, pod });
+    checked
+}
+
+/// Why a pod of which findings were left out is turned away.
+pub(super) fn too_many_findings() -> String {
+    format!("a rule finds more than {MOST_FINDINGS} breaches in it")
 }
 
 /// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or

@@ -7,21 +7,25 @@
 
 use std::collections::BTreeMap;
 
+use super::answer::{rules_say, too_many_findings};
 use super::judge::{Verdict, few, judge, soften};
+use super::knowledge::Rules;
 use super::patch::Op;
 use super::resize::{Resizing, Sizing, resize};
 use super::stamp::{self, Change};
-use crate::policy::{self, Finding, Malformed, Mode, Modes, Options, PodSpec};
+use crate::policy::{Checked, Finding, Malformed, Mode, PodSpec};
 
 /// A pod to decide on, and what is known about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The pod, and what it should ask for.
     pub sizing: Sizing<'a>,
-    /// What a breach of each rule leads to.
-    pub modes: &'a Modes,
-    /// Switches of single rules.
-    pub options: &'a Options,
+    /// The namespace that it is created in.
+    pub namespace: &'a str,
+    /// Who asks for it; `None` where nobody does yet.
+    pub user: Option<&'a str>,
+    /// The rules as the administrator has set them, exemptions and all.
+    pub rules: &'a Rules,
     /// Whether a kubelet asks. Only then is a mirror pod believed: its static pod runs whatever is answered, so that
     /// rules only note.
     pub from_kubelet: bool,
@@ -56,8 +60,11 @@ pub fn decide(request: &Request<'_>) -> Result<Decision, Malformed> {
     let pod = PodSpec::of_pod(request.sizing.pod)?;
     let believed_mirror = request.from_kubelet && stamp::is_mirror(request.sizing.pod);
     let softest = if believed_mirror { Mode::Audit } else { Mode::Enforce };
-    let findings = soften(policy::check(&pod, request.modes, request.options), softest);
-    let Verdict { denial, mut warnings, audit_annotations, findings } = judge(findings);
+    let Checked { findings, left_out } = rules_say(pod, request.namespace, request.user, request.rules);
+    let Verdict { mut denial, mut warnings, audit_annotations, findings } = judge(soften(findings, softest));
+    if left_out.keys().any(|(_, mode)| (*mode).min(softest) == Mode::Enforce) {
+        denial.get_or_insert_with(|| format!("podfit: the pod cannot be judged: {}", too_many_findings()));
+    }
     let resizing = if denial.is_some() { Resizing::default() } else { resize(&request.sizing, &pod) };
     warnings.extend(resizing.warnings);
     Ok(Decision {

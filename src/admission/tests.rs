@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fit::{ContainerResources, LimitRanges, Quota, Surroundings};
-use crate::policy::{Mode, Modes, Options};
+use crate::policy::{Mode, Modes, RULES, Settings};
 use crate::text;
 use crate::workload::Kind;
 
@@ -47,6 +47,12 @@ pub(super) fn known(recommended: Value) -> Known {
 }
 
 impl Known {
+    /// The modes as settings.
+    fn rules(&self) -> Rules {
+        let modes = RULES.iter().map(|rule| (rule.id().to_owned(), self.modes.of(*rule)));
+        Rules::new(Settings { modes: modes.collect(), ..Settings::default() })
+    }
+
     pub(super) fn decide(&self, pod: &Value) -> Decision {
         decide(&Request {
             sizing: Sizing {
@@ -58,8 +64,9 @@ impl Known {
                 surroundings: &self.surroundings,
                 bounds: &crate::policy::Bounds::default(),
             },
-            modes: &self.modes,
-            options: &Options::default(),
+            namespace: "jobs",
+            user: None,
+            rules: &self.rules(),
             from_kubelet: self.from_kubelet,
         })
         .unwrap()
@@ -258,8 +265,9 @@ fn a_spec_that_cannot_be_walked_is_an_error() {
             surroundings: &known.surroundings,
             bounds: &crate::policy::Bounds::default(),
         },
-        modes: &known.modes,
-        options: &Options::default(),
+        namespace: "jobs",
+        user: None,
+        rules: &known.rules(),
         from_kubelet: false,
     };
     assert_eq!(decide(&request).unwrap_err().path, "/spec/containers");

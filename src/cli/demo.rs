@@ -13,11 +13,11 @@ use super::explain::explain;
 use super::gather::{Gathered, find, gather_from, lines};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
-use crate::admission::{Request, Sizing, Stamp, decide};
+use crate::admission::{Request, Rules, Sizing, Stamp, decide};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::history::{History, Store};
-use crate::policy::{Bounds, Modes, Options};
+use crate::policy::Bounds;
 use crate::prometheus::{SeriesStore, TimeRange};
 use crate::recommendation::{Report, wanted};
 use crate::report::units;
@@ -135,8 +135,9 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
                 surroundings: &surroundings,
                 bounds: &Bounds::default(),
             },
-            modes: &Modes::default(),
-            options: &Options::default(),
+            namespace: &facts.namespace,
+            user: None,
+            rules: &Rules::default(),
             from_kubelet: false,
         });
         let name = facts.name.as_deref().or(facts.generate_name.as_deref()).unwrap_or_default();

@@ -1,19 +1,22 @@
 //! `podfit dry-run`: a live namespace and its history, side by side. Reads only, changes nothing.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::Outcome;
 use super::cluster_args::{ClusterArgs, namespace};
 use super::gather::{Gathered, gather};
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
-use crate::admission::{Decision, Request, Sizing, Stamp, decide};
+use crate::admission::{Decision, Knowledge, Request, Sizing, Stamp, decide};
 use crate::cluster::{LiveWorkload, Reader, Snapshot};
 use crate::collector::KnownPods;
+use crate::controller::crds::{self, IN_FORCE};
+use crate::controller::watch::policy_of;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, Pair, Resource, Surroundings, fit_pod, spark_executor_heap};
 use crate::history::History;
-use crate::policy::{Bounds, Modes, Options, PodSpec};
+use crate::policy::{PodSpec, RolloutMode};
 use crate::quantity::Quantity;
 use crate::recommendation::{Line, Report, Wanted};
 use crate::sizing::{Answer, SizingPolicy};
@@ -29,6 +32,9 @@ pub struct Args {
     /// Print the JSON patch that admission would make to the next pod of each workload
     #[arg(long)]
     show_patch: bool,
+    /// Policy (YAML) that admission would go by, instead of the cluster's `RightsizingPolicy`
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -55,13 +61,58 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         snapshots.insert(name.clone(), snapshot);
     }
     let gathered = gather(&args.source, namespaces, known).await?;
-    let report = report(&snapshots, gathered, args.show_patch);
+    let (admission, said) = admission(&reader, args.policy.as_deref()).await?;
+    let mut report = report(&snapshots, gathered, &admission, args.show_patch);
+    report.notes.extend(said);
+    report.notes.extend(snapshots.keys().filter_map(|name| held_back(&admission, name)));
     args.output.print(&report)
 }
 
+/// What admission goes by: the policy of the file, else that of the cluster; and what is to be said of it.
+async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Knowledge, Option<String>)> {
+    let mut admission = Knowledge::default();
+    if let Some(file) = file {
+        admission.set_policy(super::review::policy(file)?);
+        return Ok((admission, None));
+    }
+    let path = format!("/apis/{}/{}/{}/{}", crds::GROUP, crds::VERSION, crds::POLICIES, IN_FORCE);
+    let said = match reader.get(&path, "read the RightsizingPolicy").await {
+        Ok(None) => None,
+        Ok(Some(object)) => match policy_of(&object) {
+            Ok(policy) => {
+                admission.set_policy(policy);
+                return Ok((admission, None));
+            }
+            Err(why) => Some(format!("the RightsizingPolicy {IN_FORCE} cannot be used ({why}): rules are shown in their default modes")),
+        },
+        Err(error) => Some(format!("{error}; rules are shown in their default modes, or give --policy")),
+    };
+    admission.without_policy();
+    Ok((admission, said))
+}
+
+/// What keeps admission from giving pods of a namespace their sizes at present.
+fn held_back(admission: &Knowledge, namespace: &str) -> Option<String> {
+    admission.policy.as_ref()?;
+    if admission.resizing_stopped {
+        return Some(format!("{namespace}: the policy has stopped resizing: admission leaves every pod as it comes"));
+    }
+    let what = match admission.rollout.stage(namespace).mode {
+        RolloutMode::Apply => return None,
+        RolloutMode::Canary => "gives their sizes to a share of the pods",
+        RolloutMode::Recommend => "leaves every pod as it comes",
+    };
+    Some(format!("{namespace}: by the policy's rollout, admission {what}"))
+}
+
 /// What is live and what is remembered, workload by workload.
-fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch: bool) -> Report {
-    let lines = lines(snapshots, gathered.histories, &gathered.policy, show_patch);
+fn report(
+    snapshots: &BTreeMap<String, Snapshot>,
+    gathered: Gathered,
+    admission: &Knowledge,
+    show_patch: bool,
+) -> Report {
+    let lines = lines(snapshots, gathered.histories, &gathered.policy, admission, show_patch);
     let mut notes = gathered.notes;
     let mut unidentified = Vec::new();
     for (namespace, snapshot) in snapshots {
@@ -72,11 +123,12 @@ fn report(snapshots: &BTreeMap<String, Snapshot>, gathered: Gathered, show_patch
     Report::new(lines, unidentified, notes)
 }
 
-/// A line for each container that is live or remembered.
+/// A line for each container that is live or remembered; what admission would say of it is said by its policy.
 pub(super) fn lines(
     snapshots: &BTreeMap<String, Snapshot>,
     known: BTreeMap<WorkloadKey, History>,
     policy: &SizingPolicy,
+    admission: &Knowledge,
     show_patch: bool,
 ) -> Vec<Line> {
     let mut by_workload: BTreeMap<Workload, BTreeMap<String, History>> = BTreeMap::new();
@@ -97,7 +149,7 @@ pub(super) fn lines(
         let policy = &SizingPolicy { scaled_on, ..*policy };
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
-                lines.extend(live_lines(&workload, histories, live, surroundings, policy, show_patch));
+                lines.extend(live_lines(&workload, histories, live, surroundings, policy, admission, show_patch));
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
@@ -117,6 +169,7 @@ fn live_lines(
     live: &LiveWorkload,
     surroundings: &Surroundings,
     policy: &SizingPolicy,
+    admission: &Knowledge,
     show_patch: bool,
 ) -> Vec<Line> {
     let containers = containers_of(live);
@@ -154,7 +207,7 @@ fn live_lines(
             line
         })
         .collect();
-    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), surroundings);
+    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), surroundings, admission);
     let patch =
         decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
     for line in &mut lines {
@@ -235,6 +288,7 @@ fn decision(
     live: &LiveWorkload,
     wanted: &BTreeMap<String, ContainerResources>,
     surroundings: &Surroundings,
+    admission: &Knowledge,
 ) -> Option<Decision> {
     let stamp = Stamp { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
     decide(&Request {
@@ -245,10 +299,11 @@ fn decision(
             killed_at: &BTreeMap::new(),
             stamp: Some(&stamp),
             surroundings,
-            bounds: &Bounds::default(),
+            bounds: &admission.bounds,
         },
-        modes: &Modes::default(),
-        options: &Options::default(),
+        namespace: &workload.namespace,
+        user: None,
+        rules: &admission.rules,
         from_kubelet: false,
     })
     .ok()
@@ -320,7 +375,7 @@ mod tests {
         let live = live(newest);
         let workload = live.identity.workload.clone();
         let all = [("main".to_owned(), history)].into();
-        let line = &live_lines(&workload, all, &live, &Surroundings::default(), &SizingPolicy::default(), true)[0];
+        let line = &live_lines(&workload, all, &live, &Surroundings::default(), &SizingPolicy::default(), &Knowledge::default(), true)[0];
         let mib = |size: Quantity| size.bytes_rounded_up() / MIB;
         assert!(mib(line.recommended.memory_limit.unwrap()) > 10_000, "{line:#?}");
         assert_eq!(
@@ -371,7 +426,7 @@ mod tests {
         let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
         let of_history = Line::new(&key, &history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None);
         let all = [(key.container.clone(), history)].into();
-        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, true)[0];
+        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Knowledge::default(), true)[0];
         assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");
         let spark = |line: &Line| line.spark.as_ref().map(SparkLine::divided).unwrap();
         assert_eq!(spark(of_pod), spark(&of_history));

@@ -121,11 +121,17 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 /// # Errors
 /// The file cannot be read, or what it says is not valid.
 pub fn settings(path: Option<&Path>) -> anyhow::Result<Settings> {
-    let Some(path) = path else { return Ok(Settings::default()) };
+    path.map_or_else(|| Ok(Settings::default()), |path| Ok(policy(path)?.rules))
+}
+
+/// The policy of a file.
+///
+/// # Errors
+/// The file cannot be read, or what it says is not valid.
+pub fn policy(path: &Path) -> anyhow::Result<Policy> {
     let shown = path.display();
     let text = text(path).map_err(|why| anyhow::anyhow!("cannot read the policy {shown}: {why}"))?;
-    let policy = Policy::from_yaml(&text).with_context(|| format!("the policy {shown} cannot be used"))?;
-    Ok(policy.rules)
+    Policy::from_yaml(&text).with_context(|| format!("the policy {shown} cannot be used"))
 }
 
 fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Result<()> {

@@ -6,8 +6,7 @@ use std::time::Duration;
 /// Bounds of a server.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time. When all are taken, a new one takes the place of one that waits, of whoever has most of
-    /// them. API servers keep 25 idle ones each (client-go).
+    /// Connections at a time. When all are taken, a new one takes the place of one that waits (see `peers`). API servers keep 25 idle ones each (client-go).
     pub connections: usize,
     /// Connections of one peer address at a time: above it, its new ones take the place of its own. An API server has at
     /// most as many requests at a time as its own flags allow, 600 by default (`--max-requests-inflight`), few of which
@@ -65,8 +64,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For the plain port of health and metrics: a few callers, no bodies.
+    /// For the plain port of health and metrics: a few callers, no bodies. There are many more places than callers, so
+    /// that a probe is answered before it would have to give way to a flood.
     pub fn for_metrics() -> Self {
-        Self { connections: 64, connections_per_peer: 16, ..Self::default() }
+        Self { connections: 512, connections_per_peer: 384, ..Self::default() }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -212,7 +213,11 @@ impl Serving {
     ) -> Result<axum::response::Response, std::convert::Infallible> {
         let _working = pulse.request(!request.body().is_end_stream());
         let request = request.map(|body| Body::new(FeltBody::new(body, Arc::clone(pulse))));
-        self.router.clone().oneshot(request).await
+        let answer = self.router.clone().oneshot(request).await;
+        if answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK) {
+            pulse.proves_itself();
+        }
+        answer
     }
 }
 

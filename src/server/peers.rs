@@ -1,6 +1,6 @@
-//! Who holds connections. When there are too many, one that waits gives way: of the peer address that has most of them,
-//! the one that has waited longest, be it for a handshake, a request or the rest of a body. So nobody can take what is
-//! there for others by holding it, and who has few connections never loses one to who has many.
+//! Who holds connections. When there are too many, one that waits gives way, be it for a handshake, a request or the rest
+//! of a body: first those that never brought a request that was answered well, and of those the one that has waited
+//! longest of the peer address that has most connections. So nobody can take what is there for others by holding it.
 //! Must not know sockets or HTTP.
 
 use std::collections::BTreeMap;
@@ -60,8 +60,8 @@ impl Peers {
         let Some(own) = open.by_peer.get(&guest.peer) else { return 0 };
         let mut told = 0;
         for _ in most..own.len() {
-            let others = own.iter().filter(|(number, _)| **number != guest.number).map(|(_, held)| held);
-            told += usize::from(tell_one(others));
+            let is_told = [false, true].into_iter().any(|proven| tell_one(others_of(own, guest), proven));
+            told += usize::from(is_told);
         }
         told
     }
@@ -71,9 +71,7 @@ impl Peers {
         let open = self.open();
         let mut peers: Vec<_> = open.by_peer.values().collect();
         peers.sort_by_key(|connections| std::cmp::Reverse(connections.len()));
-        peers.into_iter().any(|connections| {
-            tell_one(connections.iter().filter(|(number, _)| **number != guest.number).map(|(_, held)| held))
-        })
+        [false, true].into_iter().any(|proven| peers.iter().any(|own| tell_one(others_of(own, guest), proven)))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -94,9 +92,16 @@ impl Drop for Guest {
     }
 }
 
-/// Tells the one that has waited longest.
-fn tell_one<'a>(connections: impl Iterator<Item = &'a Arc<Held>>) -> bool {
-    let waiting = connections.filter_map(|held| Some((held.pulse.waits_since()?, held)));
+/// All connections of a peer but the one that asks.
+fn others_of<'a>(own: &'a BTreeMap<u64, Arc<Held>>, guest: &Guest) -> impl Iterator<Item = &'a Arc<Held>> {
+    let number = guest.number;
+    own.iter().filter(move |(other, _)| **other != number).map(|(_, held)| held)
+}
+
+/// Tells the one that has waited longest, of those that have proven themselves or of the others.
+fn tell_one<'a>(connections: impl Iterator<Item = &'a Arc<Held>>, proven: bool) -> bool {
+    let alike = connections.filter(|held| held.pulse.is_proven() == proven);
+    let waiting = alike.filter_map(|held| Some((held.pulse.waits_since()?, held)));
     let Some((_, held)) = waiting.min_by_key(|(since, _)| *since) else { return false };
     held.pulse.told_to_leave();
     held.leave.notify_one();
@@ -142,6 +147,16 @@ mod tests {
         assert!(!is_told(&many[0]));
         drop((few, many));
         assert!(!peers.make_room(&new), "never the one that asks");
+    }
+
+    #[test]
+    fn who_has_brought_a_good_request_goes_last() {
+        let peers = Arc::new(Peers::default());
+        let (old, young) = (peers.welcome(address("10.0.0.1")), peers.welcome(address("10.0.0.1")));
+        old.held.pulse.proves_itself();
+        let new = peers.welcome(address("10.0.0.2"));
+        assert!(peers.make_room(&new) && is_told(&young) && !is_told(&old));
+        assert!(peers.make_room(&new) && is_told(&old), "where there is no other");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Pulse {
     changed: AtomicU64,
     /// It was told to give way, and has not begun to work since.
     told: AtomicBool,
+    /// It has brought a request that was answered well.
+    proven: AtomicBool,
 }
 
 /// Connected, in a handshake, or with bytes of a request whose headers have not ended.
@@ -51,6 +53,7 @@ impl Pulse {
             state: AtomicU8::new(HEAD),
             changed: AtomicU64::new(0),
             told: AtomicBool::new(false),
+            proven: AtomicBool::new(false),
         })
     }
 
@@ -94,6 +97,16 @@ impl Pulse {
     /// Whether it waits for its peer.
     pub fn is_waiting(&self) -> bool {
         self.state.load(Relaxed) != WORK
+    }
+
+    /// It has brought a request that was answered well.
+    pub fn proves_itself(&self) {
+        self.proven.store(true, Relaxed);
+    }
+
+    /// Whether it ever has.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed)
     }
 
     /// It is to give way.

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::Limits;
@@ -52,6 +53,7 @@ impl Answered {
 enum Undecided {
     Shed,
     TooLarge,
+    TooSlow,
     Panicked,
     Overdue,
 }
@@ -62,7 +64,7 @@ impl Undecided {
             Self::Shed => Ending::Shed,
             Self::TooLarge => Ending::Failed,
             Self::Panicked => Ending::Panicked,
-            Self::Overdue => Ending::Overdue,
+            Self::Overdue | Self::TooSlow => Ending::Overdue,
         }
     }
 
@@ -71,6 +73,7 @@ impl Undecided {
         match self {
             Self::Shed => (503, "too many reviews at once"),
             Self::TooLarge => (413, "the body is too large"),
+            Self::TooSlow => (408, "the body did not arrive in time"),
             Self::Panicked => (500, "a fault of podfit itself"),
             Self::Overdue => (503, "not decided in time"),
         }
@@ -123,11 +126,16 @@ impl Reviewer {
         answered.unwrap_or_else(|| Answered::text(503, Undecided::Shed.told().1))
     }
 
-    /// The answer to a review that is too large to be read; `None` where its beginning is none of a review.
-    pub fn too_large(&self, entry: Entry, beginning: &[u8], started: Instant) -> Option<Answered> {
-        let answered = self.undecided(entry, Undecided::TooLarge, beginning)?;
-        self.metrics.refused("413");
-        self.metrics.answered(entry, Ending::Failed, started.elapsed());
+    /// The answer to a review whose body was not read to its end: too large (413), or not there in time (408). `None`
+    /// where its beginning is none of a review.
+    pub fn unread(&self, entry: Entry, status: StatusCode, beginning: &[u8], started: Instant) -> Option<Answered> {
+        let (undecided, label) = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => (Undecided::TooLarge, "413"),
+            _ => (Undecided::TooSlow, "408"),
+        };
+        let answered = self.undecided(entry, undecided, beginning)?;
+        self.metrics.refused(label);
+        self.metrics.answered(entry, undecided.ending(), started.elapsed());
         Some(answered)
     }
 

@@ -73,14 +73,18 @@ async fn review(reviewer: &Reviewer, entry: Entry, request: Request) -> Response
             body::linger(body, limits.header);
             return answer(reviewer.shed(entry, cause, &whole, started));
         }
-        Err(BodyFault::TooLarge) => {
-            if let Some(answered) = reviewer.too_large(entry, &whole, started) {
-                body::linger(body, limits.header);
-                return answer(answered);
-            }
-            return refused(reviewer, StatusCode::PAYLOAD_TOO_LARGE, body);
+        Err(fault @ (BodyFault::TooLarge | BodyFault::TooSlow)) => {
+            let status = if fault == BodyFault::TooLarge {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::REQUEST_TIMEOUT
+            };
+            let Some(answered) = reviewer.unread(entry, status, &whole, started) else {
+                return refused(reviewer, status, body);
+            };
+            body::linger(body, limits.header);
+            return answer(answered);
         }
-        Err(BodyFault::TooSlow) => return refused(reviewer, StatusCode::REQUEST_TIMEOUT, body),
         Err(BodyFault::Broken) => return refused(reviewer, StatusCode::BAD_REQUEST, body),
     };
     // Only now: a body that does not come takes no place from those that do.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Answer, Tls, post};
 use crate::process::{Folder, Serve};
-use crate::scene::{banned, pod, response, review};
+use crate::scene::{DEADLINE, banned, pod, response, review};
 
 /// Honest connections, and reviews that each of them sends during an attack.
 const HONEST: usize = 8;
@@ -126,7 +126,7 @@ impl Siege {
             all.times.extend(seen.times);
         }
         over.store(true, Ordering::Relaxed);
-        let (asked, unanswered) = probes.await.unwrap();
+        let (asked, unanswered, longest) = probes.await.unwrap();
         if let Some(Err(error)) = self.attackers.try_join_next() {
             std::panic::resume_unwind(error.into_panic());
         }
@@ -137,10 +137,11 @@ impl Siege {
         let p99 = in_server(&before, &after).map_or_else(|| "unknown".to_owned(), |p99| format!("{:.2} ms", p99 * 1e3));
         eprintln!(
             "{attack}: honest {} answered, {} lost, p99 in the server {p99}, at the client {:.1} ms; probes {asked}, \
-             unanswered {unanswered}; turned away {}; RSS {} MiB, at most {} MiB",
+             unanswered {unanswered}, longest {} ms; turned away {}; RSS {} MiB, at most {} MiB",
             all.answered,
             all.lost,
             all.times.get(all.times.len() * 99 / 100).map_or(0.0, |time| time.as_secs_f64() * 1e3),
+            longest.as_millis(),
             self.turned_away.load(Ordering::Relaxed),
             now >> 10,
             most >> 10,
@@ -155,18 +156,17 @@ impl Siege {
 
 /// Reviews one after the other on one connection, as an API server sends them; opened again where it is idle and closed.
 async fn work(tls: Tls, webhook: SocketAddr, number: usize) -> Seen {
-    let patience = Duration::from_secs(10);
     let mut seen = Seen::default();
     let mut connection = None;
     for review in 0..REVIEWS {
         let uid = format!("honest-{number}-{review}");
         let asked = Instant::now();
         let request = if review % 2 == 0 {
-            post("/mutate?timeout=10s", &of_usual_size(&uid))
+            post("/mutate?timeout=30s", &of_usual_size(&uid))
         } else {
-            post("/validate?timeout=10s", &banned(&uid))
+            post("/validate?timeout=30s", &banned(&uid))
         };
-        let answered = tokio::time::timeout(patience, async {
+        let answered = tokio::time::timeout(DEADLINE, async {
             // A client dials again where a connection that it kept is closed before the first byte of an answer.
             for _ in 0..2 {
                 if connection.is_none() {
@@ -209,12 +209,14 @@ fn of_usual_size(uid: &str) -> Vec<u8> {
     review(uid, "CREATE", &pod).to_string().into_bytes()
 }
 
-/// Asks for health like a kubelet, on a connection of its own each time, with its patience.
-async fn probe(address: SocketAddr, over: Arc<AtomicBool>) -> (usize, usize) {
-    let (mut asked, mut unanswered) = (0, 0);
+/// Asks for health like a kubelet, on a connection of its own each time: how often, how often in vain, and the longest
+/// wait for an answer.
+async fn probe(address: SocketAddr, over: Arc<AtomicBool>) -> (usize, usize, Duration) {
+    let (mut asked, mut unanswered, mut longest) = (0, 0, Duration::ZERO);
     while !over.load(Ordering::Relaxed) {
         for path in ["/livez", "/readyz"] {
-            let answer = tokio::time::timeout(Duration::from_secs(3), async {
+            let began = Instant::now();
+            let answer = tokio::time::timeout(DEADLINE, async {
                 let mut stream = TcpStream::connect(address).await.ok()?;
                 let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
                 stream.write_all(request.as_bytes()).await.ok()?;
@@ -224,10 +226,11 @@ async fn probe(address: SocketAddr, over: Arc<AtomicBool>) -> (usize, usize) {
             });
             asked += 1;
             unanswered += usize::from(!matches!(answer.await, Ok(Some(()))));
+            longest = longest.max(began.elapsed());
         }
         tokio::time::sleep(AGAIN).await;
     }
-    (asked, unanswered)
+    (asked, unanswered, longest)
 }
 
 /// The 99th percentile of `/mutate`, where only honest callers ask, in seconds: the upper bound of its bucket.

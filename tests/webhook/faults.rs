@@ -152,8 +152,8 @@ async fn slow_headers_end_the_connection() {
 async fn a_slow_body_ends_the_connection() {
     let scene = Scene::start(impatient()).await;
     let mut slow = scene.connect().await;
-    let request = post("/mutate", &created("slow"));
-    slow.send(&request[..request.len() - 10]).await;
+    let head = "POST /mutate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    slow.send(head.as_bytes()).await;
     let answer = slow.answer().await.unwrap();
     assert_eq!((answer.status, answer.closes()), (408, true), "{}", answer.text());
     assert!(slow.is_closed().await);
@@ -165,9 +165,17 @@ async fn a_slow_body_ends_the_connection() {
 async fn the_api_servers_patience_bounds_the_body_too() {
     let scene = Scene::start(Setup::default()).await;
     let mut slow = scene.connect().await;
-    let request = post("/mutate?timeout=1s", &created("slow"));
-    slow.send(&request[..request.len() - 10]).await;
+    let request = post("/mutate?timeout=1s", b"{    ");
+    slow.send(&request[..request.len() - 1]).await;
     assert_eq!(slow.answer().await.unwrap().status, 408);
+    // What has come says who asks for what.
+    let mut review = review("slow", "CREATE", &pod("a:1")).to_string().into_bytes();
+    review.extend([b' '; 10]);
+    let request = post("/validate?timeout=1s", &review);
+    let mut slow = scene.connect().await;
+    slow.send(&request[..request.len() - 10]).await;
+    let failed = response(&slow.answer().await.unwrap());
+    assert!(failed["status"]["message"].as_str().unwrap().ends_with("the body did not arrive in time"), "{failed}");
 }
 
 #[tokio::test]

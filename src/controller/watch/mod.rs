@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use event::{Event, Unreadable};
 pub use index::Index;
 pub use kills::SeenKill;
+pub use own::policy_of;
 pub use source::{Kind, Scope, Source};
 pub use status::{KindFigures, WatchStatus};
 

@@ -41,6 +41,17 @@ enum PolicySeen {
     Known(Box<Policy>),
 }
 
+/// What a `RightsizingPolicy` says.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn policy_of(object: &Value) -> Result<Policy, String> {
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    let policy = Policy::deserialize(spec).map_err(|error| error.to_string())?;
+    policy.validate().map_err(|error| error.to_string())?;
+    Ok(policy)
+}
+
 impl Own {
     pub(super) fn is_changed(&self) -> bool {
         self.changed_policy || !self.changed.is_empty()
@@ -64,9 +75,7 @@ impl Own {
         if name != IN_FORCE {
             return Some((format!("only the one named {IN_FORCE} is read"), "it is passed over"));
         }
-        let spec = object.get("spec").cloned().unwrap_or_default();
-        let policy = Policy::deserialize(spec).map_err(|error| error.to_string());
-        let policy = policy.and_then(|policy| policy.validate().map(|()| policy).map_err(|error| error.to_string()));
+        let policy = policy_of(object);
         self.policy_is_unusable(policy.is_err());
         match policy {
             Ok(policy) => {
