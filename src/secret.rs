@@ -59,7 +59,8 @@ impl Secrets {
         let upper = text::percent_encoded(secret, b"");
         let mut parts = upper.split('%');
         let first = parts.next().unwrap_or_default().to_owned();
-        let lower = parts.fold(first, |so_far, part| format!("{so_far}%{}{}", part[..2].to_ascii_lowercase(), &part[2..]));
+        let lower =
+            parts.fold(first, |so_far, part| format!("{so_far}%{}{}", part[..2].to_ascii_lowercase(), &part[2..]));
         self.0.extend([
             secret.to_owned(),
             secret.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -132,8 +133,8 @@ fn strike_one(text: &str, secret: &str) -> String {
     while let Some(at) = rest.find(secret) {
         let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
         let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let is_inside = joins(before.chars().next_back().or_else(|| struck.chars().next_back()))
-            || joins(after.chars().next());
+        let is_inside =
+            joins(before.chars().next_back().or_else(|| struck.chars().next_back())) || joins(after.chars().next());
         struck.push_str(before);
         struck.push_str(if is_short && is_inside { secret } else { STRUCK });
         rest = after;
@@ -186,7 +187,8 @@ mod tests {
     #[test]
     fn what_of_an_address_may_be_one_is_taken() {
         let mut secrets = Secrets::default();
-        secrets.add_address(&"https://u:hunter2@hooks.example/services/T0/B0/abcdefghijkl?sig=x1y2z3w4".parse().unwrap());
+        secrets
+            .add_address(&"https://u:hunter2@hooks.example/services/T0/B0/abcdefghijkl?sig=x1y2z3w4".parse().unwrap());
         let said = "no /services/T0/B0/abcdefghijkl for hunter2, abcdefghijkl? sig=x1y2z3w4";
         assert_eq!(secrets.strike(said), "no *** for ***, ***? sig=***");
         assert!(!format!("{secrets:?}").contains("hunter2"));

@@ -203,8 +203,10 @@ impl Fence {
     fn new(scene: &Scene) -> Self {
         let (cluster, name) = (scene.namespace.cluster, scene.name());
         let text = include_str!("../deploy/kustomize/base/fence.yaml");
-        let text = text.replace("serviceaccount:podfit:podfit", &format!("serviceaccount:{}:podfit", scene.namespace.name));
-        let text = text.replace("'podfit-webhook'", &format!("'{name}'")).replace("podfit-ca-bundle", &format!("{name}-ca"));
+        let text =
+            text.replace("serviceaccount:podfit:podfit", &format!("serviceaccount:{}:podfit", scene.namespace.name));
+        let text =
+            text.replace("'podfit-webhook'", &format!("'{name}'")).replace("podfit-ca-bundle", &format!("{name}-ca"));
         let mut paths = Vec::new();
         for document in text.split("\n---\n") {
             let object: Value = serde_saphyr::from_str(document).unwrap();
@@ -271,12 +273,16 @@ fn with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_ch
         for (what, apply) in changes {
             refusal(change(apply), what);
         }
-        for metadata in [json!({"labels": {"a": "b"}}), json!({"annotations": {"a": "b"}}), json!({"finalizers": ["a.b/c"]})] {
+        for metadata in
+            [json!({"labels": {"a": "b"}}), json!({"annotations": {"a": "b"}}), json!({"finalizers": ["a.b/c"]})]
+        {
             let body = json!({"metadata": metadata});
             refusal(thief.request("PATCH", &format!("{path}?dryRun=All"), Some(&body)), &metadata.to_string());
         }
         // The admin is not bound by it.
-        cluster.request("PATCH", &format!("{path}?dryRun=All"), Some(&json!({"metadata": {"labels": {"a": "b"}}}))).unwrap();
+        cluster
+            .request("PATCH", &format!("{path}?dryRun=All"), Some(&json!({"metadata": {"labels": {"a": "b"}}})))
+            .unwrap();
     }
 }
 

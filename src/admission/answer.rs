@@ -123,7 +123,8 @@ fn unjudged(review: &Review<'_>, known: &Knowledge, why: &str) -> Answer {
     }
     let rules = enforced.join(", ");
     let verb = if enforced.len() == 1 { "holds" } else { "hold" };
-    let denial = format!("podfit: the pod cannot be judged, and {rules} {verb} in this namespace: {}", text::clean(why));
+    let denial =
+        format!("podfit: the pod cannot be judged, and {rules} {verb} in this namespace: {}", text::clean(why));
     Answer { denial: Some(text::clip(&denial, MAX_NOTE_CHARS)), ..Answer::default() }
 }
 

@@ -383,7 +383,9 @@ fn a_mirror_pod_is_believed_of_a_kubelet_alone(#[case] user: &str, #[case] group
 #[case::no_kind(json!({"metadata": {}, "spec": {"containers": [7]}}))]
 #[case::no_object(json!(null))]
 #[case::a_text(json!("pod"))]
-fn an_object_that_cannot_be_read_passes_the_mutating_entry_and_is_turned_away_where_a_rule_enforces(#[case] object: Value) {
+fn an_object_that_cannot_be_read_passes_the_mutating_entry_and_is_turned_away_where_a_rule_enforces(
+    #[case] object: Value,
+) {
     let (response, seen) = mutated(create(&object));
     assert_eq!((&response["allowed"], response.get("patch")), (&json!(true), None));
     assert!(warnings(&response)[0].starts_with("podfit: not resized: "), "{response}");

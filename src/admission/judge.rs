@@ -30,8 +30,7 @@ pub struct Verdict {
 pub fn judge(findings: Vec<Finding>) -> Verdict {
     let of = |mode| findings.iter().filter(move |finding| finding.mode == mode);
     // No more than fits: there may be many.
-    let denials: Vec<_> =
-        of(Mode::Enforce).take(MAX_SENTENCES).map(|f| format!("{}: {}", f.rule, f.message)).collect();
+    let denials: Vec<_> = of(Mode::Enforce).take(MAX_SENTENCES).map(|f| format!("{}: {}", f.rule, f.message)).collect();
     let denial = (!denials.is_empty()).then(|| text::clip(&format!("podfit: {}", denials.join("; ")), MAX_CHARS));
     let mut warnings = Vec::new();
     if denial.is_none() {

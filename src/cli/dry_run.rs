@@ -83,7 +83,9 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Know
                 admission.set_policy(policy);
                 return Ok((admission, None));
             }
-            Err(why) => Some(format!("the RightsizingPolicy {IN_FORCE} cannot be used ({why}): rules are shown in their default modes")),
+            Err(why) => Some(format!(
+                "the RightsizingPolicy {IN_FORCE} cannot be used ({why}): rules are shown in their default modes"
+            )),
         },
         Err(error) => Some(format!("{error}; rules are shown in their default modes, or give --policy")),
     };
@@ -375,7 +377,15 @@ mod tests {
         let live = live(newest);
         let workload = live.identity.workload.clone();
         let all = [("main".to_owned(), history)].into();
-        let line = &live_lines(&workload, all, &live, &Surroundings::default(), &SizingPolicy::default(), &Knowledge::default(), true)[0];
+        let line = &live_lines(
+            &workload,
+            all,
+            &live,
+            &Surroundings::default(),
+            &SizingPolicy::default(),
+            &Knowledge::default(),
+            true,
+        )[0];
         let mib = |size: Quantity| size.bytes_rounded_up() / MIB;
         assert!(mib(line.recommended.memory_limit.unwrap()) > 10_000, "{line:#?}");
         assert_eq!(

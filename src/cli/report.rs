@@ -247,13 +247,14 @@ fn report(args: &Args, gathered: &Gathered, end_ms: i64, seen: Option<Seen>) -> 
         })
         .collect();
     let none = History::new();
-    let entries: Vec<Entry<'_>> = dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &Knowledge::default(), false)
-        .into_iter()
-        .map(|line| {
-            let name = (line.namespace.as_str(), line.workload.clone(), line.container.as_str());
-            Entry { history: by_name.get(&name).copied().unwrap_or(&none), line }
-        })
-        .collect();
+    let entries: Vec<Entry<'_>> =
+        dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &Knowledge::default(), false)
+            .into_iter()
+            .map(|line| {
+                let name = (line.namespace.as_str(), line.workload.clone(), line.container.as_str());
+                Entry { history: by_name.get(&name).copied().unwrap_or(&none), line }
+            })
+            .collect();
     Ok(Weekly::new(&entries, Some(seen.live), notes, &settings))
 }
 

@@ -104,7 +104,8 @@ fn failure(mail: &Mail, error: &lettre::transport::smtp::Error) -> Failure {
     if let (Some(user), Some(Ok(password))) = (&mail.user, mail.password.as_ref().map(SecretFrom::read)) {
         secrets.add_login(user, password.expose());
     }
-    let why: String = secrets.strike(&last.to_string()).chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
+    let why: String =
+        secrets.strike(&last.to_string()).chars().filter(|c| !text::is_unprintable(*c)).take(SHOWN).collect();
     let host = text::short(&mail.host, 80);
     match error.status().map(u16::from) {
         Some(status @ (530 | 534 | 535 | 538)) => {

@@ -41,9 +41,7 @@ impl Identity {
             windows_user: windows
                 .then(|| field(pod, container, &["windowsOptions", "runAsUserName"], string))
                 .flatten(),
-            host_process: windows
-                .then(|| field(pod, container, &["windowsOptions", "hostProcess"], boolean))
-                .flatten(),
+            host_process: windows.then(|| field(pod, container, &["windowsOptions", "hostProcess"], boolean)).flatten(),
             is_windows: pod.is_windows(),
         }
     }

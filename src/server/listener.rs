@@ -118,12 +118,7 @@ enum NoTls {
 impl Serving {
     /// A place for a new connection, of one that gives way where there is none. `None` never comes: it would take a
     /// closed semaphore, and nobody closes it.
-    async fn place(
-        &self,
-        places: &Arc<Semaphore>,
-        peers: &Arc<Peers>,
-        guest: &Guest,
-    ) -> Option<OwnedSemaphorePermit> {
+    async fn place(&self, places: &Arc<Semaphore>, peers: &Arc<Peers>, guest: &Guest) -> Option<OwnedSemaphorePermit> {
         let displaced = |count| (0..count).for_each(|_| self.metrics.iter().for_each(|m| m.displaced()));
         displaced(peers.hold_to(guest, self.limits.connections_per_peer));
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {

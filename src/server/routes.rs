@@ -74,11 +74,8 @@ async fn review(reviewer: &Reviewer, entry: Entry, request: Request) -> Response
             return answer(reviewer.shed(entry, cause, &whole, started));
         }
         Err(fault @ (BodyFault::TooLarge | BodyFault::TooSlow)) => {
-            let status = if fault == BodyFault::TooLarge {
-                StatusCode::PAYLOAD_TOO_LARGE
-            } else {
-                StatusCode::REQUEST_TIMEOUT
-            };
+            let status =
+                if fault == BodyFault::TooLarge { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::REQUEST_TIMEOUT };
             let Some(answered) = reviewer.unread(entry, status, &whole, started) else {
                 return refused(reviewer, status, body);
             };

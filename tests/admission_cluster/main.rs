@@ -8,9 +8,9 @@ mod engines;
 mod faults;
 mod second_webhook;
 mod sizes;
-mod tenant;
 #[path = "../support/mod.rs"]
 mod support;
+mod tenant;
 
 use serde_json::{Value, json};
 

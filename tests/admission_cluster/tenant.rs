@@ -56,46 +56,75 @@ fn attempts() -> Vec<(&'static str, Value)> {
     vec![
         ("latest", with(latest)),
         ("root", with(root)),
-        ("a Windows user over root on Linux", with(|pod| {
-            let user = json!({"runAsUserName": "ContainerUser"});
-            pod["spec"]["containers"][0]["securityContext"] = json!({"runAsNonRoot": false, "windowsOptions": user});
-        })),
-        ("a Windows administrator where the system is not said", with(|pod| {
-            let user = json!({"runAsUserName": "ContainerAdministrator"});
-            pod["spec"]["nodeSelector"] = json!({"kubernetes.io/os": "windows"});
-            pod["spec"]["containers"][0]["securityContext"] = json!({"windowsOptions": user});
-        })),
-        ("what a kubelet writes on a mirror pod", with(|pod| {
-            latest(pod);
-            pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x", "kubernetes.io/config.source": "file"});
-        })),
-        ("every switch there is", with(|pod| {
-            root(pod);
-            pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off", "podfit.dev/rules": "off"});
-            pod["metadata"]["labels"] = json!({"podfit.dev/ignore": "true"});
-        })),
-        ("1.3 MB that Go writes in 7.8", with(|pod| {
-            root(pod);
-            pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "<".repeat(1_300_000)}]);
-        })),
-        ("tens of thousands of variables", with(|pod| {
-            latest(pod);
-            pod["spec"]["containers"][0]["env"] = json!(env(45_000, "v"));
-        })),
-        ("a hundred thousand arguments", with(|pod| {
-            latest(pod);
-            pod["spec"]["containers"][0]["args"] = vec!["<"; 300_000].into();
-        })),
-        ("two thousand containers", with(|pod| {
-            let one = |n| json!({"name": format!("c{n}"), "image": "reg.example/app:1", "securityContext": {"runAsUser": 1000}});
-            pod["spec"]["containers"] = (0..2_000).map(one).collect();
-            pod["spec"]["containers"][1_999]["image"] = json!("evil");
-        })),
-        ("two thousand findings before it", with(|pod| {
-            let secrets = (0..2_000).map(|n| json!({"name": format!("PASSWORD_{n}"), "value": "correct-horse"}));
-            pod["spec"]["containers"][0]["env"] = secrets.collect();
-            latest(pod);
-        })),
+        (
+            "a Windows user over root on Linux",
+            with(|pod| {
+                let user = json!({"runAsUserName": "ContainerUser"});
+                pod["spec"]["containers"][0]["securityContext"] =
+                    json!({"runAsNonRoot": false, "windowsOptions": user});
+            }),
+        ),
+        (
+            "a Windows administrator where the system is not said",
+            with(|pod| {
+                let user = json!({"runAsUserName": "ContainerAdministrator"});
+                pod["spec"]["nodeSelector"] = json!({"kubernetes.io/os": "windows"});
+                pod["spec"]["containers"][0]["securityContext"] = json!({"windowsOptions": user});
+            }),
+        ),
+        (
+            "what a kubelet writes on a mirror pod",
+            with(|pod| {
+                latest(pod);
+                pod["metadata"]["annotations"] =
+                    json!({"kubernetes.io/config.mirror": "x", "kubernetes.io/config.source": "file"});
+            }),
+        ),
+        (
+            "every switch there is",
+            with(|pod| {
+                root(pod);
+                pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off", "podfit.dev/rules": "off"});
+                pod["metadata"]["labels"] = json!({"podfit.dev/ignore": "true"});
+            }),
+        ),
+        (
+            "1.3 MB that Go writes in 7.8",
+            with(|pod| {
+                root(pod);
+                pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "<".repeat(1_300_000)}]);
+            }),
+        ),
+        (
+            "tens of thousands of variables",
+            with(|pod| {
+                latest(pod);
+                pod["spec"]["containers"][0]["env"] = json!(env(45_000, "v"));
+            }),
+        ),
+        (
+            "a hundred thousand arguments",
+            with(|pod| {
+                latest(pod);
+                pod["spec"]["containers"][0]["args"] = vec!["<"; 300_000].into();
+            }),
+        ),
+        (
+            "two thousand containers",
+            with(|pod| {
+                let one = |n| json!({"name": format!("c{n}"), "image": "reg.example/app:1", "securityContext": {"runAsUser": 1000}});
+                pod["spec"]["containers"] = (0..2_000).map(one).collect();
+                pod["spec"]["containers"][1_999]["image"] = json!("evil");
+            }),
+        ),
+        (
+            "two thousand findings before it",
+            with(|pod| {
+                let secrets = (0..2_000).map(|n| json!({"name": format!("PASSWORD_{n}"), "value": "correct-horse"}));
+                pod["spec"]["containers"][0]["env"] = secrets.collect();
+                latest(pod);
+            }),
+        ),
     ]
 }
 
@@ -105,7 +134,8 @@ fn no_pod_of_a_tenant_gets_past_a_rule() {
     for (what, pod) in attempts() {
         let answer = tenant.create(&pod);
         let turned_away = matches!(&answer, Err((403, why)) if why.contains("podfit: "));
-        let shown = answer.as_ref().map(|_| "stored").map_err(|(code, why)| (code, why.chars().take(300).collect::<String>()));
+        let shown =
+            answer.as_ref().map(|_| "stored").map_err(|(code, why)| (code, why.chars().take(300).collect::<String>()));
         assert!(turned_away, "{what}: {shown:?}");
     }
     tenant.create(&plain_pod("a")).unwrap();

@@ -135,8 +135,7 @@ fn the_api_server_says_what_the_rules_say() {
 /// A security context of a container or a pod.
 fn context() -> impl Strategy<Value = Value> {
     let user = prop_oneof![Just(None), Just(Some(0)), Just(Some(1000))];
-    let windows_user =
-        prop_oneof![3 => Just(None), 1 => Just(Some("ContainerUser")), 1 => Just(Some("ContainerAdministrator")),
+    let windows_user = prop_oneof![3 => Just(None), 1 => Just(Some("ContainerUser")), 1 => Just(Some("ContainerAdministrator")),
             1 => Just(Some("NT AUTHORITY\\SYSTEM"))];
     (user.clone(), user, proptest::option::of(any::<bool>()), windows_user).prop_map(|(user, group, flag, windows)| {
         let mut context = json!({});
@@ -233,7 +232,12 @@ fn webhook_review_and_export_agree_on_who_a_pod_runs_as() {
         for object in &admitted {
             let ours = (webhook_denies(rule, object, &Value::Null, ""), review_denies(rule, object));
             let theirs = namespace.try_create("/api/v1", "pods", &pod(&object["spec"])).is_err();
-            assert_eq!(ours, (theirs, theirs), "{rule}: webhook, review; the API server: {theirs}: {:#}", object["spec"]);
+            assert_eq!(
+                ours,
+                (theirs, theirs),
+                "{rule}: webhook, review; the API server: {theirs}: {:#}",
+                object["spec"]
+            );
             denied += usize::from(theirs);
         }
         assert!(denied > 5 && denied < admitted.len(), "{rule}: {denied} of {}", admitted.len());
@@ -258,9 +262,11 @@ fn a_mirror_pod_of_a_kubelet_passes_and_no_other() {
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
     let refused = namespace.try_create("/api/v1", "pods", &mirror).unwrap_err();
     assert!(refused.1.contains("podfit: "), "{refused:?}");
-    for (user, group, passes) in
-        [("system:node:a", "system:nodes", true), ("system:node:a", "system:masters", false), ("x", "system:nodes", false)]
-    {
+    for (user, group, passes) in [
+        ("system:node:a", "system:nodes", true),
+        ("system:node:a", "system:masters", false),
+        ("x", "system:nodes", false),
+    ] {
         let path = format!("/api/v1/namespaces/{}/pods?dryRun=All", namespace.name);
         let answer = cluster.request_as(user, &[group, "system:masters"], "POST", &path, &mirror);
         assert_eq!(answer.is_ok(), passes, "{user} of {group}: {answer:?}");

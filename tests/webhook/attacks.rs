@@ -303,7 +303,8 @@ async fn idle_sockets_on_each_port() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_read_bodies() {
     let mut siege = Siege::begin().await;
-    let head = "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 7000000\r\n\r\n";
+    let head =
+        "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 7000000\r\n\r\n";
     siege.hold(STRANGERS, None, &[head.as_bytes(), &vec![b' '; 1_000_000]].concat());
     siege.withstands("half-read bodies").await;
 }
