@@ -169,7 +169,7 @@ impl<'a> Review<'a> {
         let operation = Operation::named(question.operation.as_deref()?)?;
         let is_review = head.api_version.as_deref() == Some(API_VERSION) && head.kind.as_deref() == Some(KIND);
         let uid = question.uid.filter(|uid| is_review && !uid.is_empty())?;
-        let resource = question.resource?;
+        let resource = question.resource.unwrap_or_default();
         Some(Self {
             uid,
             group: resource.group,
