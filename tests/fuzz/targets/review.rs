@@ -43,7 +43,9 @@ fn body(body: &[u8], seed: u8) {
     let uid = review.as_ref().map(|review| review.uid.as_ref());
 
     // The head alone is looked at, so that what is no review after all may be answered too.
-    for (entry, beginning) in [(Entry::Mutate, body), (Entry::Validate, body), (Entry::Validate, &body[..body.len() / 2])] {
+    for (entry, beginning) in
+        [(Entry::Mutate, body), (Entry::Validate, body), (Entry::Validate, &body[..body.len() / 2])]
+    {
         let answered = undecided(entry, beginning, &known, "busy");
         assert!(answered.is_some() || uid.is_none() || beginning.len() < body.len());
         if let (Some(uid), Some(answered), true) = (uid, answered, beginning.len() == body.len()) {
