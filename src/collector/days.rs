@@ -48,7 +48,7 @@ pub(super) const fn day_of(at_ms: i64) -> i64 {
 pub struct MemoryDay {
     /// The day, counted from the epoch.
     pub day: i64,
-    /// Number of samples.
+    /// Number of samples above zero.
     pub samples: u32,
     /// Highest value in bytes.
     pub max_bytes: u64,
@@ -70,11 +70,6 @@ pub struct CpuDay {
 }
 
 impl MemoryDay {
-    /// Takes in a sample.
-    pub(super) fn push(days: &mut Vec<Self>, at_ms: i64, bytes: u64) {
-        Self::then(days, &[Self { day: day_of(at_ms), samples: 1, max_bytes: bytes }]);
-    }
-
     /// What came after.
     pub(super) fn then(days: &mut Vec<Self>, later: &[Self]) {
         for new in later {
@@ -104,8 +99,8 @@ impl MemoryDay {
 }
 
 impl CpuDay {
-    /// Takes in what was used between two samples, evenly.
-    pub(super) fn spread(days: &mut Vec<Self>, from_ms: i64, to_ms: i64, used: f64) {
+    /// Takes in what was used between two samples, evenly, and the cores that it tells of at their highest.
+    pub(super) fn spread(days: &mut Vec<Self>, from_ms: i64, to_ms: i64, used: f64, peak_cores: f64) {
         let seconds = (to_ms - from_ms) as f64 / 1000.0;
         if seconds <= 0.0 {
             return;
@@ -121,7 +116,7 @@ impl CpuDay {
             let day = Self::slot_of(days, day_of(at_ms));
             day.used += part;
             day.seen_ms += part_ms;
-            day.max_cores = day.max_cores.max(cores);
+            day.max_cores = day.max_cores.max(peak_cores);
             if tells_slots {
                 day.add(((at_ms.rem_euclid(DAY_MS)) / SLOT_MS) as u16, part_ms as u32, part);
             }
@@ -159,6 +154,18 @@ impl CpuDay {
                 day.add(*slot, *seen_ms, *used);
             }
         }
+    }
+
+    /// The same time seen by another scraper: of each day what was seen of most of it.
+    pub(super) fn beside(days: &mut Vec<Self>, other: &[Self]) {
+        for new in other {
+            match days.iter_mut().find(|known| known.day == new.day) {
+                Some(known) if (new.seen_ms, new.used) > (known.seen_ms, known.used) => *known = new.clone(),
+                Some(_) => {}
+                None => days.push(new.clone()),
+            }
+        }
+        days.sort_unstable_by_key(|known| known.day);
     }
 
     /// What the slices of the day do not exceed, but for one of twenty.

@@ -1,20 +1,65 @@
 //! Folds the samples of one series into stretches of one container's life, as small as possible.
-//! Pure: samples in, stretches out; knows no labels and no pods.
+//! Pure: samples in, stretches out; knows no labels and no pods. What was folded of one slice of time is folded on in the
+//! next, so that it does not matter how time is cut.
+//!
+//! # What counts
+//! - Zero bytes are no measurement: a container that runs has memory. Such samples only tell that somebody scraped.
+//! - A CPU counter that goes back a little is one that was read late, or by another replica: what counts is the highest
+//!   so far. One that begins anew near zero and grows was reset: a restart, or within one cgroup a fault of its source.
+//! - A jump further than anything before is believed when the next sample confirms it.
+//! - Rates are taken over ten seconds at least: cAdvisor refreshes a container every 10 to 15 s, and what it counted
+//!   since then shows up within one sample.
 
 use serde::{Deserialize, Serialize};
 
 use super::days::{CpuDay, MemoryDay, day_of};
+use super::quiet::{self, Quiet};
 use crate::prometheus::Sample;
 
-/// Longer silence than this ends a life unless the CPU counter goes on: five times the longest usual scrape interval
-/// of a minute is Prometheus' own staleness, three times that leaves room for a restarted Prometheus.
+/// Longer silence than this ends a life of which nothing tells it apart, unless the CPU counter goes on: five times the
+/// longest usual scrape interval of a minute is Prometheus' own staleness, three times that leaves room for a restarted
+/// Prometheus.
 pub const SILENCE_MS: i64 = 15 * 60_000;
+/// From this many usual intervals on, and this long, a gap may part two lives.
+const PARTING: (i64, i64) = (3, 90_000);
+/// Shorter gaps are not kept.
+const LEAST_GAP_MS: i64 = 2 * 60_000;
+/// Shorter repetitions of one value are not kept.
+const LEAST_STILL_MS: i64 = 5 * 60_000;
+/// A value is repeated from this many samples on.
+const REPEATED: u32 = 3;
 /// No node has more memory than this: 64 TiB.
 const MOST_BYTES: f64 = 70_368_744_177_664.0;
-/// No container burns more than this: 4,096 cores.
-const MOST_CORES: f64 = 4_096.0;
+/// No container burns more than this: 1,024 cores.
+const MOST_CORES: f64 = 1_024.0;
 /// No counter of CPU-seconds gets further: 4,096 cores for ten years.
 const MOST_CORE_SECONDS: f64 = 1.3e12;
+/// A rate so many times the highest so far, or so many cores if that is more, waits for the next sample.
+const OUTLYING: f64 = 16.0;
+/// Rates over less time are not told: cAdvisor's own interval.
+const LEAST_RATE_MS: i64 = 10_000;
+
+/// A stretch of samples of one series.
+pub trait Stretch: Sized {
+    /// Takes in the next sample; gives back the finished stretch when this one begins another. With `is_one` all samples
+    /// are known to be of one container, and none does. Values that the metric cannot have are not taken.
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd>;
+
+    /// What came after.
+    fn then(&mut self, later: Self);
+
+    /// First and last sample.
+    fn span(&self) -> (i64, i64);
+}
+
+/// Whether a gap after samples of this span may part two lives.
+fn parts((first_ms, last_ms): (i64, i64), samples: u32, at_ms: i64) -> bool {
+    let gap_ms = at_ms - last_ms;
+    gap_ms > SILENCE_MS
+        || (samples > 1
+            && gap_ms > PARTING.1
+            && gap_ms > PARTING.0 * (last_ms - first_ms) / i64::from(samples - 1).max(1))
+}
 
 /// Memory samples of a stretch of life.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,12 +68,113 @@ pub struct MemoryStretch {
     pub first_ms: i64,
     /// Last sample.
     pub last_ms: i64,
-    /// Number of samples.
+    /// Number of samples above zero.
     pub samples: u32,
+    /// Number of samples that were zero.
+    pub zeros: u32,
+    /// Last sample above zero.
+    pub seen_ms: i64,
     /// Highest value in bytes.
     pub max_bytes: u64,
+    /// Last value above zero, since when it did not change, and how often it was seen.
+    pub still: (u64, i64, u32),
+    /// The longest times without a sample above zero, and without another value, that are over.
+    pub gaps: Vec<Quiet>,
+    /// Likewise without another value.
+    pub stills: Vec<Quiet>,
     /// The same day by day, ascending; of a life that is not cut, those since the last collection's slice at most.
     pub days: Vec<MemoryDay>,
+}
+
+impl MemoryStretch {
+    /// Times in which it repeated one value, the last one included.
+    pub fn all_stills(&self) -> Vec<Quiet> {
+        let (_, since_ms, samples) = self.still;
+        let mut all = self.stills.clone();
+        if samples >= REPEATED {
+            all.push(Quiet { from_ms: since_ms, to_ms: self.seen_ms });
+        }
+        all
+    }
+
+    /// Mean time between two samples, the longest gaps left out; `None` with less than two.
+    pub fn interval_ms(&self) -> Option<i64> {
+        let number = i64::from(self.samples.checked_sub(1).filter(|n| *n > 0)?);
+        let gaps = i64::try_from(self.gaps.len()).unwrap_or(0);
+        if gaps >= number {
+            return self.gaps.iter().map(|gap| gap.len_ms()).min();
+        }
+        let first_ms = self.first_ms.min(self.seen_ms);
+        Some((self.seen_ms - first_ms - quiet::total_ms(&self.gaps, first_ms, self.seen_ms)) / (number - gaps))
+    }
+
+    fn note_gap(&mut self, to_ms: i64) {
+        if self.samples > 0 && to_ms - self.seen_ms >= LEAST_GAP_MS {
+            quiet::keep(&mut self.gaps, Quiet { from_ms: self.seen_ms, to_ms });
+        }
+    }
+
+    fn end_still(&mut self) {
+        let (_, since_ms, samples) = self.still;
+        if samples >= REPEATED && self.seen_ms - since_ms >= LEAST_STILL_MS {
+            quiet::keep(&mut self.stills, Quiet { from_ms: since_ms, to_ms: self.seen_ms });
+        }
+    }
+}
+
+impl Stretch for MemoryStretch {
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd> {
+        if !(0.0..=MOST_BYTES).contains(&sample.value) {
+            return Err(Absurd);
+        }
+        let (bytes, at_ms) = (sample.value as u64, sample.at_ms);
+        let done = match stretch {
+            Some(s) if at_ms <= s.last_ms => return Ok(None),
+            Some(s) if is_one || !parts(s.span(), s.samples + s.zeros, at_ms) => None,
+            _ => stretch.replace(Self { first_ms: at_ms, ..Self::default() }),
+        };
+        let Some(s) = stretch else { return Ok(done) };
+        s.last_ms = at_ms;
+        let day = MemoryDay { day: day_of(at_ms), samples: u32::from(bytes > 0), max_bytes: bytes };
+        MemoryDay::then(&mut s.days, &[day]);
+        if bytes == 0 {
+            s.zeros = s.zeros.saturating_add(1);
+            return Ok(done);
+        }
+        s.note_gap(at_ms);
+        if s.still.0 == bytes {
+            s.still.2 = s.still.2.saturating_add(1);
+        } else {
+            s.end_still();
+            s.still = (bytes, at_ms, 1);
+        }
+        s.samples = s.samples.saturating_add(1);
+        s.seen_ms = at_ms;
+        s.max_bytes = s.max_bytes.max(bytes);
+        Ok(done)
+    }
+
+    fn then(&mut self, later: Self) {
+        self.last_ms = self.last_ms.max(later.last_ms);
+        self.zeros = self.zeros.saturating_add(later.zeros);
+        MemoryDay::then(&mut self.days, &later.days);
+        if later.samples == 0 {
+            return;
+        }
+        // A zero may have come first; it was seen no earlier than the first sample.
+        self.note_gap(later.first_ms.max(self.seen_ms));
+        later.gaps.iter().for_each(|gap| quiet::keep(&mut self.gaps, *gap));
+        self.end_still();
+        later.stills.iter().for_each(|still| quiet::keep(&mut self.stills, *still));
+        self.still = later.still;
+        self.samples = self.samples.saturating_add(later.samples);
+        self.seen_ms = later.seen_ms;
+        self.max_bytes = self.max_bytes.max(later.max_bytes);
+    }
+
+    fn span(&self) -> (i64, i64) {
+        (self.first_ms, self.last_ms)
+    }
 }
 
 /// CPU counter samples of a stretch of life.
@@ -42,160 +188,252 @@ pub struct CpuStretch {
     pub changed_ms: i64,
     /// First value: CPU-seconds used before the first sample.
     pub first: f64,
-    /// Last value.
+    /// Where the counter is: its highest value, since its reset where it had one.
     pub last: f64,
     /// CPU-seconds used between first and last sample, counter resets taken into account.
     pub increase: f64,
-    /// Highest mean cores between two neighbouring samples.
+    /// Highest mean cores between two samples.
     pub max_cores: Option<f64>,
     /// Number of samples.
     pub samples: u32,
-    /// The last sample was further up than any container can get: its time and value. Within one slice only.
-    #[serde(skip)]
-    pub jumped: Option<(i64, f64)>,
+    /// Times at which it began anew.
+    pub resets: u32,
+    /// It was seen further down than before.
+    pub went_back: bool,
+    /// The longest times at one value, after which it caught up with what was used meanwhile: faster than ever else.
+    pub stills: Vec<Quiet>,
     /// The same day by day, ascending, as [`MemoryStretch::days`].
     pub days: Vec<CpuDay>,
+    /// Last sample that counted.
+    counted_ms: i64,
+    /// Samples since the counter moved.
+    repeats: u32,
+    /// Where the next rate begins: time, and what was used since the first sample.
+    rate_from: (i64, f64),
+    /// Where it stood still until the last sample, and how fast it went on: frozen, if it does not go on as fast.
+    caught_up: Option<(Quiet, f64)>,
+    /// The last sample was further up than to be believed alone: its time and value.
+    held: Option<(i64, f64)>,
+    /// Samples below the highest so far.
+    low: Option<Low>,
 }
 
-impl MemoryStretch {
-    /// Takes in the next sample; gives back the finished stretch when this one begins another.
-    /// Values that no memory can have are not taken.
-    pub fn push(stretch: &mut Option<Self>, sample: Sample) -> Result<Option<Self>, Absurd> {
-        if !(0.0..=MOST_BYTES).contains(&sample.value) {
-            return Err(Absurd);
-        }
-        let bytes = sample.value as u64;
-        match stretch {
-            Some(s) if sample.at_ms <= s.last_ms => Ok(None),
-            Some(s) if sample.at_ms - s.last_ms <= SILENCE_MS => {
-                s.last_ms = sample.at_ms;
-                s.samples = s.samples.saturating_add(1);
-                s.max_bytes = s.max_bytes.max(bytes);
-                MemoryDay::push(&mut s.days, sample.at_ms, bytes);
-                Ok(None)
-            }
-            _ => Ok(stretch.replace(Self {
-                first_ms: sample.at_ms,
-                last_ms: sample.at_ms,
-                samples: 1,
-                max_bytes: bytes,
-                days: vec![MemoryDay { day: day_of(sample.at_ms), samples: 1, max_bytes: bytes }],
-            })),
-        }
-    }
+/// Samples of a counter below its highest, growing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Low {
+    first: f64,
+    first_ms: i64,
+    last: f64,
+    last_ms: i64,
+    samples: u32,
+    /// So little that it may have been used since the sample before.
+    from_zero: bool,
+}
 
-    /// The same stretch seen by another scraper.
-    pub fn beside(&mut self, other: &Self) {
-        self.first_ms = self.first_ms.min(other.first_ms);
-        self.last_ms = self.last_ms.max(other.last_ms);
-        self.samples = self.samples.max(other.samples);
-        self.max_bytes = self.max_bytes.max(other.max_bytes);
-        MemoryDay::beside(&mut self.days, &other.days);
-    }
-
-    /// What came after.
-    pub fn then(&mut self, later: &Self) {
-        self.last_ms = self.last_ms.max(later.last_ms);
-        self.samples = self.samples.saturating_add(later.samples);
-        self.max_bytes = self.max_bytes.max(later.max_bytes);
-        MemoryDay::then(&mut self.days, &later.days);
-    }
+fn seconds(from_ms: i64, to_ms: i64) -> f64 {
+    (to_ms - from_ms) as f64 / 1000.0
 }
 
 impl CpuStretch {
-    /// Takes in the next sample; gives back the finished stretch when this one begins another (the counter began anew
-    /// after a long silence). Values that no CPU counter can have are not taken.
-    pub fn push(stretch: &mut Option<Self>, sample: Sample) -> Result<Option<Self>, Absurd> {
-        if !(0.0..=MOST_CORE_SECONDS).contains(&sample.value) {
+    fn begin(at_ms: i64, value: f64) -> Self {
+        Self {
+            first_ms: at_ms,
+            last_ms: at_ms,
+            changed_ms: at_ms,
+            first: value,
+            last: value,
+            samples: 1,
+            counted_ms: at_ms,
+            repeats: 1,
+            rate_from: (at_ms, 0.0),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the counter of `later` goes on where this one stopped.
+    pub fn goes_on_in(&self, later: &Self) -> bool {
+        later.first >= self.last
+    }
+
+    /// Whether it stands still at its end, for three samples at least.
+    pub fn is_still(&self) -> bool {
+        self.repeats >= REPEATED
+    }
+
+    /// CPU-seconds in all.
+    pub fn total(&self) -> f64 {
+        self.first + self.increase
+    }
+
+    /// What was used until a sample that counts.
+    fn count(&mut self, at_ms: i64, value: f64) {
+        let used = value - self.last;
+        let from_ms = self.counted_ms;
+        self.increase += used;
+        self.last = value;
+        self.counted_ms = at_ms;
+        let mut peak = 0.0;
+        if at_ms - self.rate_from.0 >= LEAST_RATE_MS {
+            let rate = (self.increase - self.rate_from.1) / seconds(self.rate_from.0, at_ms);
+            let stood_ms = from_ms - self.changed_ms;
+            let stood = self.is_still() && stood_ms >= LEAST_STILL_MS;
+            match self.caught_up.take() {
+                Some((still, fast)) if rate <= fast / 2.0 => quiet::keep(&mut self.stills, still),
+                Some((_, fast)) => peak = fast,
+                None => {}
+            }
+            // Faster than ever after standing still for long: it may catch up, and then this rate is none.
+            peak = if stood && rate > 2.0 * self.max_cores.unwrap_or(0.0) {
+                self.caught_up = Some((Quiet { from_ms: self.changed_ms, to_ms: from_ms }, rate));
+                used / seconds(self.changed_ms, at_ms)
+            } else {
+                rate.max(peak)
+            };
+            self.max_cores = Some(self.max_cores.unwrap_or(0.0).max(peak));
+            self.rate_from = (at_ms, self.increase);
+        }
+        if used > 0.0 {
+            self.changed_ms = at_ms;
+            self.repeats = 1;
+        } else {
+            self.repeats = self.repeats.saturating_add(1);
+        }
+        CpuDay::spread(&mut self.days, from_ms, at_ms, used, peak);
+    }
+
+    /// A sample at the highest so far or above it. Gives back whether it can be.
+    fn above(&mut self, at_ms: i64, value: f64) -> Result<(), Absurd> {
+        let rate = |from_ms: i64, from: f64| (value - from) / seconds(from_ms, at_ms);
+        let since_ms = if self.is_still() { self.changed_ms } else { self.counted_ms };
+        let cores = rate(since_ms, self.last);
+        match self.held.take() {
+            // It was a spike if this one is below it, else a burst, or a counter that was moved up: what it was moved by
+            // is nobody's use.
+            Some((held_ms, held)) if value >= held => {
+                if rate(held_ms, held) > MOST_CORES {
+                    self.held = Some((at_ms, value));
+                    return Err(Absurd);
+                }
+                if (held - self.last) / seconds(since_ms, held_ms) > MOST_CORES {
+                    self.last = held;
+                    self.counted_ms = held_ms;
+                    self.rate_from = (held_ms, self.increase);
+                    self.went_back = true;
+                } else {
+                    self.count(held_ms, held);
+                }
+            }
+            Some(_) => self.went_back = true,
+            None if cores > MOST_CORES => {
+                self.held = Some((at_ms, value));
+                return Err(Absurd);
+            }
+            None => {
+                let most = self.max_cores.filter(|_| self.samples > 2);
+                if most.is_some_and(|most| cores > OUTLYING * most.max(1.0)) {
+                    self.held = Some((at_ms, value));
+                    return Ok(());
+                }
+            }
+        }
+        self.count(at_ms, value);
+        Ok(())
+    }
+
+    /// A sample below the highest so far: late, of another replica, or of a counter that began anew.
+    fn below(&mut self, at_ms: i64, value: f64, before_ms: i64, is_one: bool) {
+        let cores = self.max_cores.unwrap_or(1.0).max(1.0);
+        let low = match self.low {
+            Some(low) if value >= low.last => Low { last: value, last_ms: at_ms, samples: low.samples + 1, ..low },
+            _ => Low {
+                first: value,
+                first_ms: at_ms,
+                last: value,
+                last_ms: at_ms,
+                samples: 1,
+                from_zero: value <= 2.0 * cores * seconds(before_ms, at_ms),
+            },
+        };
+        self.low = Some(low);
+        let grows = low.last > 0.0 && (low.samples >= REPEATED || (low.samples > 1 && low.last > low.first));
+        // No replica is later than that.
+        let moved_down = low.samples >= REPEATED && self.last - low.last > cores * SILENCE_MS as f64 / 1000.0;
+        if !(grows && low.from_zero || moved_down) {
+            return;
+        }
+        self.low = None;
+        if self.samples <= low.samples + 1 && self.increase == 0.0 {
+            // The only sample before was the one that could not be.
+            let samples = self.samples;
+            *self = Self { samples, went_back: true, ..Self::begin(low.first_ms, low.first) };
+        } else if low.from_zero {
+            self.resets += 1;
+            self.went_back |= is_one;
+            self.last = 0.0;
+            self.count(low.first_ms, low.first);
+        } else {
+            self.went_back = true;
+            self.last = low.first;
+            self.counted_ms = low.first_ms;
+        }
+        self.count(low.last_ms, low.last);
+    }
+}
+
+impl Stretch for CpuStretch {
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd> {
+        let (at_ms, value) = (sample.at_ms, sample.value);
+        if !(0.0..=MOST_CORE_SECONDS).contains(&value) {
             return Err(Absurd);
         }
         match stretch {
-            Some(s) if sample.at_ms <= s.last_ms => Ok(None),
-            Some(s) if sample.value >= s.last || sample.at_ms - s.last_ms <= SILENCE_MS => {
-                let used = if sample.value >= s.last { sample.value - s.last } else { sample.value };
-                let seconds = |from_ms: i64| (sample.at_ms - from_ms) as f64 / 1000.0;
-                let (mut used, mut cores, mut from_ms) = (used, used / seconds(s.last_ms), s.last_ms);
-                // A spike is over with the next sample; a counter that was moved up goes on from where it is now, and
-                // what it was moved by is nobody's use.
-                match s.jumped.replace((sample.at_ms, sample.value)) {
-                    Some((at_ms, value))
-                        if sample.value >= value && sample.value - value <= MOST_CORES * seconds(at_ms) =>
-                    {
-                        used = sample.value - value;
-                        cores = used / seconds(at_ms);
-                        from_ms = at_ms;
-                    }
-                    _ if cores > MOST_CORES => return Err(Absurd),
-                    _ => {}
+            Some(s) if at_ms <= s.last_ms => Ok(None),
+            Some(s) if is_one || !parts(s.span(), s.samples, at_ms) => {
+                if value >= s.last {
+                    s.above(at_ms, value)?;
+                    s.went_back |= s.low.take().is_some();
+                } else {
+                    s.below(at_ms, value, s.last_ms, is_one);
                 }
-                s.jumped = None;
-                if used > 0.0 {
-                    s.changed_ms = sample.at_ms;
-                }
-                s.max_cores = Some(s.max_cores.unwrap_or(0.0).max(cores));
-                s.increase += used;
-                CpuDay::spread(&mut s.days, from_ms, sample.at_ms, used);
-                s.last = sample.value;
-                s.last_ms = sample.at_ms;
+                s.last_ms = at_ms;
                 s.samples = s.samples.saturating_add(1);
                 Ok(None)
             }
-            _ => Ok(stretch.replace(Self {
-                first_ms: sample.at_ms,
-                last_ms: sample.at_ms,
-                changed_ms: sample.at_ms,
-                first: sample.value,
-                last: sample.value,
-                increase: 0.0,
-                max_cores: None,
-                samples: 1,
-                jumped: None,
-                days: Vec::new(),
-            })),
+            _ => Ok(stretch.replace(Self::begin(at_ms, value))),
         }
     }
 
-    /// Whether `later` goes on where this one stopped.
-    pub fn goes_on_in(&self, later: &Self) -> bool {
-        later.first >= self.last || later.first_ms - self.last_ms <= SILENCE_MS
-    }
-
-    /// What came after. A counter that begins anew counts from zero.
-    pub fn then(&mut self, later: &Self) {
-        let seconds = (later.first_ms - self.last_ms) as f64 / 1000.0;
-        let between = if later.first >= self.last { later.first - self.last } else { later.first };
-        let between = if seconds > 0.0 && between > MOST_CORES * seconds { 0.0 } else { between };
-        if seconds > 0.0 {
-            self.max_cores = Some(self.max_cores.unwrap_or(0.0).max(between / seconds));
+    /// A counter that began anew counts from zero.
+    fn then(&mut self, later: Self) {
+        if !self.goes_on_in(&later) {
+            self.resets += 1;
+            self.last = 0.0;
         }
-        self.max_cores = self.max_cores.into_iter().chain(later.max_cores).reduce(f64::max);
-        if later.increase > 0.0 {
-            self.changed_ms = later.changed_ms;
-        } else if between > 0.0 {
-            self.changed_ms = later.first_ms;
+        let could_be = later.first - self.last <= MOST_CORES * seconds(self.counted_ms, later.first_ms);
+        if !could_be {
+            self.last = later.first;
         }
-        CpuDay::spread(&mut self.days, self.last_ms, later.first_ms, between);
+        self.count(later.first_ms, later.first);
+        let Self { first_ms: _, first: _, last_ms, changed_ms, last, increase, max_cores, samples, resets, .. } = later;
+        if increase > 0.0 {
+            (self.changed_ms, self.repeats) = (changed_ms, later.repeats);
+        } else {
+            self.repeats = self.repeats.saturating_add(later.repeats - 1);
+        }
+        self.rate_from = (later.rate_from.0, later.rate_from.1 + self.increase);
+        self.increase += increase;
+        (self.last, self.last_ms, self.counted_ms) = (last, last_ms, later.counted_ms);
+        self.max_cores = self.max_cores.into_iter().chain(max_cores).reduce(f64::max);
+        self.samples = self.samples.saturating_add(samples);
+        self.resets += resets;
+        self.went_back |= later.went_back;
+        later.stills.iter().for_each(|still| quiet::keep(&mut self.stills, *still));
         CpuDay::then(&mut self.days, &later.days);
-        self.increase += between + later.increase;
-        self.last = later.last;
-        self.last_ms = later.last_ms;
-        self.samples = self.samples.saturating_add(later.samples);
+        (self.held, self.low, self.caught_up) = (later.held, later.low, later.caught_up);
     }
 
-    /// The same stretch seen by another scraper: the one that saw more of it is kept whole, as two interleaved views
-    /// of one counter do not add up.
-    pub fn beside(&mut self, other: &Self) {
-        let span = |s: &Self| (s.last_ms - s.first_ms, s.samples);
-        let max_cores = self.max_cores.into_iter().chain(other.max_cores).reduce(f64::max);
-        if span(other) > span(self) {
-            *self = other.clone();
-        }
-        self.max_cores = max_cores;
-    }
-
-    /// Whether the two are of overlapping times.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.first_ms <= other.last_ms && other.first_ms <= self.last_ms
+    fn span(&self) -> (i64, i64) {
+        (self.first_ms, self.last_ms)
     }
 }
 
@@ -205,16 +443,28 @@ pub struct Absurd;
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
-    fn cpu(samples: &[(i64, f64)]) -> Vec<CpuStretch> {
+    fn folded<T: Stretch>(samples: &[(i64, f64)], is_one: bool) -> Vec<T> {
         let mut open = None;
         let mut out = Vec::new();
         for &(s, value) in samples {
-            out.extend(CpuStretch::push(&mut open, Sample { at_ms: s * 1000, value }).unwrap());
+            out.extend(T::push(&mut open, Sample { at_ms: s * 1000, value }, is_one).ok().flatten());
         }
         out.extend(open);
         out
+    }
+
+    fn cpu(samples: &[(i64, f64)]) -> Vec<CpuStretch> {
+        folded(samples, false)
+    }
+
+    /// A counter at these cores every 30 s, but for changed samples by their number.
+    fn counter(cores: f64, samples: i64, changed: &[(i64, f64)]) -> Vec<(i64, f64)> {
+        let of = |i: i64| changed.iter().find(|(at, _)| *at == i).map_or(30.0 * cores * i as f64, |(_, value)| *value);
+        (0..samples).map(|i| (30 * i, of(i))).collect()
     }
 
     #[test]
@@ -225,33 +475,84 @@ mod tests {
         assert_eq!(one[0].max_cores, Some(0.9));
     }
 
+    #[rstest]
+    #[case::hundredths_of_a_second(&[(50, 49.0 * 120.0 - 0.02)])]
+    #[case::an_older_value_again(&[(20, 600.0), (40, 4500.0)])]
+    #[case::zero(&[(20, 0.0), (40, 0.0), (41, 0.0)])]
+    #[case::at_the_end(&[(59, 58.0 * 120.0 - 1.0)])]
+    #[case::a_spike(&[(30, 1.7e9)])]
+    #[case::a_spike_that_could_be(&[(30, 24_000.0)])]
+    #[case::a_first_sample_far_up(&[(0, 1.7e9)])]
+    fn a_sample_out_of_place_changes_nothing(#[case] changed: &[(i64, f64)], #[values(true, false)] is_one: bool) {
+        let all: Vec<CpuStretch> = folded(&counter(4.0, 60, changed), is_one);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        let total = all[0].total();
+        assert!((total - 59.0 * 120.0).abs() <= 121.0, "{total}: {all:#?}");
+        assert!((all[0].max_cores.unwrap() - 4.0).abs() < 0.01, "{all:#?}");
+        assert_eq!(all[0].resets, 0);
+    }
+
     #[test]
-    fn a_reset_in_place_counts_from_zero_and_a_late_one_is_another_life() {
-        let reset = cpu(&[(0, 10.0), (30, 37.0), (60, 9.0)]);
-        assert_eq!(reset.len(), 1);
-        assert_eq!(reset[0].increase, 36.0);
+    fn an_older_replica_between_the_samples_adds_nothing() {
+        // Every second sample is a second behind the one just before it.
+        let pairs = (1..200).flat_map(|i| [(30 * i, 150.0 * i as f64), (30 * i + 1, 150.0 * i as f64 - 1.0)]);
+        let one: Vec<CpuStretch> = folded(&pairs.collect::<Vec<_>>(), true);
+        assert!((one[0].increase - 198.0 * 150.0).abs() < 1.0 && one[0].went_back, "{one:#?}");
+        assert!((one[0].max_cores.unwrap() - 5.0).abs() < 0.01, "{one:#?}");
+        // Every second sample is of a scraper that stopped long ago.
+        let frozen = (1..200).flat_map(|i| [(30 * i, 150.0 * i as f64), (30 * i + 15, 90.0)]);
+        let one: Vec<CpuStretch> = folded(&frozen.collect::<Vec<_>>(), true);
+        assert!((one[0].increase - 198.0 * 150.0).abs() < 1.0, "{one:#?}");
+    }
+
+    #[rstest]
+    fn a_reset_in_place_counts_from_zero(#[values(true, false)] is_one: bool) {
+        let reset: Vec<CpuStretch> = folded(&[(0, 10.0), (30, 37.0), (60, 9.0), (90, 36.0), (120, 63.0)], is_one);
+        assert_eq!((reset.len(), reset[0].increase, reset[0].resets), (1, 90.0, 1));
+        assert_eq!(reset[0].went_back, is_one);
+    }
+
+    #[test]
+    fn a_gap_parts_lives_that_nothing_tells_apart() {
         let lives = cpu(&[(0, 10.0), (30, 37.0), (86_400, 9.0)]);
         assert_eq!(lives.len(), 2);
-        // A counter that goes on after a long gap is the same life: the scraper was away.
-        assert_eq!(cpu(&[(0, 10.0), (7_200, 6_000.0)]).len(), 1);
+        assert!(!lives[0].goes_on_in(&lives[1]));
+        // Ten minutes without a sample after one each half-minute.
+        let pod = |from: i64| (0..100).map(move |i| (from + 30 * i, 30.0 * i as f64));
+        let lives = cpu(&pod(0).chain(pod(3600)).collect::<Vec<_>>());
+        assert_eq!(lives.iter().map(|l| l.increase).collect::<Vec<_>>(), [2970.0, 2970.0]);
+        // One sample that is missing does not; nor does any gap within one cgroup.
+        assert_eq!(cpu(&[(0, 1.0), (30, 2.0), (60, 3.0), (120, 4.0)]).len(), 1);
+        assert_eq!(folded::<CpuStretch>(&[(0, 10.0), (30, 37.0), (86_400, 90.0)], true).len(), 1);
     }
 
     #[test]
     fn lingering_samples_do_not_move_the_last_change() {
         let one = cpu(&[(0, 10.0), (30, 37.0), (60, 37.0), (90, 37.0)]);
-        assert_eq!(one[0].changed_ms, 30_000);
+        assert_eq!((one[0].changed_ms, one[0].is_still()), (30_000, true));
+    }
+
+    #[test]
+    fn a_counter_that_catches_up_was_frozen_and_a_sleeper_was_not() {
+        let at = |i: i64| 60.0 * i as f64;
+        let frozen: Vec<_> = (0..120).map(|i| (30 * i, if (20..80).contains(&i) { at(20) } else { at(i) })).collect();
+        let one = cpu(&frozen).swap_remove(0);
+        assert_eq!(one.stills, [Quiet { from_ms: 600_000, to_ms: 2_370_000 }]);
+        assert!((one.max_cores.unwrap() - 2.0).abs() < 0.1, "{one:#?}");
+        let slept: Vec<_> = (0..120).map(|i| (30 * i, at(i.min(20) + (i - 80).max(0)))).collect();
+        assert_eq!(cpu(&slept)[0].stills, []);
     }
 
     #[test]
     fn absurd_values_are_refused() {
         let mut memory = None;
-        for value in [-1.0, 1e300, f64::INFINITY] {
-            assert_eq!(MemoryStretch::push(&mut memory, Sample { at_ms: 0, value }), Err(Absurd));
-            assert_eq!(CpuStretch::push(&mut None, Sample { at_ms: 0, value }), Err(Absurd));
+        for value in [-1.0, 1e300, f64::INFINITY, f64::NAN] {
+            assert_eq!(MemoryStretch::push(&mut memory, Sample { at_ms: 0, value }, true), Err(Absurd));
+            assert_eq!(CpuStretch::push(&mut None, Sample { at_ms: 0, value }, true), Err(Absurd));
         }
         let mut counter = None;
-        CpuStretch::push(&mut counter, Sample { at_ms: 0, value: 1.0 }).unwrap();
-        assert_eq!(CpuStretch::push(&mut counter, Sample { at_ms: 1000, value: 1e9 }), Err(Absurd));
+        CpuStretch::push(&mut counter, Sample { at_ms: 0, value: 1.0 }, false).unwrap();
+        assert_eq!(CpuStretch::push(&mut counter, Sample { at_ms: 1000, value: 1e9 }, false), Err(Absurd));
     }
 
     #[test]
@@ -262,7 +563,7 @@ mod tests {
             for i in 0..60 {
                 let by = if (20..until).contains(&i) { jump } else { 0.0 };
                 let sample = Sample { at_ms: i * 30_000, value: 27.0 * i as f64 + by };
-                absurd += usize::from(CpuStretch::push(&mut open, sample).is_err());
+                absurd += usize::from(CpuStretch::push(&mut open, sample, true).is_err());
             }
             let s = open.unwrap();
             (s.increase.round(), s.max_cores.unwrap().round(), absurd)
@@ -271,15 +572,32 @@ mod tests {
         // A spike of one sample, and a counter that is moved up for good: the first sample there cannot be judged.
         assert_eq!(used(1e9, 21), (plain, 1.0, 1));
         assert_eq!(used(1e9, 60), (plain - 27.0, 1.0, 1));
-        assert_eq!(used(1e6, 60), (plain - 27.0, 1.0, 1));
+        assert_eq!(used(1e5, 60), (plain - 27.0, 1.0, 1));
     }
 
     #[test]
-    fn two_slices_give_what_one_gives() {
-        let all: Vec<(i64, f64)> = (0..40).map(|i| (i * 30, f64::from(u32::try_from(i).unwrap()) * 27.0)).collect();
-        let whole = cpu(&all).swap_remove(0);
-        let mut first = cpu(&all[..17]).swap_remove(0);
-        first.then(&cpu(&all[17..])[0]);
-        assert_eq!((first.increase, first.last, first.samples), (whole.increase, whole.last, whole.samples));
+    fn a_burst_is_believed_when_it_goes_on() {
+        let burst: Vec<_> = (0..40).map(|i| (30 * i, 0.3 * i as f64 + 960.0 * (i - 30).max(0) as f64)).collect();
+        let one = cpu(&burst).swap_remove(0);
+        assert!((one.max_cores.unwrap() - 32.0).abs() < 0.1 && one.increase > 9.0 * 960.0, "{one:#?}");
+    }
+
+    #[test]
+    fn zero_bytes_are_no_sample() {
+        let memory = folded::<MemoryStretch>(&[(0, 0.0), (30, 5.0), (60, 0.0), (90, 7.0), (120, 0.0)], true);
+        let one = &memory[0];
+        assert_eq!((one.samples, one.zeros, one.max_bytes, one.seen_ms, one.last_ms), (2, 3, 7, 90_000, 120_000));
+        let none = &folded::<MemoryStretch>(&[(0, 0.0), (30, 0.0)], true)[0];
+        assert_eq!((none.samples, none.days[0].samples), (0, 0));
+    }
+
+    #[test]
+    fn gaps_and_repeated_values_are_kept() {
+        let at = |i: i64| (30 * i, if (50..90).contains(&i) { 9.0 } else { i as f64 });
+        let samples: Vec<_> = (0..40).chain(48..100).map(at).collect();
+        let one = folded::<MemoryStretch>(&samples, true).swap_remove(0);
+        assert_eq!(one.gaps, [Quiet { from_ms: 39 * 30_000, to_ms: 48 * 30_000 }]);
+        assert_eq!(one.all_stills(), [Quiet { from_ms: 1_500_000, to_ms: 2_670_000 }]);
+        assert_eq!(one.interval_ms(), Some(30_000));
     }
 }
