@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::executors::Executors;
-use super::finish::{Place, run_of};
+use super::finish::{Place, Sight, run_of};
 use super::life::{Life, LifeKey};
 use super::objects::{Objects, PodObject};
 use super::read::Read;
@@ -28,19 +28,30 @@ pub(super) fn advance(
     let Read { slice, of_lives, objects, mut executors, flink, .. } = read;
     executors.carry_on(std::mem::take(&mut carried.executors));
     let remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
-    let mut followed = carried.lives.take(slice.into_lives());
+    let mut followed = carried.lives.take(slice, |key| objects.starts_of(&key.namespace, &key.pod));
     for (key, life) in &mut carried.lives.0 {
-        if let Some(values) = of_lives.get(key) {
-            annotate(life, values);
+        if let Some(said) = of_lives.get(key) {
+            life.note(said);
         }
+        life.watched_from_ms = life.watched_from_ms.or(carried.watched_from_ms);
     }
     for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
         flink.note(key, life);
     }
     let silent = carried.lives.ended_at(seen_until_ms);
+    let mut pods_last_ms: HashMap<(String, String), i64> = HashMap::new();
+    for (key, life) in followed.iter().chain(&silent).chain(&carried.lives.0) {
+        let last_ms = life.last_ms().unwrap_or(i64::MIN);
+        let known = pods_last_ms.entry((key.namespace.clone(), key.pod.clone())).or_insert(last_ms);
+        *known = last_ms.max(*known);
+    }
     let mut runs = Vec::new();
-    // Tells whether it is a service's.
+    // Tells whether it may come back: the end of a service is told by nobody, nor is that of a pod that nobody saw end.
     let mut report = |key: &LifeKey, life: &mut Life, say: Say| -> bool {
+        if life.is_double {
+            life.forget_days();
+            return false;
+        }
         let uid = key.uid();
         let pod = (key.namespace.clone(), key.pod.clone());
         let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
@@ -62,7 +73,9 @@ pub(super) fn advance(
             life.forget_days();
             return false;
         };
-        let Some(mut run) = run_of(key, life, object.as_deref(), place, seen_until_ms, identity.attempt) else {
+        let pod_last_ms = pods_last_ms.get(&pod).copied().unwrap_or(i64::MIN);
+        let sight = Sight { until_ms: seen_until_ms, pod_last_ms };
+        let Some(mut run) = run_of(key, life, object.as_deref(), place, sight, identity.attempt) else {
             return false;
         };
         let kind = identity.workload.kind;
@@ -90,9 +103,11 @@ pub(super) fn advance(
             return false;
         }
         note_jvm(&mut run, key, &identity, object.as_deref(), &executors, who, recorded);
+        let is_end_told = object.as_deref().is_some_and(|object| object.completed_ms.is_some());
+        let may_come_back = run.outcome == Outcome::Unknown && !is_end_told;
         let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
         runs.push((key, run));
-        false
+        may_come_back
     };
     for (key, mut life) in followed {
         report(&key, &mut life, Say::Followed);
@@ -186,19 +201,6 @@ fn note_jvm(
     }
     if jvm::is_spark(kind) && does_the_work(kind, &key.container) && identity.is_main(&key.container) {
         jvm::note(run, who.jvm(key, recorded));
-    }
-}
-
-fn annotate(life: &mut Life, values: &[Option<f64>; 4]) {
-    let [peak, start, periods, throttled] = *values;
-    if let Some(peak) = peak.filter(|p| (0.0..7e13).contains(p)) {
-        life.cgroup_peak_bytes = Some((peak as u64).max(life.cgroup_peak_bytes.unwrap_or(0)));
-    }
-    if let Some(start) = start.filter(|s| (1.0..1e11).contains(s)) {
-        life.started_ms = Some((start * 1000.0) as i64);
-    }
-    if let (Some(all), Some(throttled)) = (periods, throttled) {
-        life.periods = Some((all, throttled));
     }
 }
 

@@ -25,8 +25,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::life::Life;
-use super::segment::{CpuStretch, SILENCE_MS};
-use crate::history::{CpuUse, Day, MemoryUse, Outcome, PeakSource, Run, ScaledOn};
+use super::plausible::{self, Frame};
+use super::segment::SILENCE_MS;
+use crate::history::{CpuUse, Day, Doubt, MemoryUse, Observation, Outcome, PeakSource, Run, ScaledOn};
 use crate::workload::Kind;
 
 /// A day in milliseconds.
@@ -207,12 +208,23 @@ pub(super) const fn may_become_service(kind: Kind) -> bool {
     matches!(kind, Kind::Custom | Kind::FlinkJobmanager | Kind::FlinkTaskmanager)
 }
 
+/// Doubts that belong to the last day of a life.
+const OF_ITS_END: [Doubt; 2] = [Doubt::EndUnseen, Doubt::SamplesAfterEnd];
+/// Doubts that are found anew of every day.
+const OF_SOME_TIME: [Doubt; 3] = [Doubt::Frozen, Doubt::LongGap, Doubt::ZeroMemory];
+
 /// Cuts a life that is one run into its days. `all` also gives the last day, as far as it got; without it only the days
 /// that are over.
 pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec<Run> {
     let Some(last) = life.last_sampled_day() else { return Vec::new() };
-    let cpu_days = life.cpu.as_ref().map_or(&[][..], |cpu: &CpuStretch| &cpu.days);
-    let memory_days = life.memory.as_ref().map_or(&[][..], |memory| &memory.days);
+    let (all_memory, all_cpu) = (life.memory(), life.cpu());
+    let (all_memory, all_cpu) = (all_memory.as_deref(), all_cpu.as_deref());
+    let cpu_days = all_cpu.map_or(&[][..], |cpu| &cpu.days);
+    let memory_days = all_memory.map_or(&[][..], |memory| &memory.days);
+    let frame = Frame { started_ms: run.started_ms, trusted_start: false, ended_ms: run.ended_ms, known_end: false };
+    let frozen = plausible::frozen(all_memory, all_cpu, &frame);
+    let gaps = all_memory.map(|memory| plausible::long_gaps(memory, &frame)).unwrap_or_default();
+    let is_cpu_zero = all_cpu.is_some_and(|cpu| cpu.total() <= 0.0);
     let mut days: Vec<i64> = memory_days.iter().map(|m| m.day).chain(cpu_days.iter().map(|c| c.day)).collect();
     days.sort_unstable();
     days.dedup();
@@ -227,12 +239,12 @@ pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec
         let mut of_day = Run {
             started_ms,
             ended_ms: next,
-            memory: memory.map(|m| MemoryUse {
+            memory: memory.filter(|m| m.samples > 0).map(|m| MemoryUse {
                 peak_bytes: m.max_bytes,
                 source: PeakSource::Sampled,
                 samples: m.samples,
             }),
-            cpu: cpu.and_then(|c| c.cpu_use(run.cpu.and_then(|whole| whole.throttled_share))),
+            cpu: cpu.filter(|_| !is_cpu_zero).and_then(|c| c.cpu_use(run.cpu.and_then(|whole| whole.throttled_share))),
             outcome: Outcome::GoesOn,
             day: Some(Box::new(Day { busy_cores: cpu.and_then(CpuDay::busy_cores), scaled_on })),
             ..run.clone()
@@ -244,6 +256,22 @@ pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec
                 (of_day.memory, of_day.cpu) = (run.memory, run.cpu);
             }
         }
+        // What is in doubt of the whole life may be of another day.
+        if let Some(observation) = &mut of_day.observation {
+            OF_ITS_END.iter().filter(|_| day != last).for_each(|doubt| observation.doubts.remove(*doubt));
+            OF_SOME_TIME.iter().filter(|_| !is_whole).for_each(|doubt| observation.doubts.remove(*doubt));
+        }
+        if !is_whole {
+            let (from_ms, to_ms) = (of_day.started_ms, of_day.ended_ms);
+            let much = |unseen: &[_]| plausible::is_much(unseen, from_ms, to_ms);
+            let zero = memory.is_some_and(|m| m.samples == 0);
+            for (doubt, is) in [(Doubt::Frozen, much(&frozen)), (Doubt::LongGap, much(&gaps)), (Doubt::ZeroMemory, zero)] {
+                if is {
+                    of_day.doubt(doubt);
+                }
+            }
+        }
+        of_day.observation = of_day.observation.filter(|observation| **observation != Observation::default());
         runs.push(of_day);
     }
     runs

@@ -1,11 +1,12 @@
-//! From a life and what is known of its pod to a run of a workload.
+//! From a life and what is known of its pod to a run of a workload: start, end, memory and CPU, and what is in doubt.
 //! Pure: the pod is given, nothing is looked up.
 
 use super::life::{Life, LifeKey};
 use super::objects::PodObject;
 use super::outcome::Told;
-use super::segment::CpuStretch;
-use crate::history::{CpuUse, MemoryUse, PeakSource, Resources, Run};
+use super::plausible::{self, Frame};
+use super::segment::{CpuStretch, MemoryStretch};
+use crate::history::{CpuUse, Doubt, MemoryUse, PeakSource, Resources, Run};
 use crate::workload::{INPUT_BYTES, input_bytes, kube_state_metrics_name};
 
 /// A high-water mark this near to the limit may be page cache that the kernel had no reason to drop.
@@ -31,28 +32,50 @@ pub enum Place {
     Followed,
 }
 
-/// Makes a run of a life. `seen_until_ms` is the end of what was read: a life that lasts until then is still running.
-/// `None` when the life has no sample.
+/// How far a life was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// The end of what was read: a life that lasts until then is still running.
+    pub until_ms: i64,
+    /// The last sample of any container of its pod.
+    pub pod_last_ms: i64,
+}
+
+/// Makes a run of a life; `None` when the life has no sample.
 pub fn run_of(
     key: &LifeKey,
     life: &Life,
     object: Option<&PodObject>,
     place: Place,
-    seen_until_ms: i64,
+    sight: Sight,
     attempt: Option<u32>,
 ) -> Option<Run> {
     let first_ms = life.first_ms()?;
     let last_ms = life.last_ms()?;
-    let started_ms = started(life, object, first_ms);
-    let told = Told::of(key, life, object, place, (started_ms, last_ms), seen_until_ms);
-    let ended_ms = ended_at(life, last_ms, told.completed_ms, told.ended).max(started_ms);
+    let (memory, cpu) = (life.memory(), life.cpu());
+    let (memory, cpu) = (memory.as_deref(), cpu.as_deref());
+    let pod_start = object.and_then(|o| o.started_ms).filter(|s| *s <= first_ms);
+    let trusted = plausible::start(life, cpu, pod_start, first_ms);
+    let started_ms = life.reported_start_ms.or(trusted).unwrap_or_else(|| started(memory, cpu, pod_start, first_ms));
+    let told = Told::of(key, life, object, place, (started_ms, last_ms), sight.until_ms);
+    let completed_ms = told.completed_ms.filter(|_| told.ended);
+    let known_end = completed_ms.and_then(|completed| known_end(memory, last_ms, completed, place, sight));
+    let ended_ms = match known_end {
+        Some(end) => end,
+        None if told.ended => last_alive(memory, cpu, last_ms),
+        None => last_ms,
+    }
+    .max(started_ms);
+    let frame = Frame { started_ms, trusted_start: trusted.is_some(), ended_ms, known_end: known_end.is_some() };
+    let (memory_use, is_cache) = memory_of(life, memory, &told.resources);
+    let cpu_use = cpu.and_then(|cpu| cpu_of(life, memory, cpu, &frame));
     let mut run = Run {
         pod: key.pod.clone(),
         uid: key.uid().or_else(|| object.and_then(|o| o.uid.clone())),
         started_ms,
         ended_ms,
-        memory: memory_of(life, &told.resources),
-        cpu: life.cpu.as_ref().and_then(|cpu| cpu_of(life, cpu, started_ms)),
+        memory: memory_use,
+        cpu: cpu_use,
         resources: told.resources,
         outcome: told.outcome,
         attempt,
@@ -62,6 +85,22 @@ pub fn run_of(
         observation: None,
     };
     told.note(&mut run);
+    let doubts = plausible::doubts(life, memory, cpu, &frame);
+    for doubt in doubts.iter() {
+        run.doubt(doubt);
+    }
+    if is_cache {
+        run.doubt(Doubt::PageCache);
+    }
+    if run.memory.is_none() && memory.is_some_and(|m| m.zeros > 0) {
+        run.doubt(Doubt::ZeroMemory);
+    }
+    if (!life.starts_ms.is_empty() || life.is_start_too_late) && trusted.is_none() {
+        run.doubt(Doubt::StartContradicted);
+    }
+    if !key.is_one() && (life.is_of_several_pods || life.restarted_in_place()) {
+        run.doubt(Doubt::LivesMerged);
+    }
     Some(run)
 }
 
@@ -72,16 +111,9 @@ fn input_of(object: &PodObject) -> Option<f64> {
     Some(input_bytes(text)? as f64)
 }
 
-/// The start: as cAdvisor has it, else as the counter's own first value and slope tell it, never before the pod's.
-fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
-    if let Some(reported) = life.reported_start_ms {
-        return reported;
-    }
-    if let Some(start) = life.started_ms.filter(|s| *s <= first_ms) {
-        return start;
-    }
-    let pod_start = object.and_then(|o| o.started_ms).filter(|s| *s <= first_ms);
-    let by_counter = life.cpu.as_ref().and_then(|cpu| {
+/// The start where cAdvisor does not have it: as the counter's own first value and slope tell it, never before the pod's.
+fn started(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, pod_start: Option<i64>, first_ms: i64) -> i64 {
+    let by_counter = cpu.and_then(|cpu| {
         let seconds = (cpu.changed_ms - cpu.first_ms) as f64 / 1000.0;
         (seconds > 0.0 && cpu.increase > 0.0).then(|| {
             let before = cpu.first * seconds / cpu.increase;
@@ -89,9 +121,7 @@ fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
         })
     });
     // Without any start the first scrape came at most about one interval after it.
-    let earliest = life
-        .memory
-        .as_ref()
+    let earliest = memory
         .filter(|m| m.samples > 1)
         .map_or(first_ms, |m| first_ms - (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1) * 2);
     match (by_counter, pod_start) {
@@ -102,60 +132,71 @@ fn started(life: &Life, object: Option<&PodObject>, first_ms: i64) -> i64 {
     }
 }
 
-fn ended_at(life: &Life, last_ms: i64, completed_ms: Option<i64>, ended: bool) -> i64 {
-    if !ended {
-        return last_ms;
-    }
-    let interval_ms = life
-        .memory
-        .as_ref()
-        .filter(|m| m.samples > 1)
-        .map_or(60_000, |m| (m.last_ms - m.first_ms) / i64::from(m.samples - 1).max(1));
-    match completed_ms {
-        // Samples after the end are the last ones repeated; samples that stop long before it are of a container that
-        // ended before the pod's others.
-        Some(completed) if completed <= last_ms => completed,
-        Some(completed) if completed - last_ms <= 2 * interval_ms + 60_000 => completed,
-        _ => match &life.cpu {
-            Some(cpu) if cpu.increase > 0.0 && (1..=LINGERING_MS).contains(&(last_ms - cpu.changed_ms)) => {
-                cpu.changed_ms
-            }
-            _ => last_ms,
-        },
+/// The end as the end of its pod tells it. Samples after that are the last ones repeated. Samples that stop long before
+/// are of a container that ended before the pod's others, or, if there are none of any other, of one that nobody saw to
+/// its end.
+fn known_end(
+    memory: Option<&MemoryStretch>,
+    last_ms: i64,
+    completed_ms: i64,
+    place: Place,
+    sight: Sight,
+) -> Option<i64> {
+    let soon_ms = 2 * memory.and_then(MemoryStretch::interval_ms).unwrap_or(60_000) + 60_000;
+    let alone = place == Place::Latest && sight.pod_last_ms - last_ms <= soon_ms;
+    (completed_ms - last_ms <= soon_ms || alone).then_some(completed_ms)
+}
+
+/// The last moment at which it was alive: when its counter moved, if its last values may be those of a dead container
+/// repeated.
+fn last_alive(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, last_ms: i64) -> i64 {
+    let moved_ms = memory.map_or(i64::MIN, |m| m.still.1);
+    match cpu {
+        Some(cpu) if cpu.increase > 0.0 && (1..=LINGERING_MS).contains(&(last_ms - cpu.changed_ms.max(moved_ms))) => {
+            cpu.changed_ms.max(moved_ms)
+        }
+        _ => last_ms,
     }
 }
 
-fn memory_of(life: &Life, resources: &Resources) -> Option<MemoryUse> {
-    let sampled = life.memory.as_ref();
+/// Its peak, and whether a high-water mark above it was taken for page cache.
+fn memory_of(life: &Life, sampled: Option<&MemoryStretch>, resources: &Resources) -> (Option<MemoryUse>, bool) {
+    let sampled = sampled.filter(|m| m.samples > 0);
     let mark = life.cgroup_peak_bytes.filter(|b| *b > 0);
+    let by = |peak_bytes, source| MemoryUse { peak_bytes, source, samples: sampled.map_or(0, |m| m.samples) };
     let (Some(memory), Some(mark)) = (sampled, mark) else {
-        return match (sampled, mark) {
-            (Some(m), _) => {
-                Some(MemoryUse { peak_bytes: m.max_bytes, source: PeakSource::Sampled, samples: m.samples })
-            }
-            (None, Some(mark)) => Some(MemoryUse { peak_bytes: mark, source: PeakSource::Cgroup, samples: 0 }),
-            (None, None) => None,
-        };
+        let only_samples = sampled.map(|m| by(m.max_bytes, PeakSource::Sampled));
+        return (only_samples.or_else(|| mark.map(|mark| by(mark, PeakSource::Cgroup))), false);
     };
     let saturated = resources.memory_limit_bytes.is_some_and(|l| mark as f64 >= SATURATED_SHARE * l as f64)
         && (memory.max_bytes as f64) < SATURATED_SHARE * mark as f64;
-    let cache = memory.samples >= SAMPLES_TO_TRUST && mark as f64 > CACHE_FACTOR * memory.max_bytes as f64;
-    let use_mark = mark >= memory.max_bytes && !saturated && !cache;
-    Some(if use_mark {
-        MemoryUse { peak_bytes: mark, source: PeakSource::Cgroup, samples: memory.samples }
-    } else {
-        MemoryUse { peak_bytes: memory.max_bytes, source: PeakSource::Sampled, samples: memory.samples }
-    })
+    let above = mark as f64 > CACHE_FACTOR * memory.max_bytes as f64;
+    let cache = saturated || memory.samples >= SAMPLES_TO_TRUST && above;
+    (
+        Some(if mark >= memory.max_bytes && !cache {
+            by(mark, PeakSource::Cgroup)
+        } else {
+            by(memory.max_bytes, PeakSource::Sampled)
+        }),
+        cache,
+    )
 }
 
 /// Mean cores: the counter's last value over the time since the container's start, both exact; without a start the
-/// slope between the first and the last sample. A single sample without a start tells nothing.
-fn cpu_of(life: &Life, cpu: &CpuStretch, started_ms: i64) -> Option<CpuUse> {
+/// slope between the first and the last sample. A single sample without a start tells nothing, nor does a counter at
+/// zero. A counter that stands still at the end is that of a container that is dead, or of a scraper that stopped.
+fn cpu_of(life: &Life, memory: Option<&MemoryStretch>, cpu: &CpuStretch, frame: &Frame) -> Option<CpuUse> {
+    if cpu.last <= 0.0 && cpu.increase <= 0.0 {
+        return None;
+    }
     let lingering = (1..=LINGERING_MS).contains(&(cpu.last_ms - cpu.changed_ms)) && cpu.increase > 0.0;
-    let until_ms = if lingering { cpu.changed_ms } else { cpu.last_ms };
-    let start_is_known = life.started_ms.is_some_and(|s| s == started_ms);
-    let (used, from_ms) = if start_is_known {
-        (cpu.first + cpu.increase, started_ms)
+    let stopped = lingering || plausible::stopped(cpu, memory, frame).is_some();
+    let mut until_ms = if stopped { cpu.changed_ms } else { cpu.last_ms };
+    if frame.known_end && until_ms > frame.ended_ms && frame.ended_ms > cpu.first_ms {
+        until_ms = frame.ended_ms;
+    }
+    let (used, from_ms) = if frame.trusted_start {
+        (cpu.total(), frame.started_ms)
     } else if until_ms > cpu.first_ms {
         (cpu.increase, cpu.first_ms)
     } else {
@@ -173,9 +214,10 @@ fn cpu_of(life: &Life, cpu: &CpuStretch, started_ms: i64) -> Option<CpuUse> {
 #[cfg(test)]
 mod tests {
     use super::super::objects::ContainerObject;
-    use super::super::segment::MemoryStretch;
+    use super::super::segment::{MemoryStretch, Stretch};
     use super::*;
     use crate::history::Outcome;
+    use crate::prometheus::Sample;
 
     const MIB: u64 = 1 << 20;
 
@@ -185,28 +227,20 @@ mod tests {
 
     fn life(samples: u32, peak_mib: u64) -> Life {
         let last_ms = i64::from(samples - 1) * 30_000 + 15_000;
-        Life {
-            memory: Some(MemoryStretch {
-                first_ms: 15_000,
-                last_ms,
-                samples,
-                max_bytes: peak_mib * MIB,
-                days: Vec::new(),
-            }),
-            cpu: Some(CpuStretch {
-                first_ms: 15_000,
-                last_ms,
-                changed_ms: last_ms,
-                first: 13.5,
-                last: 13.5 + 0.9 * (last_ms - 15_000) as f64 / 1000.0,
-                increase: 0.9 * (last_ms - 15_000) as f64 / 1000.0,
-                max_cores: Some(0.9),
-                samples,
-                jumped: None,
-                days: Vec::new(),
-            }),
-            ..Life::default()
+        let memory = MemoryStretch {
+            first_ms: 15_000,
+            last_ms,
+            seen_ms: last_ms,
+            samples,
+            max_bytes: peak_mib * MIB,
+            still: (peak_mib * MIB, last_ms, 1),
+            ..MemoryStretch::default()
+        };
+        let mut cpu = None;
+        for at_ms in (15_000..=last_ms).step_by(30_000) {
+            CpuStretch::push(&mut cpu, Sample { at_ms, value: 0.9 * at_ms as f64 / 1000.0 }, true).unwrap();
         }
+        Life::of(Some(memory), cpu)
     }
 
     fn object(reason: Option<&str>, completed_ms: Option<i64>) -> PodObject {
@@ -223,8 +257,12 @@ mod tests {
         }
     }
 
+    fn sight(life: &Life, until_ms: i64) -> Sight {
+        Sight { until_ms, pod_last_ms: life.last_ms().unwrap() }
+    }
+
     fn made(life: &Life, object: Option<&PodObject>) -> Run {
-        run_of(&key(), life, object, Place::Latest, 10_000_000, None).unwrap()
+        run_of(&key(), life, object, Place::Latest, sight(life, 10_000_000), None).unwrap()
     }
 
     #[test]
@@ -234,7 +272,7 @@ mod tests {
             assert!((run.cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
             assert_eq!(run.started_ms, 0, "the counter tells when it began");
         }
-        let one = Life { started_ms: Some(0), ..life(1, 100) };
+        let one = Life { starts_ms: vec![0], ..life(1, 100) };
         assert!((made(&one, None).cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
         assert_eq!(made(&life(1, 100), None).cpu, None, "one sample and no start tell nothing");
     }
@@ -242,8 +280,8 @@ mod tests {
     #[test]
     fn lingering_samples_are_not_run_time() {
         let mut long = life(10, 100);
-        long.memory.as_mut().unwrap().last_ms += 300_000;
-        long.cpu.as_mut().unwrap().last_ms += 300_000;
+        (long.memory[0].1.last_ms, long.memory[0].1.seen_ms) = (585_000, 585_000);
+        long.cpu[0].1.last_ms = 585_000;
         let run = made(&long, None);
         assert_eq!(run.ended_ms, 285_000);
         assert!((run.cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
@@ -272,7 +310,7 @@ mod tests {
         assert_eq!(made(&life(5, 1), Some(&object(Some("Completed"), None))).outcome, Outcome::Completed);
         assert_eq!(made(&life(5, 1), Some(&object(Some("Error"), None))).outcome, Outcome::Failed);
         assert_eq!(made(&life(5, 1), None).outcome, Outcome::Unknown);
-        let running = run_of(&key(), &life(5, 1), None, Place::Latest, 140_000, None).unwrap();
+        let running = run_of(&key(), &life(5, 1), None, Place::Latest, sight(&life(5, 1), 140_000), None).unwrap();
         assert_eq!(running.outcome, Outcome::Running);
     }
 

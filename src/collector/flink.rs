@@ -164,7 +164,7 @@ impl Processes {
     pub fn note(&self, key: &LifeKey, life: &mut Life) {
         let (false, Some(first), Some(last)) = (self.is_empty(), life.first_ms(), life.last_ms()) else { return };
         let Some(buckets) = self.0.get(&(key.namespace.clone(), key.pod.clone())) else { return };
-        let first = life.started_ms.map_or(first, |started| started.min(first));
+        let first = life.starts_ms.last().map_or(first, |started| first.min(*started));
         for (bucket, values) in buckets.range(first.div_euclid(BUCKET_MS)..=last.div_euclid(BUCKET_MS)) {
             life.flink.get_or_insert_default().join(*bucket, values);
         }
@@ -198,9 +198,8 @@ mod tests {
 
     /// What a life of so many minutes said.
     fn said(processes: &Processes, pod: &str, kind: Kind, (from, to): (i64, i64)) -> Option<JvmUse> {
-        let memory =
-            MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, samples: 9, max_bytes: 1, days: Vec::new() };
-        let mut life = Life { memory: Some(memory), ..Life::default() };
+        let memory = MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, ..MemoryStretch::default() };
+        let mut life = Life::of(Some(memory), None);
         let key = LifeKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
         processes.note(&key, &mut life);
         life.flink.as_ref()?.of_run(kind, &life, &run(to - from))

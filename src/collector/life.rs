@@ -1,16 +1,22 @@
 //! One container's life while it is being put together from slices of series.
 //! Pure; knows labels of cAdvisor, no queries and no engines.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use super::days::day_of;
 use super::flink::Seen;
 use super::names::of_container;
-use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS};
-use crate::prometheus::{Labels, Sample, SeriesChunk};
+use super::segment::{CpuStretch, MemoryStretch, Stretch};
+use super::sources::{self, BySource};
+use crate::prometheus::Labels;
+
+/// A start this much later than the first sample is none: clocks differ.
+const LATE_START_MS: i64 = 1_000;
+/// More different starts of one container are not kept.
+const MOST_STARTS: usize = 4;
 
 /// Which container's life a series belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,20 +27,33 @@ pub struct LifeKey {
     pub pod: String,
     /// Container name.
     pub container: String,
-    /// The container's cgroup (cAdvisor's label `id`), which no two lives share; empty where it was dropped.
+    /// The container's cgroup in short ([`cgroup::container_of`]), which no two lives share; empty where it was dropped.
     pub cgroup: String,
 }
 
 impl LifeKey {
     /// From the labels of a cAdvisor series; `None` for the series of whole pods, of pause containers and of nodes.
     pub fn of(labels: &Labels) -> Option<Self> {
+        Some(Self::and_below(labels)?.0)
+    }
+
+    /// The same, and whether the series is of a cgroup below the container's own.
+    pub fn and_below(labels: &Labels) -> Option<(Self, bool)> {
         let [namespace, pod, container] = of_container(labels)?;
-        Some(Self {
-            namespace: namespace.to_owned(),
-            pod: pod.to_owned(),
-            container: container.to_owned(),
-            cgroup: labels.get("id").unwrap_or_default().to_owned(),
-        })
+        let (cgroup, is_below) = cgroup::container_of(labels.get("id").unwrap_or_default());
+        let key =
+            Self { namespace: namespace.to_owned(), pod: pod.to_owned(), container: container.to_owned(), cgroup };
+        Some((key, is_below))
+    }
+
+    /// Whether its series say which container they are of, so that all of them are of one.
+    pub fn is_one(&self) -> bool {
+        !self.cgroup.is_empty()
+    }
+
+    /// Namespace, pod and container.
+    pub fn name(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.pod, &self.container)
     }
 
     /// The pod's uid, which both cgroup drivers write into the path: `…/pod<uid>/…` or `…-pod<uid with _>.slice/…`.
@@ -59,16 +78,20 @@ impl LifeKey {
 /// What was seen of a life so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Life {
-    /// Memory samples.
-    pub memory: Option<MemoryStretch>,
-    /// CPU samples.
-    pub cpu: Option<CpuStretch>,
+    /// Memory samples, by series.
+    pub memory: BySource<MemoryStretch>,
+    /// CPU samples, by series.
+    pub cpu: BySource<CpuStretch>,
     /// The kernel's high-water mark of memory in bytes.
     pub cgroup_peak_bytes: Option<u64>,
     /// CFS periods: all, and throttled.
     pub periods: Option<(f64, f64)>,
-    /// The container's start as cAdvisor has it, milliseconds since the epoch.
-    pub started_ms: Option<i64>,
+    /// The container's starts as cAdvisor's series have it, milliseconds since the epoch, none after the first sample.
+    pub starts_ms: Vec<i64>,
+    /// cAdvisor said that it started after its first sample.
+    pub is_start_too_late: bool,
+    /// Since when somebody looked for it, milliseconds since the epoch.
+    pub watched_from_ms: Option<i64>,
     /// What its JVM said, where it is one of Flink's and was asked.
     pub flink: Option<Box<Seen>>,
     /// The start that was reported of this life; kept, so that every later view is of the same run.
@@ -77,39 +100,95 @@ pub struct Life {
     pub is_cut: bool,
     /// It was reported as one that ended, because nothing was heard of it for long; it may be the scraper that was away.
     pub is_silent: bool,
+    /// Its series do not say which container they are of, and others that do tell of the same: nothing is told of it.
+    pub is_double: bool,
+    /// More than one pod had its name while it lasted.
+    pub is_of_several_pods: bool,
+}
+
+/// What the last samples of a slice of time say of a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LastSaid {
+    peak_bytes: Option<f64>,
+    starts: Vec<f64>,
+    periods: Option<f64>,
+    throttled: Option<f64>,
+}
+
+impl LastSaid {
+    /// Takes in a sample of the n-th of [`super::metrics::LAST_OF_CONTAINERS`].
+    pub fn take(&mut self, metric: usize, value: f64, is_below: bool) {
+        let highest = |known: Option<f64>| Some(known.map_or(value, |known| known.max(value)));
+        match metric {
+            0 => self.peak_bytes = highest(self.peak_bytes),
+            // A cgroup below it was made later.
+            1 if !is_below => self.starts.push(value),
+            2 => self.periods = highest(self.periods),
+            3 => self.throttled = highest(self.throttled),
+            _ => {}
+        }
+    }
 }
 
 impl Life {
+    /// Of a single series of each metric.
+    #[cfg(test)]
+    pub fn of(memory: Option<MemoryStretch>, cpu: Option<CpuStretch>) -> Self {
+        let of_one = sources::Source::default();
+        Self {
+            memory: memory.into_iter().map(|m| (of_one, m)).collect(),
+            cpu: cpu.into_iter().map(|c| (of_one, c)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Memory, as all series together tell it.
+    pub fn memory(&self) -> Option<Cow<'_, MemoryStretch>> {
+        sources::memory(&self.memory)
+    }
+
+    /// CPU, as all series together tell it.
+    pub fn cpu(&self) -> Option<Cow<'_, CpuStretch>> {
+        sources::cpu(&self.cpu)
+    }
+
+    /// Whether its CPU counter began anew while it lasted: more than one container, where its series do not say which.
+    pub fn restarted_in_place(&self) -> bool {
+        self.cpu.iter().any(|(_, cpu)| cpu.resets > 0)
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (i64, i64)> {
+        let memory = self.memory.iter().map(|(_, m)| m.span());
+        memory.chain(self.cpu.iter().map(|(_, c)| c.span()))
+    }
+
     /// First sample of any kind.
     pub fn first_ms(&self) -> Option<i64> {
-        self.memory.iter().map(|m| m.first_ms).chain(self.cpu.iter().map(|c| c.first_ms)).min()
+        self.spans().map(|(first, _)| first).min()
     }
 
     /// Last sample of any kind.
     pub fn last_ms(&self) -> Option<i64> {
-        self.memory.iter().map(|m| m.last_ms).chain(self.cpu.iter().map(|c| c.last_ms)).max()
+        self.spans().map(|(_, last)| last).max()
     }
 
-    pub(super) fn goes_on_in(&self, later: &Self) -> bool {
-        match (&self.cpu, &later.cpu) {
-            (Some(a), Some(b)) => a.goes_on_in(b),
-            _ => match (self.last_ms(), later.first_ms()) {
-                (Some(last), Some(first)) => first - last <= SILENCE_MS,
-                _ => true,
-            },
+    /// Takes in what the last samples of a slice say.
+    pub fn note(&mut self, said: &LastSaid) {
+        if let Some(peak) = said.peak_bytes.filter(|p| (0.0..7e13).contains(p)) {
+            self.cgroup_peak_bytes = Some((peak as u64).max(self.cgroup_peak_bytes.unwrap_or(0)));
         }
-    }
-
-    /// What the next slice saw of the same life.
-    pub(super) fn then(&mut self, later: Self) {
-        self.is_silent = false;
-        match (&mut self.memory, later.memory) {
-            (Some(m), Some(l)) => m.then(&l),
-            (m, l) => *m = m.take().or(l),
+        let first_ms = self.first_ms();
+        for start in said.starts.iter().filter(|s| (1.0..1e11).contains(*s)) {
+            let start_ms = (start * 1000.0) as i64;
+            if first_ms.is_some_and(|first| start_ms > first + LATE_START_MS) {
+                self.is_start_too_late = true;
+            } else if self.starts_ms.len() < MOST_STARTS && !self.starts_ms.contains(&start_ms) {
+                self.starts_ms.push(start_ms);
+                self.starts_ms.sort_unstable();
+            }
         }
-        match (&mut self.cpu, later.cpu) {
-            (Some(c), Some(l)) => c.then(&l),
-            (c, l) => *c = c.take().or(l),
+        if let (Some(all), Some(throttled)) = (said.periods, said.throttled) {
+            self.periods = Some((all, throttled));
         }
     }
 
@@ -121,181 +200,36 @@ impl Life {
     /// Whether it has seen a midnight since it was last cut.
     pub(super) fn has_past_days(&self) -> bool {
         let last = self.last_sampled_day();
-        let first = self.memory.iter().filter_map(|m| m.days.first()).map(|d| d.day);
-        first.chain(self.cpu.iter().filter_map(|c| c.days.first()).map(|d| d.day)).any(|day| Some(day) < last)
+        let first = self.memory.iter().filter_map(|(_, m)| m.days.first()).map(|d| d.day);
+        let first = first.chain(self.cpu.iter().filter_map(|(_, c)| c.days.first()).map(|d| d.day));
+        first.into_iter().any(|day| Some(day) < last)
     }
 
     /// Forgets the days before its last sample's: they were reported.
     pub(super) fn forget_past_days(&mut self) {
         let Some(last) = self.last_sampled_day() else { return };
         self.is_cut |= self.has_past_days();
-        if let Some(memory) = &mut self.memory {
-            memory.days.retain(|d| d.day >= last);
-        }
-        if let Some(cpu) = &mut self.cpu {
-            cpu.days.retain(|d| d.day >= last);
-        }
+        self.memory.iter_mut().for_each(|(_, memory)| memory.days.retain(|d| d.day >= last));
+        self.cpu.iter_mut().for_each(|(_, cpu)| cpu.days.retain(|d| d.day >= last));
     }
 
     /// Forgets all days: it is one run, however long.
     pub(super) fn forget_days(&mut self) {
-        if let Some(memory) = &mut self.memory {
-            memory.days = Vec::new();
-        }
-        if let Some(cpu) = &mut self.cpu {
-            cpu.days = Vec::new();
-        }
+        self.memory.iter_mut().for_each(|(_, memory)| memory.days = Vec::new());
+        self.cpu.iter_mut().for_each(|(_, cpu)| cpu.days = Vec::new());
     }
-}
-
-/// The samples of one slice of time, folded series by series.
-#[derive(Debug, Default)]
-pub struct Slice {
-    memory: HashMap<Arc<Labels>, Folding<MemoryStretch>>,
-    cpu: HashMap<Arc<Labels>, Folding<CpuStretch>>,
-    /// Samples that were not taken because no such value can be.
-    pub absurd: u64,
-    /// Samples taken.
-    pub samples: u64,
-}
-
-#[derive(Debug)]
-struct Folding<T> {
-    done: Vec<T>,
-    open: Option<T>,
-}
-
-impl<T> Default for Folding<T> {
-    fn default() -> Self {
-        Self { done: Vec::new(), open: None }
-    }
-}
-
-impl Slice {
-    /// Takes in samples of `container_memory_working_set_bytes`.
-    pub fn memory(&mut self, chunk: &SeriesChunk) {
-        Self::fold(&mut self.memory, chunk, MemoryStretch::push, &mut self.absurd, &mut self.samples);
-    }
-
-    /// Takes in samples of `container_cpu_usage_seconds_total`.
-    pub fn cpu(&mut self, chunk: &SeriesChunk) {
-        Self::fold(&mut self.cpu, chunk, CpuStretch::push, &mut self.absurd, &mut self.samples);
-    }
-
-    fn fold<T>(
-        series: &mut HashMap<Arc<Labels>, Folding<T>>,
-        chunk: &SeriesChunk,
-        push: fn(&mut Option<T>, Sample) -> Result<Option<T>, super::segment::Absurd>,
-        absurd: &mut u64,
-        samples: &mut u64,
-    ) {
-        let folding = series.entry(Arc::clone(&chunk.labels)).or_default();
-        for sample in &chunk.samples {
-            match push(&mut folding.open, *sample) {
-                Ok(done) => {
-                    folding.done.extend(done);
-                    *samples += 1;
-                }
-                Err(super::segment::Absurd) => *absurd += 1,
-            }
-        }
-    }
-
-    /// Adds what another slice of the same time saw (another metric, read side by side).
-    pub fn join(&mut self, other: Self) {
-        self.memory.extend(other.memory);
-        self.cpu.extend(other.cpu);
-        self.absurd += other.absurd;
-        self.samples += other.samples;
-    }
-
-    /// The lives of this slice, in time order per container.
-    pub fn into_lives(self) -> HashMap<LifeKey, Vec<Life>> {
-        let mut cpu: HashMap<LifeKey, Vec<CpuStretch>> = HashMap::new();
-        for (labels, folding) in self.cpu {
-            let Some(key) = LifeKey::of(&labels) else { continue };
-            let known = cpu.entry(key).or_default();
-            for stretch in folding.done.into_iter().chain(folding.open) {
-                match known.iter_mut().find(|k| k.overlaps(&stretch)) {
-                    Some(same) => same.beside(&stretch),
-                    None => known.push(stretch),
-                }
-            }
-        }
-        let mut lives: HashMap<LifeKey, Vec<Life>> = cpu
-            .into_iter()
-            .map(|(key, mut stretches)| {
-                stretches.sort_by_key(|s| s.first_ms);
-                (key, stretches.into_iter().map(|s| Life { cpu: Some(s), ..Life::default() }).collect())
-            })
-            .collect();
-        let mut memory: Vec<(LifeKey, MemoryStretch)> = Vec::new();
-        for (labels, folding) in self.memory {
-            if let Some(key) = LifeKey::of(&labels) {
-                memory.extend(folding.done.into_iter().chain(folding.open).map(|s| (key.clone(), s)));
-            }
-        }
-        memory.sort_by_key(|(_, s)| s.first_ms);
-        for (key, stretch) in memory {
-            attach(lives.entry(key).or_default(), stretch);
-        }
-        drop_doubles(&mut lives);
-        lives
-    }
-}
-
-/// Puts memory to the life of its time. Two scrapers' views lie beside each other, a scraper's pause is bridged where
-/// the CPU counter went on.
-fn attach(lives: &mut Vec<Life>, stretch: MemoryStretch) {
-    let near = |life: &&mut Life| {
-        life.first_ms().is_some_and(|f| stretch.last_ms >= f - SILENCE_MS)
-            && life.last_ms().is_some_and(|l| stretch.first_ms <= l + SILENCE_MS)
-    };
-    if let Some(life) = lives.iter_mut().find(near) {
-        match &mut life.memory {
-            Some(known) if known.last_ms < stretch.first_ms => known.then(&stretch),
-            Some(known) => known.beside(&stretch),
-            none => *none = Some(stretch),
-        }
-    } else {
-        lives.push(Life { memory: Some(stretch), ..Life::default() });
-        lives.sort_by_key(Life::first_ms);
-    }
-}
-
-/// A kubelet that is scraped at both of its endpoints gives the same container twice, once without a cgroup.
-fn drop_doubles(lives: &mut HashMap<LifeKey, Vec<Life>>) {
-    let named: std::collections::HashSet<(String, String, String)> = lives
-        .keys()
-        .filter(|k| !k.cgroup.is_empty())
-        .map(|k| (k.namespace.clone(), k.pod.clone(), k.container.clone()))
-        .collect();
-    lives.retain(|k, _| {
-        !k.cgroup.is_empty() || !named.contains(&(k.namespace.clone(), k.pod.clone(), k.container.clone()))
-    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::open_lives::OpenLives;
     use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
-        Arc::new(Labels::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))))
-    }
-
-    fn chunk(extra: &[(&str, &str)], samples: &[(i64, f64)]) -> SeriesChunk {
-        let mut all = vec![("namespace", "ns"), ("pod", "p"), ("container", "c")];
-        all.extend(extra);
-        SeriesChunk {
-            labels: labels(&all),
-            samples: samples.iter().map(|&(s, value)| Sample { at_ms: s * 1000, value }).collect(),
-        }
-    }
 
     #[test]
     fn uid_from_both_cgroup_drivers() {
-        let key = |id: &str| LifeKey::of(&chunk(&[("id", id)], &[]).labels).unwrap();
+        let key = |id: &str| {
+            let pairs = [("namespace", "ns"), ("pod", "p"), ("container", "c"), ("id", id)];
+            LifeKey::of(&Labels::new(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())))).unwrap()
+        };
         let uid = "2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa";
         assert_eq!(key(&format!("/kubepods/burstable/pod{uid}/0123abcd")).uid().as_deref(), Some(uid));
         let systemd = format!("/kubepods.slice/kubepods-burstable-pod{}.slice/x.scope", uid.replace('-', "_"));
@@ -305,56 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn two_scrapers_see_one_life() {
-        let mut slice = Slice::default();
-        slice.memory(&chunk(&[("id", "/a"), ("prometheus_replica", "a")], &[(0, 5.0), (30, 7.0)]));
-        slice.memory(&chunk(&[("id", "/a"), ("prometheus_replica", "b")], &[(10, 6.0), (40, 9.0)]));
-        slice.cpu(&chunk(&[("id", "/a"), ("prometheus_replica", "a")], &[(0, 5.0), (30, 35.0)]));
-        slice.cpu(&chunk(&[("id", "/a"), ("prometheus_replica", "b")], &[(10, 15.0), (40, 45.0)]));
-        let lives = slice.into_lives();
-        assert_eq!(lives.len(), 1);
-        let life = &lives.values().next().unwrap()[0];
-        assert_eq!(life.memory.as_ref().unwrap().max_bytes, 9);
-        assert_eq!(life.memory.as_ref().unwrap().samples, 2);
-        assert_eq!(life.cpu.as_ref().unwrap().increase, 30.0);
-    }
-
-    #[test]
-    fn both_kubelet_endpoints_are_one_container() {
-        let mut slice = Slice::default();
-        slice.memory(&chunk(&[("id", "/a")], &[(0, 5.0)]));
-        slice.memory(&chunk(&[], &[(0, 5.0)]));
-        assert_eq!(slice.into_lives().len(), 1);
-    }
-
-    #[test]
-    fn a_reused_pod_name_is_another_life() {
-        let day = 86_400;
-        let mut slice = Slice::default();
-        slice.cpu(&chunk(&[], &[(0, 5.0), (30, 35.0), (day, 4.0), (day + 30, 34.0)]));
-        slice.memory(&chunk(&[], &[(0, 5.0), (30, 9.0), (day, 4.0), (day + 30, 3.0)]));
-        let lives = slice.into_lives();
-        let lives = lives.values().next().unwrap();
-        assert_eq!(lives.len(), 2);
-        assert_eq!(lives.iter().map(|l| l.memory.as_ref().unwrap().max_bytes).collect::<Vec<_>>(), [9, 4]);
-        let mut open = OpenLives::default();
-        let ended = open.take([(LifeKey::of(&chunk(&[], &[]).labels).unwrap(), lives.clone())].into());
-        assert_eq!((ended.len(), open.0.len()), (1, 1));
-        assert_eq!(open.ended_at((day + 30) * 1000 + SILENCE_MS + 1).len(), 1);
-    }
-
-    #[test]
-    fn a_life_across_slices_is_one() {
-        let mut open = OpenLives::default();
-        for part in 0..3_i64 {
-            let mut slice = Slice::default();
-            let samples: Vec<(i64, f64)> = (0..10).map(|i| (part * 300 + i * 30, (part * 10 + i) as f64)).collect();
-            slice.cpu(&chunk(&[("id", "/a")], &samples));
-            slice.memory(&chunk(&[("id", "/a")], &samples));
-            assert_eq!(open.take(slice.into_lives()), []);
+    fn a_start_after_the_first_sample_is_none() {
+        let memory = MemoryStretch { first_ms: 60_000, last_ms: 90_000, ..MemoryStretch::default() };
+        let mut life = Life::of(Some(memory), None);
+        for start in [30.0, 60.5, 75.0] {
+            let mut said = LastSaid::default();
+            said.take(1, start, false);
+            said.take(1, 10.0, true);
+            life.note(&said);
         }
-        assert_eq!(open.0.len(), 1);
-        let life = &open.0[0].1;
-        assert_eq!((life.cpu.as_ref().unwrap().increase, life.memory.as_ref().unwrap().samples), (29.0, 30));
+        assert_eq!((life.starts_ms.as_slice(), life.is_start_too_late), (&[30_000, 60_500][..], true));
     }
 }

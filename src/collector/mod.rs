@@ -2,6 +2,7 @@
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
 mod advance;
+mod cgroup;
 pub mod days;
 #[cfg(test)]
 mod days_tests;
@@ -16,10 +17,14 @@ mod names;
 pub mod objects;
 mod open_lives;
 mod outcome;
+mod plausible;
+mod quiet;
 mod read;
 pub mod runs_csv;
 pub mod segment;
 mod selection;
+mod slice;
+mod sources;
 pub mod who;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -119,7 +124,7 @@ pub enum CollectError {
 }
 
 /// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
-const CARRIED: &[u8] = b"\xffpodfit2";
+const CARRIED: &[u8] = b"\xffpodfit3";
 
 /// Lives that go on, with what is known of their pods, between slices and between collections.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -127,6 +132,8 @@ struct Carried {
     lives: OpenLives,
     objects: Vec<((String, String), PodObject)>,
     executors: Executors,
+    /// The beginning of what was read.
+    watched_from_ms: Option<i64>,
 }
 
 /// Collects what is new and commits it slice by slice.
@@ -158,7 +165,8 @@ pub async fn collect<S: SeriesSource>(
     progress(Step { done_ms: 0, total_ms, runs: 0 });
     while start_ms <= end_ms {
         let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(end_ms) };
-        let mut read = Read::slice(source, &request.scope, range).await?;
+        let mut read = Read::slice(source, &request.scope, range, &carried.lives.before()).await?;
+        carried.watched_from_ms.get_or_insert(range.start_ms);
         summary.absurd_samples += read.slice.absurd;
         summary.samples += read.slice.samples;
         metrics_seen.append(&mut read.metrics_seen);

@@ -230,6 +230,12 @@ impl Objects {
         }
     }
 
+    /// When pods of that name started, as far as it was told.
+    pub fn starts_of(&self, namespace: &str, pod: &str) -> Vec<i64> {
+        let pods = self.pods.get(namespace).and_then(|pods| pods.get(pod));
+        pods.into_iter().flatten().filter_map(|pod| pod.started_ms).collect()
+    }
+
     /// The controller of a Job or ReplicaSet.
     pub fn owner_of(&self, namespace: &str, kind: &str, name: &str) -> Option<(String, String)> {
         let key = (namespace.to_owned(), name.to_owned());

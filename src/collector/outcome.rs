@@ -34,7 +34,7 @@ impl Told {
         let container = object.and_then(|o| o.containers.get(&key.container));
         let reason = match place {
             Place::Latest => {
-                let restarted_in_place = life.cpu.as_ref().is_some_and(|c| c.increase + c.first > c.last + 1e-9);
+                let restarted_in_place = life.restarted_in_place();
                 container.and_then(|c| {
                     c.terminated_reason.as_deref().or(if restarted_in_place && key.cgroup.is_empty() {
                         c.last_terminated_reason.as_deref()

@@ -6,15 +6,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::executors::{Executors, OF_EXECUTORS};
 use super::flink::{self, Gauge, Processes};
-use super::life::{LifeKey, Slice};
+use super::life::{LastSaid, LifeKey};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::objects::Objects;
+use super::slice::{Before, Slice};
 use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
 
 /// What one slice of time held.
 pub(super) struct Read {
     pub slice: Slice,
-    pub of_lives: HashMap<LifeKey, [Option<f64>; 4]>,
+    pub of_lives: HashMap<LifeKey, LastSaid>,
     pub objects: Objects,
     pub executors: Executors,
     pub flink: Processes,
@@ -23,16 +24,16 @@ pub(super) struct Read {
 
 impl Read {
     /// Reads one slice of time, measurements and objects side by side.
-    pub async fn slice<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange) -> Result<Self, SourceError> {
+    pub async fn slice<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange, before: &Before) -> Result<Self, SourceError> {
         let measured = async {
             let memory = async {
-                let mut slice = Slice::default();
+                let mut slice = Slice::after(before);
                 let stream = source.samples(&scope.containers(MEMORY), range).await?;
                 drain(stream, |chunk| slice.memory(&chunk)).await?;
                 Ok::<_, SourceError>(slice)
             };
             let cpu = async {
-                let mut slice = Slice::default();
+                let mut slice = Slice::after(before);
                 let stream = source.samples(&scope.containers(CPU), range).await?;
                 drain(stream, |chunk| slice.cpu(&chunk)).await?;
                 Ok::<_, SourceError>(slice)
@@ -63,14 +64,13 @@ async fn read_last_of_containers<S: SeriesSource>(
     source: &S,
     scope: &Scope,
     range: TimeRange,
-) -> Result<HashMap<LifeKey, [Option<f64>; 4]>, SourceError> {
-    let mut of_lives: HashMap<LifeKey, [Option<f64>; 4]> = HashMap::new();
+) -> Result<HashMap<LifeKey, LastSaid>, SourceError> {
+    let mut of_lives: HashMap<LifeKey, LastSaid> = HashMap::new();
     for (i, metric) in LAST_OF_CONTAINERS.iter().enumerate() {
         let stream = source.last(&scope.containers(metric), range).await?;
         drain(stream, |chunk| {
-            if let (Some(key), Some(sample)) = (LifeKey::of(&chunk.labels), chunk.samples.last()) {
-                let slot = &mut of_lives.entry(key).or_default()[i];
-                *slot = Some(slot.map_or(sample.value, |known| known.max(sample.value)));
+            if let (Some((key, is_below)), Some(sample)) = (LifeKey::and_below(&chunk.labels), chunk.samples.last()) {
+                of_lives.entry(key).or_default().take(i, sample.value, is_below);
             }
         })
         .await?;

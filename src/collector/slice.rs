@@ -1,0 +1,122 @@
+//! The samples of one slice of time, folded series by series, each from where it was at the end of the slice before.
+//! Pure; knows labels of cAdvisor, no queries.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::life::{Life, LifeKey};
+use super::segment::{Absurd, CpuStretch, MemoryStretch, Stretch};
+use super::sources::{BySource, Source};
+use crate::prometheus::{Labels, SeriesChunk};
+
+/// Lives as they were before a slice.
+pub type Before = Arc<HashMap<LifeKey, Life>>;
+
+/// The samples of one slice of time.
+#[derive(Debug, Default)]
+pub struct Slice {
+    before: Before,
+    memory: Series<MemoryStretch>,
+    cpu: Series<CpuStretch>,
+    /// Samples that were not taken because no such value can be.
+    pub absurd: u64,
+    /// Samples taken.
+    pub samples: u64,
+}
+
+type Series<T> = HashMap<Arc<Labels>, Option<Folding<T>>>;
+
+/// A series of a container.
+#[derive(Debug)]
+struct Folding<T> {
+    key: LifeKey,
+    source: Source,
+    done: Vec<T>,
+    open: Option<T>,
+}
+
+/// Stretches of a container's life by series, each in the order of time; only without a cgroup's name there may be
+/// several of a series. The first begins where the series was before.
+#[derive(Debug)]
+pub struct Told {
+    /// Memory.
+    pub memory: Vec<(Source, Vec<MemoryStretch>)>,
+    /// CPU.
+    pub cpu: Vec<(Source, Vec<CpuStretch>)>,
+}
+
+impl Slice {
+    /// A slice that follows these lives.
+    pub fn after(before: &Before) -> Self {
+        Self { before: Arc::clone(before), ..Self::default() }
+    }
+
+    /// Takes in samples of `container_memory_working_set_bytes`.
+    pub fn memory(&mut self, chunk: &SeriesChunk) {
+        let before = |key: &LifeKey| self.before.get(key).map(|life| &life.memory);
+        let (samples, absurd) = fold(&mut self.memory, chunk, before);
+        self.samples += samples;
+        self.absurd += absurd;
+    }
+
+    /// Takes in samples of `container_cpu_usage_seconds_total`.
+    pub fn cpu(&mut self, chunk: &SeriesChunk) {
+        let before = |key: &LifeKey| self.before.get(key).map(|life| &life.cpu);
+        let (samples, absurd) = fold(&mut self.cpu, chunk, before);
+        self.samples += samples;
+        self.absurd += absurd;
+    }
+
+    /// Adds what another slice of the same time saw (another metric, read side by side).
+    pub fn join(&mut self, other: Self) {
+        self.memory.extend(other.memory);
+        self.cpu.extend(other.cpu);
+        self.absurd += other.absurd;
+        self.samples += other.samples;
+    }
+
+    /// By container.
+    pub fn into_told(self) -> HashMap<LifeKey, Told> {
+        let mut all: HashMap<LifeKey, Told> = HashMap::new();
+        for Folding { key, source, mut done, open } in self.memory.into_values().flatten() {
+            done.extend(open);
+            all.entry(key).or_insert_with(Told::nothing).memory.push((source, done));
+        }
+        for Folding { key, source, mut done, open } in self.cpu.into_values().flatten() {
+            done.extend(open);
+            all.entry(key).or_insert_with(Told::nothing).cpu.push((source, done));
+        }
+        all
+    }
+}
+
+impl Told {
+    const fn nothing() -> Self {
+        Self { memory: Vec::new(), cpu: Vec::new() }
+    }
+}
+
+/// Gives back how many samples were taken, and how many could not be.
+fn fold<'a, T: Stretch + Clone + 'a>(
+    series: &mut Series<T>,
+    chunk: &SeriesChunk,
+    before: impl Fn(&LifeKey) -> Option<&'a BySource<T>>,
+) -> (u64, u64) {
+    let folding = series.entry(Arc::clone(&chunk.labels)).or_insert_with(|| {
+        let (key, is_below) = LifeKey::and_below(&chunk.labels)?;
+        let source = Source::of(&chunk.labels, is_below);
+        let open = before(&key).and_then(|all| all.iter().find(|(known, _)| *known == source));
+        let open = open.map(|(_, stretch)| stretch.clone());
+        Some(Folding { key, source, done: Vec::new(), open })
+    });
+    let Some(folding) = folding else { return (chunk.samples.len() as u64, 0) };
+    let is_one = folding.key.is_one();
+    let mut absurd = 0;
+    for sample in &chunk.samples {
+        match T::push(&mut folding.open, *sample, is_one) {
+            Ok(done) => folding.done.extend(done),
+            Err(Absurd) => absurd += 1,
+        }
+    }
+    (chunk.samples.len() as u64 - absurd, absurd)
+}
