@@ -265,7 +265,9 @@ pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec
             let (from_ms, to_ms) = (of_day.started_ms, of_day.ended_ms);
             let much = |unseen: &[_]| plausible::is_much(unseen, from_ms, to_ms);
             let zero = memory.is_some_and(|m| m.samples == 0);
-            for (doubt, is) in [(Doubt::Frozen, much(&frozen)), (Doubt::LongGap, much(&gaps)), (Doubt::ZeroMemory, zero)] {
+            for (doubt, is) in
+                [(Doubt::Frozen, much(&frozen)), (Doubt::LongGap, much(&gaps)), (Doubt::ZeroMemory, zero)]
+            {
                 if is {
                     of_day.doubt(doubt);
                 }

@@ -127,12 +127,7 @@ pub fn is_much(unseen: &[Quiet], from_ms: i64, to_ms: i64) -> bool {
 }
 
 /// What the measurements leave open, but for what the run itself shows.
-pub fn doubts(
-    life: &Life,
-    memory: Option<&MemoryStretch>,
-    cpu: Option<&CpuStretch>,
-    frame: &Frame,
-) -> Doubts {
+pub fn doubts(life: &Life, memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, frame: &Frame) -> Doubts {
     let mut doubts = Doubts::default();
     let (from, to) = (frame.started_ms, frame.ended_ms);
     let frozen = frozen(memory, cpu, frame);

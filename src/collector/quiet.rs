@@ -61,9 +61,9 @@ pub fn either(a: &[Quiet], b: &[Quiet]) -> Vec<Quiet> {
 /// All time that lies in one of each.
 pub fn both(a: &[Quiet], b: &[Quiet]) -> Vec<Quiet> {
     let (a, b) = (either(a, &[]), either(b, &[]));
-    let parts = a.iter().flat_map(|x| {
-        b.iter().map(move |y| Quiet { from_ms: x.from_ms.max(y.from_ms), to_ms: x.to_ms.min(y.to_ms) })
-    });
+    let parts = a
+        .iter()
+        .flat_map(|x| b.iter().map(move |y| Quiet { from_ms: x.from_ms.max(y.from_ms), to_ms: x.to_ms.min(y.to_ms) }));
     parts.filter(|quiet| quiet.len_ms() > 0).collect()
 }
 

@@ -24,7 +24,12 @@ pub(super) struct Read {
 
 impl Read {
     /// Reads one slice of time, measurements and objects side by side.
-    pub async fn slice<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange, before: &Before) -> Result<Self, SourceError> {
+    pub async fn slice<S: SeriesSource>(
+        source: &S,
+        scope: &Scope,
+        range: TimeRange,
+        before: &Before,
+    ) -> Result<Self, SourceError> {
         let measured = async {
             let memory = async {
                 let mut slice = Slice::after(before);

@@ -593,7 +593,7 @@ mod tests {
 
     #[test]
     fn gaps_and_repeated_values_are_kept() {
-        let at = |i: i64| (30 * i, if (50..90).contains(&i) { 9.0 } else { i as f64 });
+        let at = |i: i64| (30 * i, if (50..90).contains(&i) { 9.0 } else { 100.0 + i as f64 });
         let samples: Vec<_> = (0..40).chain(48..100).map(at).collect();
         let one = folded::<MemoryStretch>(&samples, true).swap_remove(0);
         assert_eq!(one.gaps, [Quiet { from_ms: 39 * 30_000, to_ms: 48 * 30_000 }]);

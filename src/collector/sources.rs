@@ -95,9 +95,8 @@ pub fn memory(all: &[(Source, MemoryStretch)]) -> Option<Cow<'_, MemoryStretch>>
 
 fn memory_beside(joined: &mut MemoryStretch, other: &MemoryStretch) {
     let (from_ms, to_ms) = (joined.first_ms.min(other.first_ms), joined.seen_ms.max(other.seen_ms));
-    let before_and_after = |s: &MemoryStretch| {
-        [Quiet { from_ms, to_ms: s.first_ms }, Quiet { from_ms: s.seen_ms, to_ms }]
-    };
+    let before_and_after =
+        |s: &MemoryStretch| [Quiet { from_ms, to_ms: s.first_ms }, Quiet { from_ms: s.seen_ms, to_ms }];
     let unseen = |s: &MemoryStretch| either(&s.gaps, &before_and_after(s));
     let unmoved = |s: &MemoryStretch| either(&either(&s.all_stills(), &s.gaps), &before_and_after(s));
     let stills = both(&unmoved(joined), &unmoved(other));

@@ -10,3 +10,4 @@ mod pods;
 mod series;
 
 mod outcomes;
+mod usage;
