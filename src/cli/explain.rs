@@ -61,10 +61,12 @@ pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> S
         text::short(&line.container, 63)
     );
     out.push_str(&seen(&line));
+    out.push_str(&evidence(&line));
     out.push_str(&picture(&line, history));
     out.push_str(&memory(&line));
     out.push_str(&cpu_text(&line));
-    for note in &line.notes {
+    let caveats = line.evidence.caveats();
+    for note in line.notes.iter().filter(|note| !caveats.contains(note)) {
         let _ = writeln!(out, "Note    {note}.");
     }
     out.push('\n');
@@ -82,7 +84,6 @@ fn seen(line: &Line) -> String {
     }
     for (n, what) in [
         (e.running, if e.days.is_some() { "under way" } else { "still running" }),
-        (e.oom_kills, "OOM-killed"),
         (e.retries, "retries"),
         (e.censored, "at their limit"),
         (e.unobserved, "without a memory sample"),
@@ -92,6 +93,38 @@ fn seen(line: &Line) -> String {
         }
     }
     format!("{text}.\n")
+}
+
+/// How the runs ended, which of them count and why not the others, and what is in doubt.
+fn evidence(line: &Line) -> String {
+    let e = &line.evidence;
+    let ends: Vec<String> = [
+        (e.completed, if e.days.is_some() { "outlived" } else { "completed" }),
+        (e.failed, "failed"),
+        (e.oom_kills, "OOM-killed"),
+        (e.suspected_kills, "probably OOM-killed"),
+        (e.ended_unknown, "ended in a way that nothing recorded"),
+        (e.never_sampled, "never sampled"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{n} {what}"))
+    .collect();
+    let mut text = if ends.is_empty() { String::new() } else { format!("Ended   {}.\n", ends.join(", ")) };
+    if !e.left_out.is_empty() {
+        let why: Vec<&str> = e.left_out.iter().map(|left_out| left_out.text.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "Counted {} {}s for memory; left out, since they can raise it and not lower it: {}.",
+            e.counted,
+            e.unit(),
+            why.join(", ")
+        );
+    }
+    for doubted in &e.doubts {
+        let _ = writeln!(text, "Doubt   {}.", doubted.text);
+    }
+    text
 }
 
 fn picture(line: &Line, history: &History) -> String {
@@ -132,13 +165,15 @@ fn memory(line: &Line) -> String {
     let Some(size) = line.recommended.memory_limit.or(line.recommended.memory_request) else {
         return "Memory  unknown.\n".to_owned();
     };
+    let left_out: u64 = e.left_out.iter().map(|left_out| left_out.runs).sum();
+    let peaks = e.runs.saturating_sub(left_out);
     let mut text = format!("Memory  {size}");
     if line.memory_rule.as_deref() == Some("level+tail")
         && let Some(covered) = line.covered_bytes
     {
         let _ = match line.runs_above {
-            0 => write!(text, ": the highest of {} peaks, {},", e.runs, units::memory(covered)),
-            n => write!(text, ": {}, above which {n} of {} peaks lie,", units::memory(covered), e.runs),
+            0 => write!(text, ": the highest of {peaks} peaks, {},", units::memory(covered)),
+            n => write!(text, ": {}, above which {n} of {peaks} peaks lie,", units::memory(covered)),
         };
         let margin = size.bytes_rounded_up().saturating_sub(covered);
         let _ = write!(text, " and {} for what lies beyond", units::memory(margin));

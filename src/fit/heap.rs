@@ -1,8 +1,8 @@
 //! The heap as a part of a run's memory: what JVMs said of it, as a history that sizing can read.
 //! Must not know an engine.
 
-use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
-use crate::sizing::{Answer, MemorySize, SizingPolicy, recommend};
+use crate::history::{History, MemoryUse, Observation, Outcome, PeakSource, Resources, Run};
+use crate::sizing::{Answer, Bearing, End, MemorySize, SizingPolicy, recommend};
 
 const MIB: u64 = 1 << 20;
 /// More of the time than this on collecting garbage is a heap too small (Spark's own web UI marks it in red).
@@ -24,21 +24,24 @@ pub(super) fn of_runs(history: &History, heap_mib: impl Fn(&Run) -> Option<u64>)
         let heap = heap_mib(run)?.saturating_mul(MIB);
         let used = if jvm.heap_exhausted { heap } else { jvm.heap_peak_bytes?.min(heap) };
         let full = is_collecting(run) && used as f64 >= FULL_SHARE * heap as f64;
-        let outcome = match run.outcome {
-            _ if jvm.heap_exhausted => Outcome::OomKilled,
-            Outcome::Running => Outcome::Running,
-            // What sizing takes for a limit that was reached.
-            _ if full => Outcome::Unknown,
-            _ => Outcome::Completed,
+        let (outcome, exit_code) = match Bearing::of(run) {
+            _ if jvm.heap_exhausted => (Outcome::OomKilled, None),
+            _ if run.outcome == Outcome::Running => (Outcome::Running, None),
+            // What sizing takes for a limit that was too little.
+            _ if full => (Outcome::Failed, None),
+            // Its heap may not have been done growing.
+            Bearing::Failed | Bearing::Killed | Bearing::Suspected => (Outcome::Failed, Some(1)),
+            Bearing::Need | Bearing::Bounded => (Outcome::Completed, None),
         };
-        Some(part(run, if full { heap } else { used }, heap, outcome))
+        let observation = exit_code.map(|code| Observation { exit_code: Some(code), ..Observation::default() });
+        Some(part(run, if full { heap } else { used }, heap, outcome, observation))
     }));
     seen
 }
 
 /// How many of the runs that [`of_runs`] gave had a full heap.
 pub(super) fn full(seen: &History) -> usize {
-    seen.runs().filter(|run| run.outcome == Outcome::Unknown).count()
+    seen.runs().filter(|run| End::of(run) == End::Suspected).count()
 }
 
 /// The highest heap that was seen, in MiB.
@@ -52,7 +55,13 @@ pub(super) fn is_collecting(run: &Run) -> bool {
 }
 
 /// A part of a run's memory as a run.
-pub(super) fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcome) -> Run {
+pub(super) fn part(
+    run: &Run,
+    peak_bytes: u64,
+    limit_bytes: u64,
+    outcome: Outcome,
+    observation: Option<Observation>,
+) -> Run {
     Run {
         memory: Some(MemoryUse { peak_bytes, source: PeakSource::Reported, samples: 1 }),
         cpu: None,
@@ -64,7 +73,7 @@ pub(super) fn part(run: &Run, peak_bytes: u64, limit_bytes: u64, outcome: Outcom
         outcome,
         jvm: None,
         day: None,
-        observation: None,
+        observation: observation.map(Box::new),
         ..run.clone()
     }
 }

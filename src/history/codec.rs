@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::observation::{Doubts, HeldUntil, Observation};
 use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
-use super::sketch::LogHistogram;
 use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is
@@ -19,6 +18,9 @@ const WITHOUT_DAYS: u8 = 3;
 const WITHOUT_HEAPS: u8 = 2;
 /// Without what JVMs said.
 const WITHOUT_JVM: u8 = 1;
+
+/// A sketch of nothing, as the releases that kept them read it.
+const EMPTY_SKETCH: [u8; 3] = [1, 1, 0];
 
 /// How runs were observed, by the number of the run, behind all that version 4 has.
 #[derive(Serialize, Deserialize)]
@@ -90,8 +92,8 @@ struct OlderV1 {
     first_ms: i64,
     last_ms: i64,
     last_start_ms: i64,
-    memory_peak: Vec<u8>,
-    cpu_mean_cores: Vec<u8>,
+    /// Where a sketch of memory peaks was, and one of mean cores: written as empty ones, and not looked at.
+    sketches: [Vec<u8>; 2],
     ooms: u64,
     max_peak_bytes: Option<u64>,
     total_ms: u64,
@@ -325,7 +327,7 @@ pub(super) fn decode(version: u8, bytes: &[u8]) -> Result<History, String> {
         let run = runs.get_mut(number as usize).ok_or("an observation is of a run that is not there")?;
         run.observation = Some(Box::new(decode_observation(observation)));
     }
-    Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).transpose()?.unwrap_or_default()))
+    Ok(History::from_parts(runs, history.older.as_ref().map(decode_older).unwrap_or_default()))
 }
 
 const fn encode_resources(resources: &Resources) -> [Option<u64>; 4] {
@@ -423,8 +425,7 @@ fn encode_older(older: &Older) -> OlderV1 {
         first_ms: older.first_ms,
         last_ms: older.last_ms,
         last_start_ms: older.last_start_ms,
-        memory_peak: older.memory_peak.to_bytes(),
-        cpu_mean_cores: older.cpu_mean_cores.to_bytes(),
+        sketches: [EMPTY_SKETCH.to_vec(), EMPTY_SKETCH.to_vec()],
         ooms: older.ooms,
         max_peak_bytes: older.max_peak_bytes,
         total_ms: older.total_ms,
@@ -433,21 +434,18 @@ fn encode_older(older: &Older) -> OlderV1 {
     }
 }
 
-fn decode_older(older: &OlderV1) -> Result<Older, String> {
-    let sketch = |bytes: &[u8]| LogHistogram::from_bytes(bytes).map_err(|e| e.to_string());
-    Ok(Older {
+const fn decode_older(older: &OlderV1) -> Older {
+    Older {
         runs: older.runs,
         first_ms: older.first_ms,
         last_ms: older.last_ms,
         last_start_ms: older.last_start_ms,
-        memory_peak: sketch(&older.memory_peak)?,
-        cpu_mean_cores: sketch(&older.cpu_mean_cores)?,
         ooms: older.ooms,
         max_peak_bytes: older.max_peak_bytes,
         total_ms: older.total_ms,
         core_ms: older.core_ms,
         byte_ms: older.byte_ms,
-    })
+    }
 }
 
 /// Length of the common beginning, at most 255 and whole characters of both.

@@ -4,16 +4,12 @@
 mod codec;
 pub mod observation;
 pub mod run;
-mod sketch;
-mod sketch_bytes;
 pub mod store;
 mod view;
 mod workload_history;
 
 pub use observation::{Doubt, Doubts, HeldUntil, Observation};
 pub use run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
-pub use sketch::{Bucket, GAMMA, LogHistogram, MAX_VALUE, MIN_VALUE, RELATIVE_ERROR};
-pub use sketch_bytes::SketchError;
 pub use store::{
     CommitSummary, Histories, JvmSeen, Notice, Opened, PodSeen, Progress, Store, StoreError, panic_is_handled,
 };

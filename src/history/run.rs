@@ -178,8 +178,65 @@ impl Run {
         self.observation.get_or_insert_default().doubts.add(doubt);
     }
 
+    /// The sizes that held while it ran, as far as that lies between two times (milliseconds since the epoch): for how
+    /// many seconds, and what. Their sum over time is what it reserved.
+    pub fn held_between(&self, from_ms: i64, until_ms: i64) -> impl Iterator<Item = (f64, Resources)> {
+        let before = self.observation.as_deref().map(|o| o.held.as_slice()).unwrap_or_default();
+        let pieces = before.iter().map(|held| (held.until_ms, held.resources));
+        let mut at = self.started_ms.max(from_ms);
+        let end = self.ended_ms.min(until_ms);
+        pieces.chain([(i64::MAX, self.resources)]).filter_map(move |(until, resources)| {
+            let from = at;
+            at = until.min(end).max(from);
+            (at > from).then(|| (at.abs_diff(from) as f64 / 1000.0, resources))
+        })
+    }
+
+    /// The same over all of its time.
+    pub fn held(&self) -> impl Iterator<Item = (f64, Resources)> {
+        self.held_between(i64::MIN, i64::MAX)
+    }
+
     /// Run time in seconds, never negative.
     pub fn seconds(&self) -> f64 {
         (self.ended_ms.saturating_sub(self.started_ms)).max(0) as f64 / 1000.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::HeldUntil;
+
+    #[test]
+    fn sizes_that_changed_in_place_each_count_for_their_time() {
+        let minutes = |n: i64| n * 60_000;
+        let sized = |gib: u64| Resources { memory_request_bytes: Some(gib << 30), ..Resources::default() };
+        let held = vec![
+            HeldUntil { until_ms: minutes(-5), resources: sized(2) },
+            HeldUntil { until_ms: minutes(230), resources: sized(8) },
+        ];
+        let run = Run {
+            pod: "p".to_owned(),
+            uid: None,
+            started_ms: 0,
+            ended_ms: minutes(240),
+            memory: None,
+            cpu: None,
+            resources: sized(1),
+            outcome: Outcome::Completed,
+            attempt: None,
+            input_bytes: None,
+            jvm: None,
+            day: None,
+            observation: Some(Box::new(Observation { held, ..Observation::default() })),
+        };
+        let of = |from, until| run.held_between(minutes(from), minutes(until)).collect::<Vec<_>>();
+        assert_eq!(run.held().collect::<Vec<_>>(), [(13_800.0, sized(8)), (600.0, sized(1))]);
+        assert_eq!(of(-10, 20), [(1200.0, sized(8))]);
+        assert_eq!(of(229, 231), [(60.0, sized(8)), (60.0, sized(1))]);
+        assert_eq!(of(235, 500), [(300.0, sized(1))]);
+        assert_eq!(of(300, 400), []);
+        assert_eq!(Run { observation: None, ended_ms: 0, ..run.clone() }.held().count(), 0);
     }
 }

@@ -1,5 +1,5 @@
 //! Two views of one run: whether they are of the same run, and what both together say.
-//! Knows nothing of windows, sketches or files.
+//! Knows nothing of windows or files.
 
 use std::cmp::Ordering;
 

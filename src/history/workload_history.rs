@@ -1,8 +1,7 @@
-//! The history of one workload: recent runs whole, older ones folded into sums and sketches; bounded and mergeable.
+//! The history of one workload: recent runs whole, older ones folded into sums; bounded and mergeable.
 //! Knows nothing of where it is kept or what is computed from it.
 
 use super::run::{Outcome, Run};
-use super::sketch::LogHistogram;
 use super::view::{START_TOLERANCE_MS, join, same_run};
 
 /// Number of runs that a [`History`] keeps whole.
@@ -27,7 +26,7 @@ pub enum Added {
 }
 
 /// What remains of runs too old to be kept whole. All sums are exact, so merging is the same in any order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Older {
     /// Number of runs.
     pub runs: u64,
@@ -38,10 +37,6 @@ pub struct Older {
     /// Latest start, milliseconds since the epoch; 0 when there are no runs. With `last_ms` it tells which runs are
     /// already counted here, see [`History::add`].
     pub last_start_ms: i64,
-    /// Memory peaks in bytes, weight 1 per run that has one. Peaks of killed runs are lower bounds.
-    pub memory_peak: LogHistogram,
-    /// Mean cores, weight 1 per run that has them.
-    pub cpu_mean_cores: LogHistogram,
     /// Runs that were killed for memory.
     pub ooms: u64,
     /// Highest memory peak in bytes, `None` when none was seen.
@@ -83,12 +78,9 @@ impl Older {
             ..Self::default()
         };
         if let Some(memory) = run.memory {
-            one.memory_peak.add(memory.peak_bytes as f64, 1.0);
             one.byte_ms = u128::from(memory.peak_bytes) * u128::from(ms);
         }
-        if let Some(cpu) = run.cpu
-            && one.cpu_mean_cores.add(cpu.mean_cores, 1.0)
-        {
+        if let Some(cpu) = run.cpu.filter(|cpu| cpu.mean_cores.is_finite() && cpu.mean_cores >= 0.0) {
             one.core_ms = (cpu.mean_cores * ms as f64).round() as u64;
         }
         self.merge(&one);
@@ -104,8 +96,6 @@ impl Older {
         self.last_ms = if first { other.last_ms } else { self.last_ms.max(other.last_ms) };
         self.last_start_ms = if first { other.last_start_ms } else { self.last_start_ms.max(other.last_start_ms) };
         self.runs = self.runs.saturating_add(other.runs);
-        self.memory_peak.merge(&other.memory_peak);
-        self.cpu_mean_cores.merge(&other.cpu_mean_cores);
         self.ooms = self.ooms.saturating_add(other.ooms);
         self.max_peak_bytes = self.max_peak_bytes.max(other.max_peak_bytes);
         self.total_ms = self.total_ms.saturating_add(other.total_ms);
@@ -295,24 +285,6 @@ impl History {
     pub fn last_ms(&self) -> Option<i64> {
         let older = (self.older.runs > 0).then_some(self.older.last_ms);
         self.runs.iter().map(|r| r.ended_ms).chain(older).max()
-    }
-
-    /// Memory peaks in bytes of all ended runs, old and kept, weight 1 each.
-    pub fn memory_peaks(&self) -> LogHistogram {
-        let mut sketch = self.older.memory_peak.clone();
-        for memory in self.finished().filter_map(|r| r.memory) {
-            sketch.add(memory.peak_bytes as f64, 1.0);
-        }
-        sketch
-    }
-
-    /// Mean cores of all ended runs, old and kept, weight 1 each.
-    pub fn cpu_mean_cores(&self) -> LogHistogram {
-        let mut sketch = self.older.cpu_mean_cores.clone();
-        for cpu in self.finished().filter_map(|r| r.cpu) {
-            sketch.add(cpu.mean_cores, 1.0);
-        }
-        sketch
     }
 }
 

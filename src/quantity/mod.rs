@@ -175,12 +175,6 @@ impl Quantity {
         Self::capped(ceil_div(self.nano * percent as i128, 100), self.format)
     }
 
-    /// The same amount, printed in another suffix family.
-    #[must_use]
-    pub const fn in_format(self, format: Format) -> Self {
-        Self { nano: self.nano, format }
-    }
-
     /// The suffix family it prints in.
     pub const fn format(self) -> Format {
         self.format

@@ -274,12 +274,13 @@ fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: 
     }
     if e.suspected_kills > 0 {
         notes.push(format!(
-            "{} {}{} reached the memory limit and ended in a way that nothing recorded: probably OOM-killed",
+            "{} {}{} ended at the memory limit, by SIGKILL or in a way that nothing recorded: probably OOM-killed",
             e.suspected_kills,
             e.unit(),
             if e.suspected_kills == 1 { "" } else { "s" }
         ));
     }
+    notes.extend(e.caveats());
     if let (CpuLimit::None, Some(limit)) = (policy.cpu_limit, sizing.current.cpu_limit_millis) {
         let limit = Quantity::from_millis(limit);
         notes.push(format!("a cpu limit of {limit} is set and none is wanted: take it out where the pod is made"));

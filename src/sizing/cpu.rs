@@ -21,6 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::end::Bearing;
 use super::evidence::Evidence;
 use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink};
 use crate::history::{Resources, Run};
@@ -120,10 +121,14 @@ pub(super) fn size(
         return Answer::Unknown(why);
     }
     let is_service = evidence.days.is_some();
-    let uses: Vec<Use> = runs.iter().filter(|r| is_finished(r)).filter_map(|r| Use::of(r)).collect();
+    // A run that failed may have failed before its work began.
+    let done: Vec<&Run> =
+        runs.iter().copied().filter(|r| is_finished(r) && Bearing::of(r) != Bearing::Failed).collect();
+    let uses: Vec<Use> = done.iter().filter_map(|r| Use::of(r)).collect();
     if uses.len() < MIN_RUNS {
         let seen = runs.len();
         return Answer::Unknown(match uses.len() {
+            0 if evidence.failed > 0 && done.is_empty() => evidence.too_few(0),
             0 if seen == 0 => "no run was seen".to_owned(),
             0 => format!("{seen} run{} seen, none with CPU samples enough to tell", memory::plural(seen)),
             n => format!("{n} finished run{} with CPU seen, {MIN_RUNS} are needed", memory::plural(n)),
@@ -138,7 +143,7 @@ pub(super) fn size(
     };
     let mut request_millis = in_steps(cores).max(policy.cpu_floor_millis);
     let mut held = None;
-    let throttled = evidence.throttled_runs;
+    let throttled = done.iter().filter(|r| was_throttled(r)).count();
     if let Some(asked) = current.cpu_request_millis.filter(|a| *a > request_millis && throttled * 2 > uses.len()) {
         request_millis = asked;
         let what = if is_service { "days" } else { "runs" };

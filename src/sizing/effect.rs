@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::end::{killed_at, was_killed};
 use super::is_finished;
-use crate::history::{History, Outcome, Resources, Run};
+use crate::history::{History, Resources, Run};
 
 const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
 const GIB: f64 = 1_073_741_824.0;
@@ -22,7 +23,8 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Of giving the seen runs this much memory (bytes) and CPU (millicores) instead of what they asked for now. Runs that
+    /// Of giving the seen runs this much memory (bytes) and CPU (millicores) instead of what they asked for now; where
+    /// their sizes changed in place, instead of what held. Runs that
     /// need more than that memory fail once or more often, each time for their whole run time, and get the steps of
     /// `ladder` (bytes) one after the other: what they hold then counts too.
     pub fn of(
@@ -45,22 +47,36 @@ impl Effect {
         let retried: f64 =
             memory_bytes.map_or(0.0, |size| runs.iter().map(|r| beyond_first_try(r, size, ladder)).sum());
         let retried_per_week = retried / 3600.0 * WEEK_SECONDS / window / GIB;
+        let resized = |now: u64, of: fn(&Resources) -> Option<u64>| {
+            let seconds: f64 = runs.iter().map(|r| beyond_now(r, now as f64, of)).sum();
+            seconds / 3600.0 * WEEK_SECONDS / window
+        };
         Self {
-            memory_gib_hours_per_week: memory_bytes
-                .zip(current.memory_request_bytes)
-                .map(|(size, asked)| (asked as f64 - size as f64) / GIB * hours_per_week - retried_per_week),
+            memory_gib_hours_per_week: memory_bytes.zip(current.memory_request_bytes).map(|(size, asked)| {
+                let held = resized(asked, |r| r.memory_request_bytes) / GIB;
+                (asked as f64 - size as f64) / GIB * hours_per_week + held - retried_per_week
+            }),
             failed_gib_hours_per_week: retried_per_week,
-            cpu_core_hours_per_week: cpu_millis
-                .zip(current.cpu_request_millis)
-                .map(|(size, asked)| (asked as f64 - size as f64) / 1000.0 * hours_per_week),
+            cpu_core_hours_per_week: cpu_millis.zip(current.cpu_request_millis).map(|(size, asked)| {
+                let held = resized(asked, |r| r.cpu_request_millis) / 1000.0;
+                (asked as f64 - size as f64) / 1000.0 * hours_per_week + held
+            }),
             oom_kills_prevented: memory_bytes.map_or(0, |size| {
                 runs.iter()
-                    .filter(|r| is_finished(r) && r.outcome == Outcome::OomKilled)
-                    .filter(|r| r.resources.memory_limit_bytes.is_some_and(|limit| size > limit))
+                    .filter(|r| is_finished(r) && was_killed(r) && r.resources.memory_limit_bytes.is_some())
+                    .filter(|r| killed_at(r).is_some_and(|limit| size > limit))
                     .count() as u64
             }),
         }
     }
+}
+
+/// What a run whose size changed in place reserved beyond what is asked for now, in the unit of the size times seconds.
+fn beyond_now(run: &Run, now: f64, of: fn(&Resources) -> Option<u64>) -> f64 {
+    if run.observation.as_ref().is_none_or(|o| o.held.is_empty()) {
+        return 0.0;
+    }
+    run.held().map(|(seconds, held)| (of(&held).map_or(now, |size| size as f64) - now) * seconds).sum()
 }
 
 /// Byte-seconds that a run holds in all tries but the first, and in that for more than its own run time.

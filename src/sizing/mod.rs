@@ -6,6 +6,7 @@ pub mod baselines;
 pub mod by_input;
 pub mod cpu;
 pub mod effect;
+pub mod end;
 pub mod estimator;
 pub mod evidence;
 pub mod ladder;
@@ -17,6 +18,8 @@ pub mod tail;
 #[cfg(test)]
 mod by_input_tests;
 #[cfg(test)]
+mod outcome_tests;
+#[cfg(test)]
 mod replay_tests;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,7 @@ use crate::history::{History, Outcome, Resources, Run, ScaledOn};
 
 pub use cpu::{CpuLimit, CpuSize};
 pub use effect::Effect;
+pub use end::{Bearing, End};
 pub use estimator::{Estimator, Next, Observed, recommended};
 pub use evidence::{Evidence, Replay};
 pub use memory::{InputSize, MemorySize};

@@ -4,11 +4,11 @@ use rstest::rstest;
 use super::*;
 use crate::history::{CpuUse, Day, MemoryUse, PeakSource};
 
-const MIB: u64 = 1 << 20;
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 
 /// A run of ten minutes on day `day`.
-fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
+pub(super) fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
     Run {
         pod: format!("p-{day}"),
         uid: None,
@@ -26,7 +26,7 @@ fn run(day: i64, peak_mib: u64, cores: f64) -> Run {
     }
 }
 
-fn asked(memory_mib: u64, cpu_millis: u64) -> Resources {
+pub(super) fn asked(memory_mib: u64, cpu_millis: u64) -> Resources {
     Resources {
         cpu_request_millis: Some(cpu_millis),
         cpu_limit_millis: None,
@@ -35,13 +35,13 @@ fn asked(memory_mib: u64, cpu_millis: u64) -> Resources {
     }
 }
 
-fn sized(runs: Vec<Run>) -> Sizing {
+pub(super) fn sized(runs: Vec<Run>) -> Sizing {
     let mut history = History::new();
     history.add_all(runs);
     recommend(&history, None, &SizingPolicy::default())
 }
 
-fn memory_mib(sizing: &Sizing) -> u64 {
+pub(super) fn memory_mib(sizing: &Sizing) -> u64 {
     sizing.memory.known().unwrap().bytes / MIB
 }
 
@@ -85,7 +85,7 @@ fn an_unanswered_oom_doubles_what_killed_and_needs_no_three_runs() {
     assert_eq!(memory_mib(&sized(runs.clone())), 2048);
     // A later run with more room that needed it: its peak is the evidence now.
     runs.push(Run { resources: asked(2048, 500), ..run(10, 1300, 0.5) });
-    assert_eq!(memory_mib(&sized(runs)), 1433);
+    assert_eq!(memory_mib(&sized(runs)), 1453);
 }
 
 #[test]
@@ -117,10 +117,6 @@ fn the_ladder_begins_above_the_size_and_knows_the_outliers_left_to_it() {
     let sizing = sized((0..400).map(|d| run(d, if d % 150 == 17 { 15_000 } else { 1000 }, 0.5)).collect());
     let size = sizing.memory.known().unwrap();
     assert_eq!(size.ladder, [15_300, 30_000, 60_000].map(|m| m * MIB));
-    // A pod that still had less than the size gets the size first.
-    assert_eq!(size.after_kill_at(500 * MIB, None), size.bytes);
-    assert_eq!(size.after_kill_at(size.bytes, None), 15_300 * MIB);
-    assert_eq!(size.after_kill_at(size.bytes, Some(8_000 * MIB)), 8_000 * MIB);
     let policy = SizingPolicy { memory_ceiling_bytes: Some(20_000 * MIB), ..SizingPolicy::default() };
     let mut history = History::new();
     history.add_all((0..9).map(|d| run(d, 1000, 0.5)));
@@ -179,9 +175,9 @@ fn a_change_too_small_to_matter_is_none() {
     let sizing = sized((0..20).map(|d| Run { resources: asked(1050, 500), ..run(d, 1000, 0.49) }).collect());
     assert_eq!(memory_mib(&sizing), 1050);
     assert_eq!(sizing.cpu.known().unwrap().request_millis, 500);
-    // Unless what is asked for is hardly more than what was used.
+    // Runs that filled their limit and completed had enough.
     let tight = sized((0..20).map(|d| Run { resources: asked(1005, 500), ..run(d, 1000, 0.49) }).collect());
-    assert_eq!(memory_mib(&tight), 1015);
+    assert_eq!(memory_mib(&tight), 1005);
 }
 
 #[test]
@@ -258,7 +254,7 @@ proptest! {
 }
 
 /// A day of one of two replicas, 2,880 samples, busy at twice its mean; the last day is under way.
-fn service(days: i64, peak_mib: impl Fn(i64) -> u64) -> Vec<Run> {
+pub(super) fn service(days: i64, peak_mib: impl Fn(i64) -> u64) -> Vec<Run> {
     let of = |(day, replica): (i64, i64)| Run {
         pod: format!("api-{replica}"),
         ended_ms: (day + 1) * 24 * HOUR_MS,

@@ -104,9 +104,6 @@ fn history_is_read_as_it_was_committed() {
 
     let again = store.commit("prom", 43, b"", [(key("data", "a"), run(3)), (key("data", "a"), run(30))]).unwrap();
     assert_eq!((again.new, again.known), (1, 1));
-    assert!(store.forget("prom").unwrap());
-    assert!(!store.forget("prom").unwrap());
-    assert_eq!(store.progress("prom").unwrap(), None);
     assert!(store.take_notices().is_empty());
 }
 
@@ -131,18 +128,15 @@ fn history_pods_are_remembered_and_pruned() {
         jvm: JvmSeen::default(),
     };
     store.remember_pods([pod("u1", 10), pod("u2", 20), pod("u1", 5)]).unwrap();
-    assert_eq!(store.pod("data", "job-abc", "u1").unwrap(), Some(pod("u1", 10)));
-    assert_eq!(store.pod("data", "job-abc", "u3").unwrap(), None);
     assert_eq!(store.pods_named("data", "job-abc").unwrap(), [pod("u1", 10), pod("u2", 20)]);
     assert_eq!(store.pods_named("data", "job-ab").unwrap(), []);
     assert_eq!(store.prune_pods(20).unwrap(), 1);
-    assert_eq!(store.pod("data", "job-abc", "u1").unwrap(), None);
-    assert_eq!(store.pod("data", "job-abc", "u2").unwrap(), Some(pod("u2", 20)));
+    assert_eq!(store.pods_named("data", "job-abc").unwrap(), [pod("u2", 20)]);
     // What was seen of its JVM stays seen.
     let jvm = JvmSeen { heap_bytes: Some(3 << 30), exhausted_ms: Some(15) };
     store.remember_pods([PodSeen { jvm, ..pod("u2", 25) }]).unwrap();
     store.remember_pods([pod("u2", 30)]).unwrap();
-    assert_eq!(store.pod("data", "job-abc", "u2").unwrap(), Some(PodSeen { jvm, ..pod("u2", 30) }));
+    assert_eq!(store.pods_named("data", "job-abc").unwrap(), [PodSeen { jvm, ..pod("u2", 30) }]);
 }
 
 #[test]

@@ -7,9 +7,8 @@
 
 use super::parts::{Component, Parts, parts};
 use crate::fit::heap::{self, HEADROOM, NEAR, recommended};
-use crate::history::{History, Outcome, Run};
-use crate::sizing::SizingPolicy;
-use crate::sizing::evidence::reached_limit;
+use crate::history::{History, Run};
+use crate::sizing::{End, SizingPolicy};
 
 const MIB: u64 = 1 << 20;
 /// The smallest heap that Flink starts with without a warning, in MiB.
@@ -138,7 +137,7 @@ fn is_divided_by_default(component: Component, run: &Run) -> bool {
 /// Whether a run outgrew the size that a process has now.
 fn was_killed(run: &Run, process_mib: u64) -> bool {
     run.resources.memory_limit_bytes.is_some_and(|limit| limit.div_ceil(MIB) == process_mib)
-        && (run.outcome == Outcome::OomKilled || (run.outcome == Outcome::Unknown && reached_limit(run)))
+        && matches!(End::of(run), End::Killed | End::Suspected)
 }
 
 /// What a task manager's other parts need, in MiB.

@@ -7,9 +7,8 @@
 use super::known::KnownHeaps;
 use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR};
 use crate::fit::heap::{self, HEADROOM, NEAR, part, recommended};
-use crate::history::{History, Outcome, Run};
-use crate::sizing::SizingPolicy;
-use crate::sizing::evidence::reached_limit;
+use crate::history::{History, Observation, Run};
+use crate::sizing::{End, SizingPolicy};
 
 const MIB: u64 = 1 << 20;
 /// Heap and overhead of a pod, and why.
@@ -89,13 +88,13 @@ pub fn need(
     Some(Need { heap_now_mib, heap_mib, heap_is_proven, overhead_mib, notes })
 }
 
-/// Whether a run outgrew what is beside its heap, with as much as a pod has now: killed, or at its limit when it ended in
-/// a way that nothing recorded.
+/// Whether a run outgrew what is beside its heap, with as much as a pod has now: it was killed, or a process in it, or
+/// probably so.
 fn was_killed(run: &Run, total_mib: u64) -> bool {
     let with_this = run.resources.memory_limit_bytes.is_some_and(|limit| limit.div_ceil(MIB) == total_mib);
     with_this
         && !run.jvm.as_ref().is_some_and(|jvm| jvm.heap_exhausted)
-        && (run.outcome == Outcome::OomKilled || (run.outcome == Outcome::Unknown && reached_limit(run)))
+        && matches!(End::of(run), End::Killed | End::Suspected)
 }
 
 /// The heap that runs had.
@@ -178,7 +177,9 @@ fn beside_the_heap(history: &History, heaps: Heaps<'_>) -> History {
     seen.add_all(history.runs().filter_map(|run| {
         let heap = heaps.of(run)?.saturating_mul(MIB);
         let limit = run.resources.memory_limit_bytes?.checked_sub(heap)?;
-        Some(part(run, run.memory?.peak_bytes.saturating_sub(heap), limit, run.outcome))
+        // Of what was observed the sizes that held before are of the whole, and go.
+        let observation = run.observation.as_deref().map(|o| Observation { held: Vec::new(), ..o.clone() });
+        Some(part(run, run.memory?.peak_bytes.saturating_sub(heap), limit, run.outcome, observation))
     }));
     seen
 }
@@ -188,7 +189,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::history::{JvmUse, MemoryUse, PeakSource, Resources};
+    use crate::history::{JvmUse, MemoryUse, Outcome, PeakSource, Resources};
 
     /// Executors of 4 GiB of heap in 4505 MiB, each `(container's peak, heap's peak, garbage, outcome)`.
     fn history(runs: &[(u64, Option<u64>, Option<f64>, Outcome)], exhausted: bool) -> History {

@@ -140,12 +140,6 @@ impl Store {
         }
     }
 
-    /// Forgets how far `source` has been collected, so that it is collected from the beginning; histories stay.
-    /// Returns whether anything was known.
-    pub fn forget(&self, source: &str) -> Result<bool, StoreError> {
-        self.write("write to", |txn| Ok(txn.open_table(PROGRESS)?.remove(source)?.is_some()))
-    }
-
     fn note(&self, message: String) {
         let mut notices = lock(&self.notices);
         if notices.iter().all(|n| n.message != message) {

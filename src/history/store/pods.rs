@@ -30,14 +30,6 @@ impl Store {
         })
     }
 
-    /// Whose pod this was; `None` when it was not seen, was pruned, or its record is damaged.
-    pub fn pod(&self, namespace: &str, pod: &str, uid: &str) -> Result<Option<PodSeen>, StoreError> {
-        self.read("read", |txn| {
-            let table = txn.open_table(PODS)?;
-            Ok(table.get((namespace, pod, uid))?.and_then(|v| open_pod(namespace, pod, uid, v.value()).ok()))
-        })
-    }
-
     /// All pods remembered under this name in this namespace (one, unless the name was used again), by uid: for series
     /// that do not carry the uid.
     pub fn pods_named(&self, namespace: &str, pod: &str) -> Result<Vec<PodSeen>, StoreError> {

@@ -58,6 +58,18 @@ fn folded_runs_are_read_back() {
     assert!(bytes.len() < 90_000, "{}", bytes.len());
 }
 
+/// Releases before kept sketches of the folded runs: theirs are read, and dropped.
+#[test]
+fn sketches_of_older_releases_are_dropped() {
+    let mut history = History::new();
+    history.add_all((0..MAX_RUNS as u64 + 9).map(super::history::hourly));
+    let (version, bytes) = encode(&history).unwrap();
+    let empty = [3, 1, 1, 0, 3, 1, 1, 0];
+    let at = bytes.windows(empty.len()).position(|window| window == empty).unwrap();
+    let kept = [&bytes[..at], &[5, 1, 0, 2, 3, 4, 3, 1, 1, 0], &bytes[at + empty.len()..]].concat();
+    assert_eq!(decode(version, &kept), Ok(history));
+}
+
 #[test]
 fn a_run_takes_the_memory_that_the_docs_say() {
     assert!(size_of::<Run>() <= 256, "{}", size_of::<Run>());

@@ -203,10 +203,6 @@ fn old_runs_are_folded_and_never_counted_again() {
     assert_eq!((older.total_seconds(), older.core_seconds()), (500.0 * 600.0, 500.0 * 300.0));
     let peaks: f64 = runs[..500].iter().map(|r| r.memory.unwrap().peak_bytes as f64).sum();
     assert_eq!(older.byte_seconds(), peaks * 600.0);
-    assert_eq!(older.memory_peak.total_weight(), 500.0);
-    assert_eq!(h.memory_peaks().total_weight(), 1_500.0);
-    assert_eq!(h.memory_peaks().max(), runs.last().map(|r| r.memory.unwrap().peak_bytes as f64));
-    assert_eq!(h.cpu_mean_cores().quantile(0.5), Some(0.5));
     let before = h.clone();
     assert!(h.add_all(runs.clone()).iter().all(|a| *a == Added::Known));
     // Seen with a slightly different start.

@@ -1,9 +1,8 @@
-//! Laws of sketches and histories, on random data.
+//! Laws of histories, on random data.
 //! Knows nothing of files; those are in `tests/history_store`.
 
 mod codec;
 mod history;
-mod sketch;
 
 use proptest::prelude::*;
 

@@ -53,6 +53,9 @@ pub struct Row {
     pub findings: Vec<Finding>,
     /// Why, one sentence each: unknown, held back, changed by surroundings.
     pub notes: Vec<String>,
+    /// What makes its numbers doubtful, a few words each; they are among the notes too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caveats: Vec<String>,
 }
 
 impl Row {
@@ -86,6 +89,7 @@ impl Row {
             changed: changed::of(entry, settings),
             findings: line.findings.clone(),
             notes: line.notes.clone(),
+            caveats: line.evidence.caveats(),
         }
     }
 
@@ -124,6 +128,7 @@ impl Row {
             let why_not = |n: &&String| n.contains(" unknown: ") || n.contains(" left as it is: ");
             why.extend(self.notes.iter().filter(why_not).cloned());
         }
+        why.extend(self.caveats.iter().cloned());
         let runs = &self.now.runs;
         if let Some(since) = self.incomplete_since_ms {
             why.push(format!(

@@ -13,7 +13,6 @@ mod quantity;
 mod recommendations;
 mod review;
 mod runs_csv;
-mod sketch;
 mod store;
 
 /// A target's name and what it does with an input; it panics where something does not hold.
@@ -32,6 +31,5 @@ pub const TARGETS: &[Target] = &[
     ("recommendations", recommendations::run),
     ("review", review::run),
     ("runs_csv", runs_csv::run),
-    ("sketch", sketch::run),
     ("store", store::run),
 ];

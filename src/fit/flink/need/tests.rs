@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::history::{JvmUse, MemoryUse, PeakSource, Resources};
+use crate::history::{JvmUse, MemoryUse, Outcome, PeakSource, Resources};
 
 /// 4 GiB: a heap of 1588m, 1372m managed, 343m for the network.
 const PROCESS: u64 = 4096;
