@@ -17,6 +17,7 @@ use crate::collector::runs_csv::{self, RunsError};
 use crate::history::Outcome as RunOutcome;
 use crate::quantity::Quantity;
 use crate::report::{backtest, backtest_html};
+use crate::sizing::Bearing;
 use crate::sizing::backtest::{Backtest, Group, Groups, Settings, run as replay};
 use crate::sizing::replay::{FEWEST_RUNS, FLOOR_BYTES, MOST_RUNS, Protocol, Row};
 
@@ -202,12 +203,17 @@ async fn from_history(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<Gr
     let gathered = gather(&args.source, args.namespace.clone(), KnownPods::default()).await?;
     notes.extend(gathered.notes);
     let mut groups = Groups::default();
-    let (mut folded, mut killed) = (0_u64, 0_u64);
+    let (mut folded, mut killed, mut failed) = (0_u64, 0_u64, 0_u64);
     for (key, history) in &gathered.histories {
         folded += u64::from(history.older().runs > 0);
         let workload = key.workload.to_string();
         // A day of a service is no run that is tried again, and its size is another question.
         for run in history.finished().filter(|run| run.day.is_none()) {
+            // What a run used before it failed is no need that a size could be measured by.
+            if Bearing::of(run) == Bearing::Failed {
+                failed += 1;
+                continue;
+            }
             let is_killed = run.outcome == RunOutcome::OomKilled;
             killed += u64::from(is_killed);
             let row = Row {
@@ -223,6 +229,9 @@ async fn from_history(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<Gr
     }
     if folded > 0 {
         notes.push(format!("of {folded} workloads only the latest runs are kept singly; the replay begins with those"));
+    }
+    if failed > 0 {
+        notes.push(format!("{failed} runs failed for another reason than memory and were left out"));
     }
     notes.extend(killed_note(killed));
     Ok(groups)

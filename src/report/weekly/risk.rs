@@ -120,7 +120,7 @@ fn memory(row: &Row) -> Option<(RiskKind, u64, String, String)> {
     }
     if runs.suspected_kills > 0 {
         let seen = format!(
-            "{} reached the memory limit{at} and ended in a way that nothing recorded",
+            "{} ended at the memory limit{at}, by SIGKILL or in a way that nothing recorded",
             counted_of(runs.suspected_kills, runs)
         );
         let fix = more.map_or_else(
