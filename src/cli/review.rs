@@ -16,15 +16,19 @@ use crate::review::{Fault, Review, sarif};
 const MAX_BYTES: u64 = 64 << 20;
 /// Deepest folder under an argument; a link that leads in a circle ends here.
 const MAX_DEPTH: usize = 40;
+/// Files that make a folder a tree of Kustomize.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// Where a file begins.
+const START: Place = Place { line: 1, column: 1 };
 /// The name of standard input in what is printed.
 const STDIN: &str = "stdin";
 
 /// Arguments of `podfit review`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Kinds: Pod, PodTemplate, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, \
-                        Job, CronJob, lists of them, SparkApplication, ScheduledSparkApplication, FlinkDeployment, \
-                        Workflow, CronWorkflow, WorkflowTemplate, ClusterWorkflowTemplate. Others are passed over."
+    after_help = "Kinds: those of Kubernetes itself and lists of them, Spark's, Flink's, Argo's, Tekton's, Ray's, \
+                        Kubeflow's and others' that docs/workloads.md names. What else looks like a pod is judged as \
+                        one; what holds containers in another form is named as not looked at, with exit status 2."
 )]
 pub struct Args {
     /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; `-` for standard input
@@ -103,10 +107,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
             tell(&line(note));
         }
     }
-    if review.pods == 0 && review.errors.is_empty() {
+    if review.pods == 0 && review.errors.is_empty() && review.unjudged.is_empty() {
         tell(&format!("nothing to judge: no object with pods in {} files", files.len()));
     }
-    if let Some((last, others)) = review.errors.split_last() {
+    let undone: Vec<&Fault> = review.unjudged.iter().chain(&review.errors).collect();
+    if let Some((last, others)) = undone.split_last() {
         for error in others {
             tell(&line(error));
         }
@@ -153,7 +158,11 @@ fn line(fault: &Fault) -> String {
 }
 
 fn unread(name: &str, why: &str) -> Fault {
-    Fault::new(name, Place { line: 1, column: 1 }, &format!("cannot be read: {why}"))
+    Fault::new(name, START, &format!("cannot be read: {why}"))
+}
+
+fn kustomize(folder: &str) -> String {
+    format!("not looked at: Kustomize puts this tree together first: kustomize build {folder} | podfit review -")
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -175,6 +184,18 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, review: &mut Rev
         Err(error) => return review.errors.push(unread(&name, &crate::prometheus::unreadable(&error))),
     };
     entries.sort();
+    let ends_with = |entry: &PathBuf, names: &[&str]| {
+        entry.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(&name))
+    };
+    // What stands in such a folder are parts of a manifest: patches, and bases whose images another file sets.
+    if let Some(tree) = entries.iter().find(|entry| ends_with(entry, &KUSTOMIZATIONS)) {
+        return review.unjudged.push(Fault::new(&tree.display().to_string(), START, &kustomize(&name)));
+    }
+    // The values and templates of a chart are no manifests before they are rendered.
+    if let Some(chart) = entries.iter().find(|entry| ends_with(entry, &["Chart.yaml"])) {
+        let message = format!("not looked at: a Helm chart is rendered first: helm template {name} | podfit review -");
+        return review.unjudged.push(Fault::new(&chart.display().to_string(), START, &message));
+    }
     for entry in entries {
         let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let manifest = entry.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));

@@ -323,6 +323,7 @@ pub fn pod_facts(
         labels: Keys::from_kube_state_metrics(object.map(|o| o.labels.clone()).unwrap_or_default()),
         annotations: Keys::from_kube_state_metrics(object.map(|o| o.annotations.clone()).unwrap_or_default()),
         owner: object.and_then(|o| o.owner.as_ref()).map(owner),
+        owner_group: None,
         owner_of_owner: owner_of_owner.map(owner),
         containers,
         init_containers: Vec::new(),

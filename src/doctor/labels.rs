@@ -4,46 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
+use crate::workload::allowlist;
 use crate::workload::facts::kube_state_metrics_name;
-
-/// What `--metric-labels-allowlist` of kube-state-metrics has to name, as the README has it.
-pub const ALLOWLIST: [&str; 35] = [
-    "dag_id",
-    "task_id",
-    "run_id",
-    "try_number",
-    "map_index",
-    "airflow_version",
-    "airflow-worker",
-    "kubernetes_executor",
-    "kubernetes_pod_operator",
-    "spark_kubernetes_operator",
-    "spark-role",
-    "spark-app-name",
-    "spark-app-selector",
-    "spark-exec-id",
-    "spark-exec-resourceprofile-id",
-    "sparkoperator.k8s.io/app-name",
-    "sparkoperator.k8s.io/scheduled-app-name",
-    "sparkoperator.k8s.io/connect-name",
-    "spark.operator/spark-app-name",
-    "spark.operator/spark-cluster-name",
-    "dagster/job",
-    "dagster/op",
-    "dagster/run-id",
-    "dagster/code-location",
-    "app.kubernetes.io/component",
-    "prefect.io/flow-name",
-    "prefect.io/deployment-name",
-    "prefect.io/flow-run-id",
-    "workflows.argoproj.io/workflow",
-    "app",
-    "component",
-    "type",
-    "batch.kubernetes.io/job-name",
-    "batch.kubernetes.io/job-completion-index",
-    "podfit.dev/workload",
-];
 
 /// A pod: namespace and name.
 pub type Pod = (String, String);
@@ -75,7 +37,7 @@ pub fn allowlist(exported: &LabelsOfPods, live: Option<&LabelsOfPods>) -> Check 
     };
     let mut missing = Vec::new();
     let mut carried = 0;
-    for key in ALLOWLIST {
+    for key in allowlist::labels() {
         let name = kube_state_metrics_name(key);
         let mut pods = live.iter().filter(|(_, keys)| keys.contains(key)).map(|(pod, _)| pod).peekable();
         if pods.peek().is_none() {
@@ -119,7 +81,7 @@ mod tests {
     fn the_list_is_the_readmes() {
         let readme = include_str!("../../README.md");
         let line = readme.lines().find_map(|l| l.strip_prefix("--metric-labels-allowlist=pods=[")).unwrap();
-        assert_eq!(line.trim_end_matches(']').split(',').collect::<Vec<_>>(), ALLOWLIST);
+        assert_eq!(line.trim_end_matches(']').split(',').collect::<Vec<_>>(), allowlist::labels());
     }
 
     #[test]

@@ -4,26 +4,43 @@
 use serde_json::{Value, json};
 
 use super::shape::{PodOf, Shape};
+use super::{Found, Unjudged, nested};
 
 /// The pods of a workflow whose spec stands at `path` of the object.
-pub(super) fn pods(object: &Value, base: &str, path: &str) -> Vec<PodOf> {
-    let Some(spec) = object.pointer(path) else { return Vec::new() };
+pub(super) fn look(object: &Value, base: &str, path: &str, found: &mut Found, texts: u8) {
+    let Some(spec) = object.pointer(path) else { return };
     let spec = Part { json: spec, origin: format!("{base}{path}") };
-    let mut pods = Vec::new();
     for template in spec.items("/templates") {
-        collect(object, &spec, &template, &mut pods);
+        collect(object, &spec, &template, found, texts);
     }
-    pods
 }
 
 /// The pod of a template, and those of the templates that stand inside its steps and tasks.
-fn collect(object: &Value, spec: &Part<'_>, template: &Part<'_>, pods: &mut Vec<PodOf>) {
-    pods.extend(pod(object, spec, template));
+fn collect(object: &Value, spec: &Part<'_>, template: &Part<'_>, found: &mut Found, texts: u8) {
+    found.pods.extend(pod(object, spec, template));
+    created(object, template, found, texts);
     let steps = template.items("/steps").flat_map(|parallel| parallel.items("").collect::<Vec<_>>());
     for step in steps.chain(template.items("/dag/tasks")) {
         if let Some(inline) = step.part("/inline") {
-            collect(object, spec, &inline, pods);
+            collect(object, spec, &inline, found, texts);
         }
+    }
+}
+
+/// The object that a template creates, which stands in it as text.
+fn created(object: &Value, template: &Part<'_>, found: &mut Found, texts: u8) {
+    if texts == 0 {
+        return;
+    }
+    let path = "/resource/manifest";
+    let place = template.from(path);
+    let is_read = match template.get(path).and_then(Value::as_str) {
+        Some(manifest) => nested::text(manifest, object, &place, found, texts),
+        None => template.get("/resource/manifestFrom").is_none(),
+    };
+    if !is_read {
+        let message = "not looked at: the object that this template creates is known when the workflow runs".to_owned();
+        found.notes.push(Unjudged { path: place, message });
     }
 }
 

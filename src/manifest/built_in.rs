@@ -4,17 +4,22 @@ use serde_json::Value;
 
 use super::shape::{PodOf, Shape};
 
+/// Where a kind has its pod spec.
+pub(super) fn path(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Pod" => Some("/spec"),
+        "PodTemplate" => Some("/template/spec"),
+        "CronJob" => Some("/spec/jobTemplate/spec/template/spec"),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
+            Some("/spec/template/spec")
+        }
+        _ => None,
+    }
+}
+
 /// The pod of an object.
 pub(super) fn pod(object: &Value, base: &str) -> Option<PodOf> {
-    let path = match object.get("kind").and_then(Value::as_str)? {
-        "Pod" => "/spec",
-        "PodTemplate" => "/template/spec",
-        "CronJob" => "/spec/jobTemplate/spec/template/spec",
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
-            "/spec/template/spec"
-        }
-        _ => return None,
-    };
+    let path = path(object.get("kind").and_then(Value::as_str)?)?;
     let from = format!("{base}{path}");
     let mut shape = Shape::new(&from);
     // Absent is not fine: null cannot be walked, and that is said of it.

@@ -37,11 +37,15 @@ pub struct Unreadable {
     pub place: Place,
     /// Why, and what to do; one line.
     pub message: String,
+    /// Whether a key is there twice; what the last one says is read all the same.
+    pub is_duplicate: bool,
 }
 
 /// The words in which Helm's templates differ from other texts with braces, Argo's parameters for one.
-const HELM: [&str; 9] =
-    ["{{-", "{{ .", "{{.", "{{ include", "{{ template", "{{ if", "{{ range", "{{ with", "{{ toYaml"];
+pub const TEMPLATE_WORDS: [&str; 10] =
+    ["{{-", "{{ .", "{{.", "{{ include", "{{ template", "{{ if", "{{ range", "{{ with", "{{ toYaml", "{{ $"];
+/// What is said of a text that a tool has to complete first.
+const TEMPLATE: &str = "this is a template: render it first (helm template … | podfit review -)";
 /// Nodes in one document: `kubectl get -A -o yaml` of some thousand pods.
 const MAX_NODES: usize = 1_000_000;
 /// Nodes that aliases may repeat in one document; manifests repeat some hundreds.
@@ -53,9 +57,13 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// Every document of a text, in order.
 pub fn read(text: &str) -> Vec<Result<Document, Unreadable>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let documents =
-        || split(text).into_iter().map(|(line, part)| document(part, line)).filter(|d| !is_empty(d)).collect();
+    // A carriage return alone ends a line too, where no other line ending is there.
+    let old = (text.contains('\r') && !text.contains('\n')).then(|| text.replace('\r', "\n"));
+    let text = old.as_deref().unwrap_or(text);
+    let documents = || -> Vec<_> {
+        let parts = split(text).into_iter();
+        parts.flat_map(|(line, part)| documents(part, line)).filter(|d| !is_empty(d)).collect()
+    };
     // Reading goes as deep as the text does, by MAX_DEPTH at most, and takes some tens of KiB for each level.
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, documents);
@@ -63,7 +71,7 @@ pub fn read(text: &str) -> Vec<Result<Document, Unreadable>> {
     })
     .unwrap_or_else(|| {
         let message = "there is no memory left to read it".to_owned();
-        vec![Err(Unreadable { place: Place { line: 1, column: 1 }, message })]
+        vec![Err(Unreadable { place: Place { line: 1, column: 1 }, message, is_duplicate: false })]
     })
 }
 
@@ -87,39 +95,90 @@ fn is_empty(document: &Result<Document, Unreadable>) -> bool {
     document.as_ref().is_ok_and(|document| document.value.is_null())
 }
 
-/// The documents of a text with the number of lines before each. A line that begins with `---` is a mark wherever it
-/// stands, in a quoted text or a literal block too, so that one broken document takes no other with it.
+/// The documents of a text with the number of lines before each. A line that begins with `---` or `...` is a mark
+/// wherever it stands, in a quoted text or a literal block too, so that one broken document takes no other with it.
 fn split(text: &str) -> Vec<(u64, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut at) = (0, 0, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        let is_mark =
-            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        let is = |mark: &str| {
+            let rest = line.strip_prefix('\u{feff}').unwrap_or(line).strip_prefix(mark);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        };
         // What stands before the first mark may be comments and directives, which belong to the document behind it.
         let head = text.get(start..at).unwrap_or_default();
-        if is_mark && head.lines().any(|line| !matches!(line.trim_start().chars().next(), None | Some('#' | '%'))) {
+        let says_something = || {
+            let begin = |line: &str| line.trim_start_matches('\u{feff}').trim_start().chars().next();
+            head.lines().any(|line| !matches!(begin(line), None | Some('#' | '%')))
+        };
+        let end = at + line.len();
+        if is("...") {
+            // The line ends the document before it, and belongs to none.
+            parts.push((start_line, head));
+            (start, start_line) = (end, number as u64 + 1);
+        } else if is("---") && says_something() {
             parts.push((start_line, head));
             (start, start_line) = (at, number as u64);
         }
-        at += line.len();
+        at = end;
     }
     parts.push((start_line, text.get(start..).unwrap_or_default()));
     parts
 }
 
-fn document(part: &str, lines_before: u64) -> Result<Document, Unreadable> {
+/// What a part of a text says: one document, or those of JSON texts that follow one another.
+fn documents(part: &str, lines_before: u64) -> Vec<Result<Document, Unreadable>> {
+    // Tools that put files together leave the mark of each file's beginning inside.
+    let unmarked = part.contains('\u{feff}').then(|| without_marks(part));
+    let part = unmarked.as_deref().unwrap_or(part);
+    let read = document(part, lines_before, DuplicateKeyPolicy::Error);
+    let Err(error) = read else { return vec![read] };
+    if error.is_duplicate {
+        // The last one counts, as it does for the API server; what else is there is judged all the same.
+        let rest = document(part, lines_before, DuplicateKeyPolicy::LastWins);
+        return [Err(error)].into_iter().chain(rest.ok().map(Ok)).collect();
+    }
+    if let Some(texts) = json_texts(part) {
+        return texts
+            .into_iter()
+            .scan((0, 0), |(done, line), (at, text)| {
+                *line += part.get(*done..at).unwrap_or_default().matches('\n').count() as u64;
+                *done = at;
+                Some(document(text, lines_before + *line, DuplicateKeyPolicy::Error))
+            })
+            .collect();
+    }
+    vec![Err(error)]
+}
+
+/// A part without byte order marks at the beginning of its lines.
+fn without_marks(part: &str) -> String {
+    part.split_inclusive('\n').map(|line| line.trim_start_matches('\u{feff}')).collect()
+}
+
+/// JSON texts one after the other, as `jq -c` and log collectors write them; with where each begins.
+fn json_texts(part: &str) -> Option<Vec<(usize, &str)>> {
+    if !part.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(part).into_iter::<de::IgnoredAny>();
+    let mut texts = Vec::new();
+    let mut start = 0;
+    while let Some(value) = values.next() {
+        value.ok()?;
+        let end = values.byte_offset();
+        let text = part.get(start..end)?;
+        let blanks = text.len() - text.trim_start().len();
+        texts.push((start + blanks, text.trim_start()));
+        start = end;
+    }
+    (texts.len() > 1).then_some(texts)
+}
+
+fn document(part: &str, lines_before: u64, duplicates: DuplicateKeyPolicy) -> Result<Document, Unreadable> {
     let place = |location: Location| Place { line: location.line() + lines_before, column: location.column() };
-    let looks_like_helm = || HELM.iter().any(|word| part.contains(word));
-    let helm = |place| Unreadable {
-        place,
-        message: "this is a template: render it first (helm template … | podfit review -)".to_owned(),
-    };
     let first = Place { line: lines_before + 1, column: 1 };
-    match serde_saphyr::from_str_with_options::<Option<Node>>(part, options()) {
-        Ok(_) if looks_like_helm() => {
-            let line = part.lines().position(|line| HELM.iter().any(|word| line.contains(word))).unwrap_or_default();
-            Err(helm(Place { line: first.line + line as u64, column: 1 }))
-        }
+    match serde_saphyr::from_str_with_options::<Option<Node>>(part, options(duplicates)) {
         Ok(node) => {
             let mut places = BTreeMap::new();
             let mut pointer = String::new();
@@ -129,9 +188,7 @@ fn document(part: &str, lines_before: u64) -> Result<Document, Unreadable> {
         }
         Err(error) => {
             let at = error.location().map_or(first, place);
-            if looks_like_helm() {
-                return Err(helm(at));
-            }
+            let unreadable = |message: String| Unreadable { place: at, message, is_duplicate: false };
             // Where its own reader understands what YAML's does not, only the places are missing.
             if let Ok(value) = serde_json::from_str(part) {
                 return Ok(Document { value, places: BTreeMap::new(), start: first });
@@ -141,18 +198,25 @@ fn document(part: &str, lines_before: u64) -> Result<Document, Unreadable> {
             // It counts from the beginning of the document.
             let said = ["error: ", "line "].iter().fold(said, |said, head| said.strip_prefix(head).unwrap_or(said));
             let said = said.split_once(" at line ").map_or(said, |(said, _)| said);
+            if said.contains("duplicate mapping key") {
+                let message = "a duplicate key: an object has each key once, and only the last one counts; keep one";
+                return Err(Unreadable { is_duplicate: true, ..unreadable(message.to_owned()) });
+            }
+            if part.contains("{{") || part.contains("{%") {
+                return Err(unreadable(TEMPLATE.to_owned()));
+            }
             let bounds = ["budget", "limit", "exceeded", "depth"];
             if bounds.iter().any(|word| said.contains(word)) {
                 let message = "it is too large or too deep, or its aliases repeat too much: split it".to_owned();
-                return Err(Unreadable { place: at, message });
+                return Err(unreadable(message));
             }
             let said = text::clip(&text::clean(said), 200);
-            Err(Unreadable { place: at, message: format!("this is neither YAML nor JSON: {said}") })
+            Err(unreadable(format!("this is neither YAML nor JSON: {said}")))
         }
     }
 }
 
-fn options() -> Options {
+fn options(duplicates: DuplicateKeyPolicy) -> Options {
     let budget = serde_saphyr::budget! {
         max_nodes: MAX_NODES,
         max_events: 2 * MAX_NODES,
@@ -162,7 +226,7 @@ fn options() -> Options {
     serde_saphyr::options! {
         budget: budget,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        duplicate_keys: duplicates,
         legacy_octal_numbers: true,
     }
 }

@@ -16,6 +16,8 @@ pub struct PodOf {
     pub pod: Value,
     /// What of the object was not looked at, and why it matters.
     pub notes: Vec<&'static str>,
+    /// The rules that this much of a pod can be judged by; `None` where it is a whole one.
+    pub rules: Option<&'static [&'static str]>,
     origins: BTreeMap<String, String>,
 }
 
@@ -42,6 +44,41 @@ impl ObjectName {
 }
 
 impl PodOf {
+    /// The same, judged by these rules only: an operator completes it.
+    #[must_use]
+    pub fn judged_by(mut self, rules: &'static [&'static str]) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
+    /// Whether this rule can be judged.
+    pub fn is_judged_by(&self, rule: &str) -> bool {
+        self.rules.is_none_or(|rules| rules.contains(&rule))
+    }
+
+    /// The same, read from a text that stands at a place of an object.
+    #[must_use]
+    pub(super) fn inside(mut self, object: &Value, place: &str) -> Self {
+        let inner = std::mem::replace(&mut self.object, ObjectName::of(object));
+        self.role = [inner.kind.as_str(), inner.name.as_str(), self.role.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        if self.object.namespace.is_none() {
+            self.object.namespace = inner.namespace;
+        }
+        self.origins = [(String::new(), place.to_owned())].into();
+        self
+    }
+
+    /// Puts a value in the pod in place of one that is not known yet.
+    pub fn assume(&mut self, at: &str, value: Value) {
+        if let Some(place) = self.pod.pointer_mut(at) {
+            *place = value;
+        }
+    }
+
     /// Where in the object the value stands that a place of the pod was made from.
     pub fn origin(&self, pointer: &str) -> String {
         let mut prefix = pointer;
@@ -123,21 +160,38 @@ impl Shape {
 
     /// Lays a value over what is there: objects key by key, lists item by item by position.
     pub fn merge(&mut self, at: &str, over: Option<&Value>, from: &str) {
+        self.merge_lists(at, over, from, false);
+    }
+
+    /// The same; `by_name` has lists merged by the names of their items, where all have one.
+    pub fn merge_lists(&mut self, at: &str, over: Option<&Value>, from: &str, by_name: bool) {
         match (self.get(at), over) {
             (Some(Value::Object(_)), Some(Value::Object(fields))) => {
                 for (key, value) in fields {
                     let key = escape(key);
-                    self.merge(&format!("{at}/{key}"), Some(value), &format!("{from}/{key}"));
+                    self.merge_lists(&format!("{at}/{key}"), Some(value), &format!("{from}/{key}"), by_name);
                 }
             }
             (Some(Value::Array(there)), Some(Value::Array(items))) => {
-                let there = there.len();
+                let names = |list: &[Value]| -> Option<Vec<String>> {
+                    list.iter().map(|item| Some(item.get("name")?.as_str()?.to_owned())).collect()
+                };
+                let length = there.len();
+                let named = if by_name { names(there).zip(names(items)) } else { None };
+                let places: Option<std::collections::HashMap<&str, usize>> = named
+                    .as_ref()
+                    .map(|(there, _)| there.iter().enumerate().rev().map(|(i, name)| (name.as_str(), i)).collect());
                 for (index, item) in items.iter().enumerate() {
                     let from = format!("{from}/{index}");
-                    if index < there {
-                        self.merge(&format!("{at}/{index}"), Some(item), &from);
-                    } else {
-                        self.push(at, item.clone(), &from);
+                    let place = match (&places, &named) {
+                        (Some(places), Some((_, over))) => over.get(index).and_then(|name| places.get(name.as_str())).copied(),
+                        _ => (index < length).then_some(index),
+                    };
+                    match place {
+                        Some(place) => self.merge_lists(&format!("{at}/{place}"), Some(item), &from, by_name),
+                        None => {
+                            self.push(at, item.clone(), &from);
+                        }
                     }
                 }
             }
@@ -169,6 +223,7 @@ impl Shape {
             role: role.to_owned(),
             pod: self.pod,
             notes: self.notes,
+            rules: None,
             origins: self.origins,
         }
     }

@@ -4,8 +4,13 @@
 mod sarif;
 #[cfg(test)]
 mod tests;
+mod unknown;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
+
+use serde_json::Value;
 
 use crate::manifest::{self, Document, Place, PodOf};
 use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject};
@@ -21,10 +26,15 @@ pub struct Review {
     pub findings: Vec<Located>,
     /// What could not be read, and was not judged.
     pub errors: Vec<Fault>,
+    /// What holds containers and was not looked at.
+    pub unjudged: Vec<Fault>,
     /// What was read and not judged, and why.
     pub notes: Vec<Fault>,
     /// How many pods were judged.
     pub pods: usize,
+    /// Namespaces whose service account `default` mounts no token.
+    #[serde(skip)]
+    tokenless: BTreeSet<String>,
 }
 
 /// A finding in a text.
@@ -59,6 +69,9 @@ pub struct Located {
     pub path: String,
     /// What is wrong and how to mend it.
     pub message: String,
+    /// Whether the pod leaves it to its service account whether a token is mounted.
+    #[serde(skip)]
+    account_decides: bool,
 }
 
 /// Something about a place of a text that is no finding.
@@ -85,11 +98,17 @@ impl Fault {
 impl Review {
     /// Judges every pod of a text. `namespace` is that of objects which name none.
     pub fn add(&mut self, file: &str, text: &str, settings: &Settings, namespace: &str) {
+        let known = self.tokenless.len();
         for document in manifest::read(text) {
             match document {
                 Ok(document) => self.document(file, &document, settings, namespace),
                 Err(error) => self.errors.push(Fault::new(file, error.place, &error.message)),
             }
+        }
+        if self.tokenless.len() > known {
+            // An account may stand behind the pods that run as it.
+            let tokenless = &self.tokenless;
+            self.findings.retain(|finding| !(finding.account_decides && tokenless.contains(&finding.namespace)));
         }
     }
 
@@ -99,7 +118,24 @@ impl Review {
     }
 
     fn document(&mut self, file: &str, document: &Document, settings: &Settings, namespace: &str) {
-        for pod in manifest::pods(&document.value, "") {
+        let mut objects = vec![&document.value];
+        while let Some(object) = objects.pop() {
+            self.tokenless.extend(without_token(object, namespace));
+            let items = object.as_array().or_else(|| object.get("items").and_then(Value::as_array));
+            objects.extend(items.into_iter().flatten());
+        }
+        let found = manifest::find(&document.value);
+        let here = |unjudged: &manifest::Unjudged| Fault::new(file, document.place(&unjudged.path), &unjudged.message);
+        self.unjudged.extend(found.unjudged.iter().map(here));
+        self.notes.extend(found.notes.iter().map(here));
+        for mut pod in found.pods {
+            for unknown in unknown::take(&mut pod) {
+                let fault = Fault::new(file, document.place(&pod.origin(&unknown.at)), &unknown.message);
+                let told = if unknown.is_template { &mut self.errors } else { &mut self.notes };
+                if told.last() != Some(&fault) {
+                    told.push(fault);
+                }
+            }
             for note in &pod.notes {
                 let note = Fault::new(file, document.place(&pod.origin("/spec")), note);
                 if !self.notes.contains(&note) {
@@ -122,7 +158,9 @@ impl Review {
         };
         let namespace = pod.object.namespace.as_deref().unwrap_or(namespace);
         let mut findings = policy::check(&spec, &settings.modes_for(namespace), &settings.options());
+        findings.retain(|finding| pod.is_judged_by(finding.rule));
         settings.exempt(&mut findings, &Subject { namespace, user: None, pod: spec });
+        let account_decides = spec.json().get("automountServiceAccountToken").is_none_or(Value::is_null);
         for finding in findings {
             let path = pod.origin(&finding.path);
             let Place { line, column } = document.place(&path);
@@ -141,7 +179,11 @@ impl Review {
                 container: finding.container,
                 path: text::clean(&path),
                 message: finding.message,
+                account_decides: account_decides && finding.rule == "default-service-account",
             };
+            if located.account_decides && self.tokenless.contains(&located.namespace) {
+                continue;
+            }
             // One value can be part of several pods: it is said once.
             let said = |other: &Located| {
                 (other.line, other.column, other.rule, &other.message, &other.file, &other.path)
@@ -152,6 +194,14 @@ impl Review {
             }
         }
     }
+}
+
+/// The namespace of a service account `default` that mounts no token into the pods that leave it to the account.
+fn without_token(object: &Value, namespace: &str) -> Option<String> {
+    let is = |at: &str, text: &str| object.pointer(at).and_then(Value::as_str) == Some(text);
+    let declines = object.get("automountServiceAccountToken") == Some(&Value::Bool(false));
+    let own = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(namespace);
+    (is("/kind", "ServiceAccount") && is("/metadata/name", "default") && declines).then(|| text::name(own))
 }
 
 /// Longest name of an object (RFC 1123 subdomain).

@@ -33,7 +33,8 @@ pub fn sarif(review: &Review) -> Value {
         };
         faults.iter().map(told).collect()
     };
-    let notifications = [told(&review.errors, "error"), told(&review.notes, "note")].concat();
+    let notifications =
+        [told(&review.errors, "error"), told(&review.unjudged, "warning"), told(&review.notes, "note")].concat();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -41,7 +42,7 @@ pub fn sarif(review: &Review) -> Value {
             "tool": {"driver": {"name": "podfit", "semanticVersion": env!("CARGO_PKG_VERSION"), "rules": rules}},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
-                "executionSuccessful": review.errors.is_empty(),
+                "executionSuccessful": review.errors.is_empty() && review.unjudged.is_empty(),
                 "toolExecutionNotifications": notifications,
             }],
             "results": results,

@@ -9,21 +9,26 @@ use super::recurring_name::recurring_name;
 const NODE_NAME: &str = "workflows.argoproj.io/node-name";
 
 pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>> {
-    let workflow = pod.label("workflows.argoproj.io/workflow").or_else(|| pod.owned_by("Workflow"))?;
+    let workflow = pod
+        .label("workflows.argoproj.io/workflow")
+        .or_else(|| pod.owned_by("Workflow").filter(|_| pod.owner_may_be_of(&["argoproj.io"])))?;
     let family = recurring_name(workflow);
     let node = pod.annotation(NODE_NAME);
     let identity = if pod.name.as_deref() == Some(workflow) {
         Identity::new(pod, Kind::Argo, [family])
     } else {
+        // Kubeflow Pipelines runs every component by one template: only the node tells which one it is.
+        let own = |template: &String| !template.starts_with("system-");
         let template = template_of_name(pod, workflow)
-            .or_else(|| template_of_env(pod))
+            .filter(own)
+            .or_else(|| template_of_env(pod).filter(own))
             .or_else(|| node.and_then(|n| step_of_node(n, workflow)));
         match template {
             Some(template) => Identity::new(pod, Kind::Argo, [family, template]),
             None => {
                 return Some(Err(Unidentified::Incomplete {
                     engine: "Argo Workflows",
-                    missing: "its template is",
+                    missing: "its template is".into(),
                     remedy: "let kube-state-metrics export the annotation workflows.argoproj.io/node-name",
                 }));
             }

@@ -13,7 +13,7 @@ pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>>
                 job_name.is_some_and(|j| j.starts_with("dagster-run-") || j.starts_with("dagster-step-"));
             made_by_dagster.then_some(Err(Unidentified::Incomplete {
                 engine: "Dagster",
-                missing: "its job and op (labels dagster/job, dagster/op) are",
+                missing: "its job and op (labels dagster/job, dagster/op) are".into(),
                 remedy: ALLOW_LABELS,
             }))
         });

@@ -31,6 +31,26 @@ impl Keys {
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
+
+    /// The Kubernetes keys with their values. What kube-state-metrics made of a key leads back to none: of those only the
+    /// `known` keys are found.
+    pub fn entries<'a>(&'a self, known: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+        if self.sanitised {
+            return known.iter().filter_map(|key| Some((*key, self.get(key)?))).collect();
+        }
+        self.values.iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.as_str(), v.as_str())).collect()
+    }
+
+    /// The first value whose key is `word`, or has it behind its prefix: `replica-type`, `kubeflow.org/replica-type`.
+    pub fn ends_with(&self, word: &str) -> Option<&str> {
+        let mangled = kube_state_metrics_name(word);
+        let (word, bounds): (&str, &[char]) = if self.sanitised { (&mangled, &['_']) } else { (word, &['/']) };
+        self.values
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .find(|(key, _)| key.strip_suffix(word).is_some_and(|head| head.is_empty() || head.ends_with(bounds)))
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 /// A label or annotation key as kube-state-metrics puts it into a Prometheus label name, without its prefix: every
@@ -111,6 +131,8 @@ pub struct PodFacts {
     pub annotations: Keys,
     /// The controller that made the pod.
     pub owner: Option<Owner>,
+    /// The owner's API group, empty for Kubernetes' own core; `None` where it is not known: series do not tell.
+    pub owner_group: Option<String>,
     /// The controller that made the owner (the CronJob of a Job), where it was looked up.
     pub owner_of_owner: Option<Owner>,
     /// Containers, without init containers.
@@ -150,9 +172,14 @@ impl PodFacts {
         self.owner.as_ref().filter(|o| o.kind == kind).map(|o| o.name.as_str())
     }
 
+    /// Whether the owner's API group is one of these, as far as it is known.
+    pub fn owner_may_be_of(&self, groups: &[&str]) -> bool {
+        self.owner_group.as_deref().is_none_or(|group| groups.contains(&group))
+    }
+
     /// The Job that made the pod, by owner or by the label that the Job controller sets.
     pub fn job_name(&self) -> Option<&str> {
-        self.owned_by("Job").or_else(|| {
+        self.owned_by("Job").filter(|_| self.owner_may_be_of(&["batch"])).or_else(|| {
             if self.owner.is_some() {
                 return None;
             }

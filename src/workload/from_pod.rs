@@ -31,13 +31,15 @@ pub fn pod_facts(pod: &Value, namespace: &str) -> Result<PodFacts, NotAPod> {
                 .unwrap_or_default(),
         )
     };
+    let owner = controller(metadata);
     Ok(PodFacts {
         namespace: text("namespace").unwrap_or_else(|| namespace.to_owned()),
         name: text("name"),
         generate_name: text("generateName"),
         labels: keys("labels"),
         annotations: keys("annotations"),
-        owner: controller(metadata),
+        owner: owner.and_then(named),
+        owner_group: owner.and_then(group),
         owner_of_owner: None,
         containers: containers.iter().map(container).collect(),
         init_containers: spec
@@ -49,10 +51,15 @@ pub fn pod_facts(pod: &Value, namespace: &str) -> Result<PodFacts, NotAPod> {
 }
 
 /// The owner with `controller: true`; where none has it, the only owner there is.
-fn controller(metadata: &Value) -> Option<Owner> {
+fn controller(metadata: &Value) -> Option<&Value> {
     let owners = metadata.get("ownerReferences")?.as_array()?;
-    let owner = controlling(owners).or_else(|| if owners.len() == 1 { owners.first() } else { None })?;
-    named(owner)
+    controlling(owners).or_else(|| if owners.len() == 1 { owners.first() } else { None })
+}
+
+/// The API group of an owner; empty for the core.
+fn group(owner: &Value) -> Option<String> {
+    let version = owner.get("apiVersion")?.as_str()?;
+    Some(version.rsplit_once('/').map_or_else(String::new, |(group, _)| group.to_owned()))
 }
 
 /// The controller of any object, such as the `CronJob` of a Job: the owner with `controller: true`.

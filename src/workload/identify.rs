@@ -1,8 +1,10 @@
 //! The one function that says which workload a pod belongs to; every engine's own rules are in its own file.
 //! The same for pods and for series, so both get the same key.
 
+use std::borrow::Cow;
+
 use super::facts::PodFacts;
-use super::{Kind, Workload, airflow, argo, controllers, dagster, flink, prefect, spark};
+use super::{Kind, Workload, airflow, argo, controllers, dagster, flink, group_by, labelled, prefect, spark};
 
 /// Which recurring workload a pod belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +68,27 @@ pub enum Unidentified {
         /// The engine, as people call it.
         engine: &'static str,
         /// What would have to be known.
-        missing: &'static str,
+        missing: Cow<'static, str>,
         /// What to do so that it is.
         remedy: &'static str,
+    },
+    /// There are names, and all of them are new with every run.
+    #[error("no recurring name; {}", group_by::remedy(.labels))]
+    NoRecurringName {
+        /// Labels of the pod that look as if they named its work; may be empty.
+        labels: Vec<String>,
     },
     /// A static pod: the kubelet runs it whatever admission says.
     #[error("static pod of a node; the kubelet runs it from a file")]
     Static,
+}
+
+impl Unidentified {
+    /// With the labels to group by: of the `suggested` ones those that the pod has, else those that look as if they named
+    /// its work.
+    pub(super) fn no_recurring_name(pod: &PodFacts, suggested: &[&str]) -> Self {
+        Self::NoRecurringName { labels: group_by::labels(pod, suggested) }
+    }
 }
 
 /// What to do when an engine's labels are missing from series.
@@ -90,8 +106,15 @@ pub struct IdentityRules {
 type Engine = fn(&PodFacts) -> Option<Result<Identity, Unidentified>>;
 
 /// Every engine, in the order they are asked: Airflow first, as it starts pods of others.
-const ENGINES: [Engine; 6] =
-    [airflow::identify, spark::identify, dagster::identify, prefect::identify, argo::identify, flink::identify];
+const ENGINES: [Engine; 7] = [
+    airflow::identify,
+    spark::identify,
+    dagster::identify,
+    prefect::identify,
+    argo::identify,
+    flink::identify,
+    labelled::identify,
+];
 
 /// Says which workload a pod belongs to.
 ///

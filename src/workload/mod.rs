@@ -9,13 +9,17 @@ mod dagster;
 pub mod facts;
 mod flink;
 mod from_pod;
+mod group_by;
 mod identify;
 mod input;
 pub mod key;
 pub mod known_names;
+mod labelled;
+pub mod allowlist;
 mod prefect;
 pub mod recurring_name;
 mod spark;
+mod table;
 
 pub use facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV, kube_state_metrics_name};
 pub use from_pod::{NotAPod, controller_of, pod_facts};

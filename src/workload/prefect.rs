@@ -14,7 +14,7 @@ pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>>
         let by_prefect = unit.is_some() || (pod.has_container("prefect-job") && pod.job_name().is_some());
         return by_prefect.then_some(Err(Unidentified::Incomplete {
             engine: "Prefect",
-            missing: "its flow and deployment (labels prefect.io/flow-name, prefect.io/deployment-name) are",
+            missing: "its flow and deployment (labels prefect.io/flow-name, prefect.io/deployment-name) are".into(),
             remedy: ALLOW_LABELS,
         }));
     }

@@ -10,7 +10,7 @@ const GENERATED_ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
 /// Length of the suffix that `generateName` gets.
 const GENERATED_LENGTH: usize = 5;
 /// Words that could have been drawn from the alphabet but are words that people end names with.
-const WORDS_IN_THE_ALPHABET: [&str; 6] = ["mssql", "pgsql", "https", "xhtml", "html5", "mssql2"];
+const WORDS_IN_THE_ALPHABET: [&str; 7] = ["mssql", "pgsql", "https", "xhtml", "html5", "mssql2", "tpcds"];
 
 /// Dates from 2010 to 2049 with or without separators, month only, or ISO week; then optionally a time of day,
 /// fraction and zone; or seconds, milliseconds, microseconds, nanoseconds since the epoch (2014 to 2043); or a UUID.
@@ -82,6 +82,36 @@ pub fn without_hash(name: &str) -> Option<&str> {
         && suffix.chars().any(|c| c.is_ascii_digit())
         && suffix.chars().any(|c| c.is_ascii_alphabetic());
     (hash && !stem.is_empty()).then_some(stem)
+}
+
+/// The name without a number at the end: `app-12` is the twelfth of `app`.
+pub fn without_number(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((stem, number)) if !stem.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => stem,
+        _ => name,
+    }
+}
+
+/// Whether a part of a name was drawn at random: `x7k2p` in `nightly-x7k2p-fetch`. What is left of such a name names one
+/// run, and no two runs have it in common.
+pub fn holds_random_part(name: &str) -> bool {
+    name.split(['-', '.', '_']).any(is_random)
+}
+
+/// Random texts change between letters and digits more often than words with numbers do (`v2`, `k8s`, `east1b`).
+fn is_random(part: &str) -> bool {
+    let is_digit = |b: &u8| b.is_ascii_digit();
+    let bytes = part.as_bytes();
+    if !bytes.iter().all(u8::is_ascii_alphanumeric) || bytes.iter().all(is_digit) {
+        return false;
+    }
+    let changes = bytes.windows(2).filter(|pair| pair.iter().filter(|b| is_digit(b)).count() == 1).count();
+    let is_generated = bytes.len() == GENERATED_LENGTH
+        && part.chars().all(|c| GENERATED_ALPHABET.contains(c))
+        && !WORDS_IN_THE_ALPHABET.contains(&part)
+        && (changes != 1 || bytes.first().is_some_and(is_digit));
+    let is_hex = bytes.len() >= 7 && bytes.iter().all(u8::is_ascii_hexdigit) && changes >= 2;
+    is_generated || is_hex || (bytes.len() >= 6 && changes >= 4)
 }
 
 /// Whether a name holds a UUID: then it is of one run, whatever else it holds (`dagster-run-<run id>`).
@@ -176,6 +206,32 @@ mod tests {
     #[case("-29399880", None)]
     fn cronjobs(#[case] job: &str, #[case] expected: Option<&str>) {
         assert_eq!(cronjob_of_job(job), expected);
+    }
+
+    #[rstest]
+    #[case("nightly-x7k2p-fetch", true)]
+    #[case("runner-7kq2c", true)]
+    #[case("f0a1b2c3d4e5f6-n0-0", true)]
+    #[case("exp-x7k2p9qz", true)]
+    #[case("build-9f3a21c", true)]
+    #[case("load-mssql-k8s-v2beta1-east1b", false)]
+    #[case("tpcds-q14-sf1000", false)]
+    #[case("etl-2024q3-part-00017", false)]
+    #[case("log4j-s3a-h264-utf8-ipv6-md5sum", false)]
+    #[case("decade-facade-deadbeef", false)]
+    #[case("", false)]
+    fn random_parts(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(holds_random_part(name), expected);
+    }
+
+    #[rstest]
+    #[case("app-12", "app")]
+    #[case("app-v12", "app-v12")]
+    #[case("12", "12")]
+    #[case("-12", "-12")]
+    #[case("app-", "app-")]
+    fn numbers(#[case] name: &str, #[case] expected: &str) {
+        assert_eq!(without_number(name), expected);
     }
 
     proptest::proptest! {

@@ -22,7 +22,7 @@ pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>>
     let Some(application) = application(pod) else {
         return Some(Err(Unidentified::Incomplete {
             engine: "Spark",
-            missing: "its application's name (label spark-app-name) is",
+            missing: "its application's name (label spark-app-name) is".into(),
             remedy: ALLOW_LABELS,
         }));
     };

@@ -5,7 +5,7 @@
 use serde_json::{Number, Value, json};
 
 use super::{Part, PartSize, Write, labels, mib, name, setting};
-use crate::fit::flink::{Component, parts as divided};
+use crate::fit::flink::{Component, Configuration, parts as divided};
 use crate::fit::spark::java_size;
 use crate::fit::{ContainerResources, MemoryRule, Place};
 use crate::quantity::Quantity;
@@ -23,8 +23,8 @@ pub(super) fn is_ours(object: &Value) -> bool {
 /// # Errors
 /// Why none of it is touched, in one word.
 pub(super) fn parts(object: &Value) -> Result<Vec<Part>, &'static str> {
-    let on = |key: &&str| configured(object, key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if AUTOSCALER.iter().any(on) {
+    let configuration = configuration(object);
+    if AUTOSCALER.iter().any(|key| configuration.is_on(key)) {
         return Err("autoscaler");
     }
     Ok(Component::ALL.into_iter().map(|component| part(object, component)).collect())
@@ -48,11 +48,8 @@ const fn field(component: Component) -> &'static str {
     }
 }
 
-/// A key of Flink's configuration, written with dots or as nested YAML.
-fn configured(object: &Value, key: &str) -> Option<String> {
-    let all = object.pointer("/spec/flinkConfiguration")?;
-    let nested = || key.split('.').try_fold(all, |at, part| at.get(part)).and_then(setting);
-    all.get(key).and_then(setting).or_else(nested)
+fn configuration(object: &Value) -> Configuration<'_> {
+    Configuration::new(object.pointer("/spec/flinkConfiguration"))
 }
 
 fn size(object: &Value, component: Component) -> Result<PartSize, String> {
@@ -62,7 +59,8 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
         return Err("its size is in resources, and not in resource".to_owned());
     }
     let key = format!("{}.memory.process.size", field.to_ascii_lowercase());
-    let given = at("/resource/memory").and_then(setting).or_else(|| configured(object, &key));
+    let configuration = configuration(object);
+    let given = at("/resource/memory").and_then(setting).or_else(|| configuration.text(&key));
     let process = given.as_deref().and_then(memory).ok_or("its process size is not given")?;
     let memory = Some(Quantity::from_bytes_mib_rounded_up(process.bytes_rounded_up()));
     let current = ContainerResources {
@@ -71,7 +69,7 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
         memory_request: memory,
         memory_limit: memory,
     };
-    let is_process = !has_own_parts(object, &field.to_ascii_lowercase());
+    let is_process = !has_own_parts(&configuration, &field.to_ascii_lowercase());
     let why =
         if is_process { "what Flink's heap needs is not known" } else { "Flink's memory is divided by own settings" };
     let place = Place { memory: MemoryRule::NeverLower { why }, ..Place::default() };
@@ -80,26 +78,10 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
 }
 
 /// Whether settings say more of a component's memory than its process size.
-fn has_own_parts(object: &Value, component: &str) -> bool {
+fn has_own_parts(configuration: &Configuration<'_>, component: &str) -> bool {
     let memory = format!("{component}.memory.");
     let (size, factor) = (format!("{memory}process.size"), format!("kubernetes.{component}.memory.limit-factor"));
-    let mut keys = Vec::new();
-    if let Some(settings) = object.pointer("/spec/flinkConfiguration") {
-        flatten(settings, "", &mut keys);
-    }
-    keys.iter().any(|key| (key.starts_with(&memory) && *key != size) || *key == factor)
-}
-
-/// The keys of Flink's configuration, those of nested YAML joined by dots.
-fn flatten(settings: &Value, base: &str, keys: &mut Vec<String>) {
-    let Some(entries) = settings.as_object() else {
-        keys.push(base.to_owned());
-        return;
-    };
-    for (key, value) in entries {
-        let whole = if base.is_empty() { key.clone() } else { format!("{base}.{key}") };
-        flatten(value, &whole, keys);
-    }
+    configuration.iter().any(|set| (set.key.starts_with(&memory) && set.key != size) || set.key == factor)
 }
 
 /// A size as Flink writes it, `2048m` or `2 gb`, or as Kubernetes does.
