@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 
+#[path = "review/kinds.rs"]
+mod kinds;
 #[path = "support/mod.rs"]
 mod support;
 

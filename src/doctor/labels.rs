@@ -78,13 +78,6 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_the_readmes() {
-        let readme = include_str!("../../README.md");
-        let line = readme.lines().find_map(|l| l.strip_prefix("--metric-labels-allowlist=pods=[")).unwrap();
-        assert_eq!(line.trim_end_matches(']').split(',').collect::<Vec<_>>(), allowlist::labels());
-    }
-
-    #[test]
     fn what_live_pods_carry_must_be_exported() {
         let live = pods(&[("a", &["dag_id", "task_id", "team"]), ("b", &["spark-role"])]);
         let all = pods(&[("a", &["dag_id", "task_id"]), ("b", &["spark_role"])]);

@@ -26,6 +26,9 @@ const KEYS: [&str; 9] = [
 /// Fields that only containers have beside an image.
 const FIELDS: [&str; 6] = ["command", "args", "env", "envFrom", "volumeMounts", "imagePullPolicy"];
 
+/// Keys that tell nothing of the container that an image is for.
+const NO_NAMES: [&str; 6] = ["spec", "template", "name", "custom", "image", "imageName"];
+
 /// Looks for pods in an object. Of a `row`'s kind everything that is found is judged; of other kinds only what is a pod
 /// spec beyond doubt, and of the rest it is said that nobody looked.
 pub(super) fn find(object: &Value, base: &str, row: Option<&Row>, found: &mut Found, texts: u8) {
@@ -36,7 +39,7 @@ pub(super) fn find(object: &Value, base: &str, row: Option<&Row>, found: &mut Fo
     for (key, value) in object.as_object().into_iter().flatten().filter(|(key, _)| *key != "status") {
         search.walk(value, &format!("/{}", escape(key)), key);
     }
-    let kind = object.get("kind").and_then(Value::as_str).filter(|kind| !kind.is_empty()).unwrap_or("without a name");
+    let kind = kind(object);
     if search.is_by_shape {
         let message = format!("kind {kind} is not known: what looks like a pod in it was judged as one");
         search.found.notes.push(Unjudged { path: base.to_owned(), message });
@@ -88,6 +91,9 @@ impl Search<'_> {
         let pod = shape.done(self.object, &role(self.object, at));
         let any_image = spec["containers"].as_array().into_iter().flatten().any(|c| c.get("image").is_some());
         let is_whole = any_image && self.row.is_none_or(|row| row.whole);
+        if self.is_no_object() {
+            return self.unjudged(at);
+        }
         self.is_by_shape |= self.row.is_none();
         self.found.pods.push(if is_whole { pod } else { pod.judged_by(OF_CONTAINERS) });
     }
@@ -95,17 +101,31 @@ impl Search<'_> {
     /// A container without a pod around it.
     fn container(&mut self, container: &Value, at: &str) {
         if self.row.is_none() {
-            if !std::mem::replace(&mut self.is_unjudged, true) {
-                let kind = self.object.get("kind").and_then(Value::as_str).unwrap_or_default();
-                let message = format!(
-                    "not looked at: kind {kind} holds containers at {at}, and this kind is not known: judge the pods that \
-                     it makes"
-                );
-                self.found.unjudged.push(Unjudged { path: format!("{}{at}", self.base), message });
-            }
-            return;
+            return self.unjudged(at);
         }
         self.part(container.clone(), at, at, OF_CONTAINERS);
+    }
+
+    /// Whether this is none of Kubernetes' objects: a chart's values, another tool's file.
+    fn is_no_object(&self) -> bool {
+        kind(self.object).is_empty() && self.object.get("apiVersion").is_none()
+    }
+
+    /// Says once of an object that nobody looked at its containers.
+    fn unjudged(&mut self, at: &str) {
+        if std::mem::replace(&mut self.is_unjudged, true) {
+            return;
+        }
+        let path = format!("{}{at}", self.base);
+        if self.is_no_object() {
+            let message = "not looked at: this holds containers and is no object of Kubernetes (it has no kind)".to_owned();
+            return self.found.notes.push(Unjudged { path, message });
+        }
+        let message = format!(
+            "not looked at: kind {} holds containers at {at}, and this kind is not known: judge the pods that it makes",
+            kind(self.object)
+        );
+        self.found.unjudged.push(Unjudged { path, message });
     }
 
     /// An image without a container around it.
@@ -135,7 +155,10 @@ impl Search<'_> {
         let mut container = container;
         let name = match container.get("name").and_then(Value::as_str) {
             Some(name) => name.to_owned(),
-            None => at.rsplit('/').find(|key| key.parse::<u32>().is_err() && !key.starts_with("image")).unwrap_or("image").to_owned(),
+            None => {
+                let mut keys = at.rsplit('/').filter(|key| key.parse::<u32>().is_err() && !key.is_empty());
+                keys.find(|key| !NO_NAMES.contains(key)).unwrap_or("main").to_owned()
+            }
         };
         if let Some(fields) = container.as_object_mut() {
             fields.insert("name".to_owned(), json!(name));
@@ -149,6 +172,10 @@ impl Search<'_> {
         }
         self.found.pods.push(shape.done(self.object, &role(self.object, at)).judged_by(rules));
     }
+}
+
+fn kind(object: &Value) -> &str {
+    object.get("kind").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A pod spec: containers that have a name or an image.

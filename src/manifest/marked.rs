@@ -189,10 +189,6 @@ fn document(part: &str, lines_before: u64, duplicates: DuplicateKeyPolicy) -> Re
         Err(error) => {
             let at = error.location().map_or(first, place);
             let unreadable = |message: String| Unreadable { place: at, message, is_duplicate: false };
-            // Where its own reader understands what YAML's does not, only the places are missing.
-            if let Ok(value) = serde_json::from_str(part) {
-                return Ok(Document { value, places: BTreeMap::new(), start: first });
-            }
             let said = error.without_snippet().to_string();
             let said = said.lines().next().unwrap_or_default();
             // It counts from the beginning of the document.
@@ -201,6 +197,10 @@ fn document(part: &str, lines_before: u64, duplicates: DuplicateKeyPolicy) -> Re
             if said.contains("duplicate mapping key") {
                 let message = "a duplicate key: an object has each key once, and only the last one counts; keep one";
                 return Err(Unreadable { is_duplicate: true, ..unreadable(message.to_owned()) });
+            }
+            // Where its own reader understands what YAML's does not, only the places are missing.
+            if let Ok(value) = serde_json::from_str(part) {
+                return Ok(Document { value, places: BTreeMap::new(), start: first });
             }
             if part.contains("{{") || part.contains("{%") {
                 return Err(unreadable(TEMPLATE.to_owned()));

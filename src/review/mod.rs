@@ -152,7 +152,7 @@ impl Review {
             Ok(spec) => spec,
             Err(odd) => {
                 let at = pod.origin(&odd.path);
-                let message = format!("the pod cannot be judged: {at} should be {}", odd.expected);
+                let message = format!("the pod cannot be judged: {at} should be {}{}", odd.expected, patch(&at));
                 return self.errors.push(Fault::new(file, document.place(&at), &message));
             }
         };
@@ -193,6 +193,15 @@ impl Review {
                 self.findings.push(located);
             }
         }
+    }
+}
+
+/// What an object without its pod spec may be.
+fn patch(at: &str) -> &'static str {
+    if at.ends_with("/spec") {
+        "; if this is a patch: kustomize build FOLDER | podfit review -"
+    } else {
+        ""
     }
 }
 

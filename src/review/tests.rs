@@ -77,7 +77,7 @@ fn fingerprints_do_not_move_with_lines() {
     assert_eq!(prints(JOB), prints(&format!("# a line above\n{moved}")));
     assert_ne!(prints(JOB), prints(&JOB.replace("name: load,", "name: other,")));
     let twice = prints(&format!("{JOB}---\n{JOB}"));
-    assert_eq!(twice.iter().collect::<std::collections::BTreeSet<_>>().len(), twice.len());
+    assert_eq!(twice.iter().collect::<BTreeSet<_>>().len(), twice.len());
 }
 
 #[test]

@@ -96,6 +96,8 @@ fn is_placeholder(value: &str) -> bool {
                 let first = inner.chars().next();
                 // `@sha256:…` of a digest and `50%…` have no name between two marks.
                 first.is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+                    // Double underscores are part of plain repositories.
+                    && !(*open == "__" && inner.bytes().any(|b| b.is_ascii_lowercase()))
                     && !inner.contains(['/', '@'])
                     && (open.len() > 1 || inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
             })
@@ -136,6 +138,7 @@ mod tests {
     #[case("reg.example:5000/a_b__c/d__e:1", false)]
     #[case("a:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", false)]
     #[case("A/b:1", false)]
+    #[case("a__b__c:1", false)]
     #[case("reg.example/todo-app:1", false)]
     fn placeholders(#[case] image: &str, #[case] expected: bool) {
         assert_eq!(is_placeholder(image), expected);

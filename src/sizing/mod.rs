@@ -26,7 +26,7 @@ mod tests;
 
 use serde::Serialize;
 
-use crate::history::{History, Outcome, Resources, Run, ScaledOn};
+use crate::history::{History, Outcome, Resources, Run, ScaledOn, separate_sizes};
 
 pub use cpu::{CpuLimit, CpuSize};
 pub use effect::Effect;
@@ -117,6 +117,11 @@ pub fn recommend(history: &History, current: Option<Resources>, policy: &SizingP
     let current = current.unwrap_or_else(|| current_resources(&runs));
     let mut evidence = Evidence::gather(history, &runs);
     evidence.scaled_on = evidence.scaled_on.or(policy.scaled_on);
+    // No size fits the work of two: it would starve one and spoil the other.
+    if let Some(sizes) = separate_sizes(&runs) {
+        let why = sizes.to_string();
+        return Sizing { memory: Answer::Unknown(why.clone()), cpu: Answer::Unknown(why), evidence, current };
+    }
     let memory = memory::size(&runs, history, &current, policy, &mut evidence);
     let cpu = cpu::size(&runs, &current, policy, &mut evidence);
     Sizing { memory, cpu, evidence, current }

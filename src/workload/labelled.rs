@@ -226,3 +226,23 @@ pub(super) fn labels() -> Vec<&'static str> {
     }
     labels
 }
+
+/// The rows for people: what the operator is called, how its keys begin, and the labels that name its pods.
+pub fn operators() -> impl Iterator<Item = (&'static str, String, String)> {
+    ROWS.iter().map(|row| {
+        let key = match row.key {
+            Row::OWNERS_KIND => {
+                row.owners.iter().map(|(kind, _)| format!("custom/{}", kind.to_lowercase())).collect::<Vec<_>>().join("`, `")
+            }
+            Row::NO_NAME => "--group-by-labels".to_owned(),
+            key => format!("custom/{key}"),
+        };
+        let mut labels: Vec<&str> = Vec::new();
+        for label in row.labels().chain(row.suggest.iter().copied()) {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+        (row.engine, key, labels.join(", "))
+    })
+}

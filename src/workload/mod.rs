@@ -25,4 +25,5 @@ pub use facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV, kube_state_metr
 pub use from_pod::{NotAPod, controller_of, pod_facts};
 pub use identify::{Identity, IdentityRules, Unidentified, identify};
 pub use input::{INPUT_BYTES, input_bytes, stated_input};
+pub use labelled::operators;
 pub use key::{Kind, Workload, WorkloadKey};
