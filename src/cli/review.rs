@@ -172,7 +172,8 @@ fn is_stdin(path: &Path) -> bool {
 /// The files of an argument: itself, or what is in the folder, in the order of names.
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, review: &mut Review) {
     if is_stdin(path) || !path.is_dir() {
-        let is_tree = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| KUSTOMIZATIONS.contains(&name));
+        let is_tree =
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| KUSTOMIZATIONS.contains(&name));
         if is_tree {
             let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let message = kustomize(&folder.display().to_string());

@@ -58,7 +58,8 @@ pub fn separate_sizes(runs: &[&Run]) -> Option<SeparateSizes> {
 }
 
 fn by(runs: &[&Run], has_kills: bool, is_memory: bool, request: impl Fn(&Run) -> Option<u64>) -> Option<SeparateSizes> {
-    let sized: Vec<(&Run, u64)> = runs.iter().filter_map(|run| Some((*run, request(run).filter(|r| *r > 0)?))).collect();
+    let sized: Vec<(&Run, u64)> =
+        runs.iter().filter_map(|run| Some((*run, request(run).filter(|r| *r > 0)?))).collect();
     let sizes: Vec<u64> = sized.iter().map(|(_, size)| *size).collect::<BTreeSet<_>>().into_iter().collect();
     let ratio = |pair: &[u64]| pair[1] as f64 / pair[0] as f64;
     let gap = sizes.windows(2).max_by(|a, b| ratio(a).total_cmp(&ratio(b))).filter(|gap| ratio(gap) >= APART)?;

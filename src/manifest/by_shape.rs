@@ -27,7 +27,7 @@ const KEYS: [&str; 9] = [
 const FIELDS: [&str; 6] = ["command", "args", "env", "envFrom", "volumeMounts", "imagePullPolicy"];
 
 /// Keys that tell nothing of the container that an image is for.
-const NO_NAMES: [&str; 6] = ["spec", "template", "name", "custom", "image", "imageName"];
+const NO_NAMES: [&str; 7] = ["spec", "template", "name", "custom", "image", "imageName", "container"];
 
 /// Looks for pods in an object. Of a `row`'s kind everything that is found is judged; of other kinds only what is a pod
 /// spec beyond doubt, and of the rest it is said that nobody looked.
@@ -118,7 +118,8 @@ impl Search<'_> {
         }
         let path = format!("{}{at}", self.base);
         if self.is_no_object() {
-            let message = "not looked at: this holds containers and is no object of Kubernetes (it has no kind)".to_owned();
+            let message =
+                "not looked at: this holds containers and is no object of Kubernetes (it has no kind)".to_owned();
             return self.found.notes.push(Unjudged { path, message });
         }
         let message = format!(
@@ -193,7 +194,8 @@ fn is_container(fields: &Map<String, Value>, key: &str) -> bool {
 
 /// Which of an object's pods it is, by the keys that lead there; names of items where they have one.
 fn role(object: &Value, at: &str) -> String {
-    const ON_EVERY_WAY: [&str; 7] = ["spec", "template", "jobTemplate", "podTemplate", "image", "containers", "container"];
+    const ON_EVERY_WAY: [&str; 7] =
+        ["spec", "template", "jobTemplate", "podTemplate", "image", "containers", "container"];
     let mut place = object;
     let mut words = Vec::new();
     for key in at.split('/').skip(1) {

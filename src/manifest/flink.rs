@@ -64,7 +64,9 @@ pub(super) fn pods(object: &Value, base: &str, path: &str) -> Vec<PodOf> {
                     shape.push(&format!("{main}/args"), argument, &of_setting(&set.pointer));
                 }
                 if set.key.starts_with("kubernetes.pod-template-file") {
-                    shape.note("the pod template file of flinkConfiguration is not judged: it is not part of the object");
+                    shape.note(
+                        "the pod template file of flinkConfiguration is not judged: it is not part of the object",
+                    );
                 }
             }
             if component == "jobManager" {

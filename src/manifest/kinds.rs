@@ -89,7 +89,11 @@ pub(super) const ROWS: &[Row] = &[
             "/spec/cruiseControl/image",
         ],
     ),
-    images("monitoring.coreos.com", &["Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler"], &["/spec/image"]),
+    images(
+        "monitoring.coreos.com",
+        &["Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler"],
+        &["/spec/image"],
+    ),
     images("elasticsearch.k8s.elastic.co", &[], &["/spec/image"]),
     images("kibana.k8s.elastic.co", &[], &["/spec/image"]),
     images("rabbitmq.com", &["RabbitmqCluster"], &["/spec/image"]),

@@ -184,7 +184,9 @@ impl Shape {
                 for (index, item) in items.iter().enumerate() {
                     let from = format!("{from}/{index}");
                     let place = match (&places, &named) {
-                        (Some(places), Some((_, over))) => over.get(index).and_then(|name| places.get(name.as_str())).copied(),
+                        (Some(places), Some((_, over))) => {
+                            over.get(index).and_then(|name| places.get(name.as_str())).copied()
+                        }
                         _ => (index < length).then_some(index),
                     };
                     match place {

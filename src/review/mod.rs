@@ -9,7 +9,6 @@ mod unknown;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-
 use serde_json::Value;
 
 use crate::manifest::{self, Document, Place, PodOf};
@@ -198,11 +197,7 @@ impl Review {
 
 /// What an object without its pod spec may be.
 fn patch(at: &str) -> &'static str {
-    if at.ends_with("/spec") {
-        "; if this is a patch: kustomize build FOLDER | podfit review -"
-    } else {
-        ""
-    }
+    if at.ends_with("/spec") { "; if this is a patch: kustomize build FOLDER | podfit review -" } else { "" }
 }
 
 /// The namespace of a service account `default` that mounts no token into the pods that leave it to the account.

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::manifest::{PodOf, TEMPLATE_WORDS};
-use crate::policy::{Slot, text};
+use crate::policy::Slot;
+use crate::text;
 
 /// Something that is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +53,7 @@ pub(super) fn take(pod: &mut PodOf) -> Vec<Unknown> {
         let is_template = TEMPLATE_WORDS.iter().any(|word| value.contains(word));
         let shown = text::clip(&text::clean(&value), SHOWN);
         let message = match (is_template, is_blank(&value)) {
-            (true, _) => format!(
-                "{head}{field} is a template: render it first (helm template … | podfit review -)"
-            ),
+            (true, _) => format!("{head}{field} is a template: render it first (helm template … | podfit review -)"),
             (_, true) => format!("{head}{field} is not judged: it is left to another tool"),
             _ => format!("{head}{field} {shown} is a placeholder, and not judged: it is known when it is filled in"),
         };
@@ -68,10 +67,11 @@ pub(super) fn take(pod: &mut PodOf) -> Vec<Unknown> {
 fn security(of: &Value, at: &str, name: &str, found: &mut Vec<(String, String, &'static str, String, Value)>) {
     // A uid that is no root, so that nothing is said of a user who is not known.
     const NOBODY: u32 = 65_534;
-    for (field, instead) in
-        [("runAsUser", json!(NOBODY)), ("runAsGroup", json!(NOBODY)), ("runAsNonRoot", json!(true))]
+    for (field, instead) in [("runAsUser", json!(NOBODY)), ("runAsGroup", json!(NOBODY)), ("runAsNonRoot", json!(true))]
     {
-        let Some(value) = of.get("securityContext").and_then(|c| c.get(field)).and_then(Value::as_str) else { continue };
+        let Some(value) = of.get("securityContext").and_then(|c| c.get(field)).and_then(Value::as_str) else {
+            continue;
+        };
         if is_placeholder(value) || is_filled_in(value) {
             found.push((format!("{at}/securityContext/{field}"), name.to_owned(), field, value.to_owned(), instead));
         }

@@ -2,7 +2,9 @@
 
 use super::facts::PodFacts;
 use super::identify::{ALLOW_LABELS, Identity, Unidentified};
-use super::recurring_name::{cronjob_of_job, holds_random_part, recurring_name, without_generated_suffix, without_number};
+use super::recurring_name::{
+    cronjob_of_job, holds_random_part, recurring_name, without_generated_suffix, without_number,
+};
 use super::table::ROWS;
 use super::{Kind, controllers};
 
@@ -215,7 +217,8 @@ pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>>
 
 /// The labels and annotations that the rows read, marks among them; each once, in their order.
 pub(super) fn labels() -> Vec<&'static str> {
-    let marks = |row: &Row| row.marks.iter().flat_map(|all| all.iter()).map(|mark| mark.split('=').next().unwrap_or(mark));
+    let marks =
+        |row: &Row| row.marks.iter().flat_map(|all| all.iter()).map(|mark| mark.split('=').next().unwrap_or(mark));
     let mut labels = Vec::new();
     for row in ROWS {
         for key in marks(row).chain(row.labels()).chain(row.suggest.iter().copied()) {
@@ -231,9 +234,12 @@ pub(super) fn labels() -> Vec<&'static str> {
 pub fn operators() -> impl Iterator<Item = (&'static str, String, String)> {
     ROWS.iter().map(|row| {
         let key = match row.key {
-            Row::OWNERS_KIND => {
-                row.owners.iter().map(|(kind, _)| format!("custom/{}", kind.to_lowercase())).collect::<Vec<_>>().join("`, `")
-            }
+            Row::OWNERS_KIND => row
+                .owners
+                .iter()
+                .map(|(kind, _)| format!("custom/{}", kind.to_lowercase()))
+                .collect::<Vec<_>>()
+                .join("`, `"),
             Row::NO_NAME => "--group-by-labels".to_owned(),
             key => format!("custom/{key}"),
         };

@@ -2,6 +2,7 @@
 //! One function for pods and for series; knows no network, no clock and no cluster client.
 
 mod airflow;
+pub mod allowlist;
 mod argo;
 pub mod containers;
 mod controllers;
@@ -15,7 +16,6 @@ mod input;
 pub mod key;
 pub mod known_names;
 mod labelled;
-pub mod allowlist;
 mod prefect;
 pub mod recurring_name;
 mod spark;
@@ -25,5 +25,5 @@ pub use facts::{ContainerFacts, Keys, Owner, PodFacts, READ_ENV, kube_state_metr
 pub use from_pod::{NotAPod, controller_of, pod_facts};
 pub use identify::{Identity, IdentityRules, Unidentified, identify};
 pub use input::{INPUT_BYTES, input_bytes, stated_input};
-pub use labelled::operators;
 pub use key::{Kind, Workload, WorkloadKey};
+pub use labelled::operators;

@@ -87,7 +87,11 @@ pub fn without_hash(name: &str) -> Option<&str> {
 /// The name without a number at the end: `app-12` is the twelfth of `app`.
 pub fn without_number(name: &str) -> &str {
     match name.rsplit_once('-') {
-        Some((stem, number)) if !stem.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => stem,
+        Some((stem, number))
+            if !stem.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            stem
+        }
         _ => name,
     }
 }

@@ -100,12 +100,7 @@ pub(super) const ROWS: &[Row] = &[
             &["mpi-job-name"],
             &["mpi_job_name"],
         ],
-        names: &[&[
-            Stem("training.kubeflow.org/job-name"),
-            Stem("mpi-job-name"),
-            Stem("mpi_job_name"),
-            Owner,
-        ]],
+        names: &[&[Stem("training.kubeflow.org/job-name"), Stem("mpi-job-name"), Stem("mpi_job_name"), Owner]],
         roles: &[&[
             Role("training.kubeflow.org/replica-type"),
             Role("training.kubeflow.org/job-role"),

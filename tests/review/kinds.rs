@@ -47,9 +47,15 @@ fn told(ran: &Ran, section: &str) -> Vec<String> {
 #[case("spark.apache.org/v1", "SparkCluster", "workerSpec: {statefulSetSpec: {template: {spec: POD}}}")]
 #[case("flink.apache.org/v1beta1", "FlinkBlueGreenDeployment", "template: {spec: {podTemplate: {spec: POD}}}")]
 #[case("acme.example/v1", "Pump", "somewhere: {deep: [{inside: POD}]}")]
-#[case("kubernetes.crossplane.io/v1alpha2", "Object", "forProvider: {manifest: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: POD}}}}")]
+#[case(
+    "kubernetes.crossplane.io/v1alpha2",
+    "Object",
+    "forProvider: {manifest: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: POD}}}}"
+)]
 fn pods_of_operators_are_judged(#[case] version: &str, #[case] kind: &str, #[case] spec: &str) {
-    let object = |pod: &str| format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{{}}}\n", spec.replace("POD", pod));
+    let object = |pod: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{{}}}\n", spec.replace("POD", pod))
+    };
     let (ran, rules) = one(&object(BAD));
     assert_eq!(ran.code, Some(1), "{ran:?}");
     for rule in ["latest-tag", "run-as-root"] {
@@ -58,7 +64,8 @@ fn pods_of_operators_are_judged(#[case] version: &str, #[case] kind: &str, #[cas
     let (ran, rules) = one(&object(GOOD));
     let of_pod: Vec<_> = rules.iter().filter(|rule| *rule != "default-service-account").collect();
     assert!(of_pod.is_empty() && ran.code == Some(0), "{ran:?}");
-    let is_unknown = told(&ran, "notes").iter().any(|note| note.contains("kind Pump is not known: what looks like a pod"));
+    let is_unknown =
+        told(&ran, "notes").iter().any(|note| note.contains("kind Pump is not known: what looks like a pod"));
     assert_eq!(is_unknown, kind == "Pump", "{ran:?}");
 }
 
@@ -66,7 +73,11 @@ fn pods_of_operators_are_judged(#[case] version: &str, #[case] kind: &str, #[cas
 #[case("tekton.dev/v1", "Task", "steps: [{name: s, image: IMAGE}]")]
 #[case("tekton.dev/v1", "TaskRun", "taskSpec: {steps: [{image: IMAGE}]}")]
 #[case("tekton.dev/v1", "Pipeline", "tasks: [{name: t, taskSpec: {steps: [{image: IMAGE}]}}]")]
-#[case("tekton.dev/v1beta1", "PipelineRun", "pipelineSpec: {finally: [{taskSpec: {stepTemplate: {image: IMAGE}, steps: [{name: s}]}}]}")]
+#[case(
+    "tekton.dev/v1beta1",
+    "PipelineRun",
+    "pipelineSpec: {finally: [{taskSpec: {stepTemplate: {image: IMAGE}, steps: [{name: s}]}}]}"
+)]
 #[case("tekton.dev/v1beta1", "StepAction", "image: IMAGE")]
 #[case("argoproj.io/v1alpha1", "Sensor", "template: {container: {image: IMAGE}}")]
 #[case("numaflow.numaproj.io/v1alpha1", "Pipeline", "vertices: [{source: {udsource: {container: {image: IMAGE}}}}]")]
@@ -79,7 +90,10 @@ fn pods_of_operators_are_judged(#[case] version: &str, #[case] kind: &str, #[cas
 #[case("kafka.strimzi.io/v1beta2", "KafkaConnect", "image: IMAGE")]
 fn images_of_operators_are_judged(#[case] version: &str, #[case] kind: &str, #[case] spec: &str) {
     let object = |image: &str| {
-        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{{}}}\n", spec.replace("IMAGE", image))
+        format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{{}}}\n",
+            spec.replace("IMAGE", image)
+        )
     };
     let (ran, rules) = one(&object("'r.example/x:latest'"));
     assert_eq!((ran.code, rules), (Some(1), vec!["latest-tag".to_owned()]), "{}", ran.stdout);
@@ -103,13 +117,19 @@ fn what_was_not_looked_at_is_said_in_every_form() {
     let ran = review(folder.path(), &["-o", "sarif", "a.yaml"]);
     let invocation = parsed(&ran)["runs"][0]["invocations"][0].clone();
     assert_eq!((ran.code, &invocation["executionSuccessful"]), (Some(2), &json!(false)));
-    assert!(invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap().starts_with("not looked at"));
+    assert!(
+        invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap().starts_with("not looked at")
+    );
 }
 
 #[rstest]
 #[case("v1", "ConfigMap", "data: {x: y}")]
 #[case("apiextensions.k8s.io/v1", "CustomResourceDefinition", "spec: {schema: {containers: [{name: a, image: b}]}}")]
-#[case("kyverno.io/v1", "ClusterPolicy", "spec: {rules: [{validate: {pattern: {spec: {containers: [{name: a, image: '!*:latest'}]}}}}]}")]
+#[case(
+    "kyverno.io/v1",
+    "ClusterPolicy",
+    "spec: {rules: [{validate: {pattern: {spec: {containers: [{name: a, image: '!*:latest'}]}}}}]}"
+)]
 #[case("metrics.k8s.io/v1beta1", "PodMetrics", "containers: [{name: a, usage: {cpu: 1}}]")]
 #[case("keda.sh/v1alpha1", "ScaledObject", "spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: x}}")]
 #[case("image.toolkit.fluxcd.io/v1", "ImageRepository", "spec: {image: r.example/x}")]
@@ -129,14 +149,19 @@ fn manifests_inside_others_are_judged() {
         format!(
             "apiVersion: argoproj.io/v1alpha1\nkind: Sensor\nspec:\n  triggers: [{{template: {{k8s: {{source: {{resource: {{apiVersion: v1, kind: Pod, spec: {BAD}}}}}}}}}}}]\n"
         ),
-        format!("apiVersion: template.openshift.io/v1\nkind: Template\nobjects: [{{apiVersion: v1, kind: Pod, spec: {BAD}}}]\n"),
+        format!(
+            "apiVersion: template.openshift.io/v1\nkind: Template\nobjects: [{{apiVersion: v1, kind: Pod, spec: {BAD}}}]\n"
+        ),
         format!("kind: PodList\napiVersion: v1\nitems: [{{metadata: {{name: x}}, spec: {BAD}}}]\n"),
         format!("kind: DeploymentList\napiVersion: apps/v1\nitems: [{{spec: {{template: {{spec: {BAD}}}}}}}]\n"),
         format!("[{{kind: Pod, spec: {BAD}}}]\n"),
     ] {
         let (ran, rules) = one(&text);
         assert_eq!(ran.code, Some(1), "{text}{ran:?}");
-        assert!(rules.contains(&"latest-tag".to_owned()) && rules.contains(&"run-as-root".to_owned()), "{text}{rules:?}");
+        assert!(
+            rules.contains(&"latest-tag".to_owned()) && rules.contains(&"run-as-root".to_owned()),
+            "{text}{rules:?}"
+        );
     }
     let unread = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates: [{name: r, resource: {manifest: '{{inputs.parameters.m}}: ['}}]\n";
     let (ran, _) = one(unread);
@@ -207,7 +232,11 @@ fn trees_that_a_tool_puts_together_are_not_taken_for_manifests() {
         "kustomize build ./k/base | podfit review -",
         "kustomize build ./k/overlay | podfit review -",
     ] {
-        assert!(ran.lines().iter().any(|line| line.contains("not looked at") && line.ends_with(said)), "{:?}", ran.lines());
+        assert!(
+            ran.lines().iter().any(|line| line.contains("not looked at") && line.ends_with(said)),
+            "{:?}",
+            ran.lines()
+        );
     }
     let ran = review(folder.path(), &["k/overlay/kustomization.yaml"]);
     assert!(ran.code == Some(2) && ran.lines()[0].ends_with("kustomize build k/overlay | podfit review -"), "{ran:?}");
@@ -219,7 +248,10 @@ fn trees_that_a_tool_puts_together_are_not_taken_for_manifests() {
 fn an_account_that_mounts_no_token_is_no_finding() {
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: etl}\nautomountServiceAccountToken: false\n";
     let pod = |namespace: &str| {
-        format!("kind: Pod\nmetadata: {{namespace: {namespace}}}\nspec: {}\n", GOOD.replace("serviceAccountName: s, ", ""))
+        format!(
+            "kind: Pod\nmetadata: {{namespace: {namespace}}}\nspec: {}\n",
+            GOOD.replace("serviceAccountName: s, ", "")
+        )
     };
     for text in [format!("{account}---\n{}", pod("etl")), format!("{}---\n{account}", pod("etl"))] {
         let (ran, rules) = one(&text);
@@ -234,14 +266,19 @@ fn an_account_that_mounts_no_token_is_no_finding() {
 
 #[test]
 fn what_is_no_object_of_kubernetes_is_no_failure() {
-    let (ran, rules) = one("services: {web: {image: 'nginx:latest', command: [x]}}\nextra: {containers: [{name: a, image: b}]}\n");
+    let (ran, rules) =
+        one("services: {web: {image: 'nginx:latest', command: [x]}}\nextra: {containers: [{name: a, image: b}]}\n");
     assert_eq!((ran.code, rules.len()), (Some(0), 0), "{ran:?}");
     assert!(told(&ran, "notes")[0].contains("no object of Kubernetes"), "{ran:?}");
 }
 
 #[test]
 fn odd_files_lose_nothing() {
-    let pod = |name: &str, image: &str| format!("{{\"kind\": \"Pod\", \"metadata\": {{\"name\": \"{name}\"}}, \"spec\": {{\"containers\": [{{\"name\": \"{name}\", \"image\": \"{image}\"}}]}}}}\n");
+    let pod = |name: &str, image: &str| {
+        format!(
+            "{{\"kind\": \"Pod\", \"metadata\": {{\"name\": \"{name}\"}}, \"spec\": {{\"containers\": [{{\"name\": \"{name}\", \"image\": \"{image}\"}}]}}}}\n"
+        )
+    };
     let (a, b) = (pod("a", "x"), pod("b", "y"));
     for (text, errors) in [
         (format!("{a}{b}"), 0),
@@ -253,7 +290,8 @@ fn odd_files_lose_nothing() {
     ] {
         let (ran, _) = one(&text);
         let report = parsed(&ran);
-        let images: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(|f| f["rule"] == "latest-tag").collect();
+        let images: Vec<&Value> =
+            report["findings"].as_array().unwrap().iter().filter(|f| f["rule"] == "latest-tag").collect();
         assert_eq!(images.len(), 2, "{text:?} {ran:?}");
         let said = told(&ran, "errors");
         assert_eq!(said.len(), errors, "{text:?} {said:?}");
@@ -266,7 +304,9 @@ fn odd_files_lose_nothing() {
 #[test]
 fn flinks_configuration_is_read_as_flink_reads_it() {
     let flink = |rest: &str| {
-        format!("apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: f}}\nspec:\n{rest}  jobManager: {{}}\n  taskManager: {{}}\n")
+        format!(
+            "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: f}}\nspec:\n{rest}  jobManager: {{}}\n  taskManager: {{}}\n"
+        )
     };
     let pods = "  podTemplate: {spec: {securityContext: {runAsNonRoot: true}}}\n";
     for image in [
@@ -277,17 +317,20 @@ fn flinks_configuration_is_read_as_flink_reads_it() {
         let (ran, rules) = one(&flink(&format!("{image}{pods}")));
         assert_eq!((ran.code, rules), (Some(1), vec!["latest-tag".to_owned()]), "{image} {}", ran.stdout);
     }
-    let over = "  image: r/f:1\n  serviceAccount: s\n  flinkConfiguration: {kubernetes.container.image.ref: 'r/f:latest'}\n";
+    let over =
+        "  image: r/f:1\n  serviceAccount: s\n  flinkConfiguration: {kubernetes.container.image.ref: 'r/f:latest'}\n";
     assert_eq!(one(&flink(&format!("{over}{pods}"))).1, Vec::<String>::new());
     let nested = "  image: r/f:1\n  serviceAccount: s\n  flinkConfiguration: {s3: {secret-key: wJalrXUtnFEMIK7MDENGbPxRfiCYzzzzKEY}}\n";
     assert_eq!(one(&flink(&format!("{nested}{pods}"))).1, ["hardcoded-credential"]);
     let by_name = "  image: r/f:1\n  serviceAccount: s\n  flinkConfiguration: {kubernetes.operator.pod-template.merge-arrays-by-name: 'true'}\n  \
                    podTemplate: {spec: {securityContext: {runAsNonRoot: true}, containers: [{name: flink-main-container}, {name: log, image: 'l:1', \
                    securityContext: {runAsUser: 0}, resources: {requests: {cpu: 1, memory: 1Gi}, limits: {memory: 1Gi}}}]}}\n";
-    let task_manager = "  taskManager: {podTemplate: {spec: {containers: [{name: log, securityContext: {runAsUser: 7}}]}}}\n";
+    let task_manager =
+        "  taskManager: {podTemplate: {spec: {containers: [{name: log, securityContext: {runAsUser: 7}}]}}}\n";
     let text = flink(by_name).replace("  taskManager: {}\n", task_manager);
     let (ran, _) = one(&text);
     let report = parsed(&ran);
-    let roots: Vec<_> = report["findings"].as_array().unwrap().iter().map(|f| (f["rule"].clone(), f["role"].clone())).collect();
+    let roots: Vec<_> =
+        report["findings"].as_array().unwrap().iter().map(|f| (f["rule"].clone(), f["role"].clone())).collect();
     assert_eq!(roots, [(json!("run-as-root"), json!("jobManager"))], "{}", ran.stdout);
 }
