@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 
+#[path = "prometheus_wire/answers.rs"]
+mod answers;
+#[path = "prometheus_wire/certificates.rs"]
+mod certificates;
 #[path = "prometheus_wire/faults.rs"]
 mod faults;
+#[path = "prometheus_wire/limits.rs"]
+mod limits;
 #[path = "support/prometheus_server.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod prometheus_server;
@@ -13,6 +19,8 @@ mod real;
 mod speed;
 #[path = "prometheus_wire/streams.rs"]
 mod streams;
+#[path = "prometheus_wire/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeMap;
 

@@ -208,7 +208,7 @@ fn watched(simulation: &Simulation, heap: &str, code: impl Fn(usize) -> i64) -> 
     simulation.write_openmetrics(&mut text).unwrap();
     let file = OpenMetricsFile::read(text.as_slice(), "history").unwrap();
     let window = TimeRange { start_ms: simulation.start_ms(), end_ms: simulation.end_ms() };
-    let request = Request { scope: Scope::default(), window };
+    let request = Request { scope: Scope::default(), window, late_ms: 0 };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(collect(&file, &store, &request, &mut Who::default(), |_| {})).unwrap();
     let histories = store.histories(None).unwrap().map(Result::unwrap);

@@ -77,7 +77,9 @@ pub async fn gather_from(
 ) -> anyhow::Result<Gathered> {
     let bar = Bar::new("Reading history");
     let mut who = Who::new(known, args.rules());
-    let request = Request { scope: args.scope(namespaces.clone()), window };
+    // What is forgotten at the end is not read again.
+    let late_ms = if store.is_on_disk() { args.late_ms() } else { 0 };
+    let request = Request { scope: args.scope(namespaces.clone()), window, late_ms };
     let summary = collect(source, store, &request, &mut who, |step| bar.step(step))
         .await
         .with_context(|| "the history could not be read to its end")?;
@@ -100,7 +102,7 @@ pub async fn learn_into(
     }
     let (source, window) = args.open().await?;
     let mut who = Who::new(known, args.rules());
-    let request = Request { scope: args.scope(namespaces), window };
+    let request = Request { scope: args.scope(namespaces), window, late_ms: args.late_ms() };
     let summary = collect(&source, store, &request, &mut who, |_| {}).await;
     let summary = summary.with_context(|| "the history could not be read to its end")?;
     for gap in summary.gaps {

@@ -17,6 +17,7 @@ mod output;
 mod policy;
 mod price_args;
 mod progress;
+mod prometheus_args;
 mod recommend;
 mod report;
 mod report_live;

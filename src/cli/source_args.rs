@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 
+use super::prometheus_args::PrometheusArgs;
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Auth, Client, Config, Error, MatchOp, Matcher, Mode, OpenMetricsFile, SampleStream, Secret, Selector, SeriesSource,
-    SeriesStore, TimeRange, unreadable,
+    Client, Error, MatchOp, Matcher, OpenMetricsFile, SampleStream, Selector, SeriesSource, SeriesStore, TimeRange,
+    unreadable,
 };
 use crate::sizing::{CpuLimit, SizingPolicy};
 use crate::workload::IdentityRules;
@@ -37,6 +38,9 @@ pub struct SourceArgs {
     /// Keep what was learned in this file, and ask only for what is new next time
     #[arg(long, value_name = "FILE", help_heading = "History")]
     store: Option<PathBuf>,
+    /// How late samples may arrive, such as 30m: with --store, as much of the end is read again next time
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = span, help_heading = "History")]
+    late_samples: Duration,
     /// Only series with this label, such as cluster=prod (repeatable)
     #[arg(long = "series-label", value_name = "NAME=VALUE", value_parser = series_label, help_heading = "History")]
     series_labels: Vec<(String, String)>,
@@ -59,59 +63,12 @@ pub struct SourceArgs {
     #[arg(long, value_name = "POLICY", value_parser = cpu_limit, help_heading = "Sizing")]
     cpu_limit: Option<CpuLimit>,
 
-    /// User for basic authentication; the password comes from --prometheus-password-file
-    #[arg(long, value_name = "NAME", requires = "prometheus_password_file", help_heading = "Prometheus access")]
-    prometheus_user: Option<String>,
-    /// File that holds the password
-    #[arg(long, value_name = "FILE", requires = "prometheus_user", help_heading = "Prometheus access")]
-    prometheus_password_file: Option<PathBuf>,
-    /// File that holds a bearer token; read again for every request
-    #[arg(long, value_name = "FILE", conflicts_with = "prometheus_user", help_heading = "Prometheus access")]
-    prometheus_token_file: Option<PathBuf>,
-    /// Header to send, such as 'THANOS-TENANT: data' (repeatable)
-    #[arg(long, value_name = "NAME: VALUE", value_parser = header, help_heading = "Prometheus access")]
-    prometheus_header: Vec<(String, String)>,
-    /// Tenant of Mimir or Cortex (X-Scope-OrgID)
-    #[arg(long, value_name = "ID", help_heading = "Prometheus access")]
-    org_id: Option<String>,
-    /// Query parameter to send, such as `partial_response=false` (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, help_heading = "Prometheus access")]
-    prometheus_param: Vec<(String, String)>,
-    /// PEM file of the CA that signed the server's certificate
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus access")]
-    prometheus_ca_file: Option<PathBuf>,
-    /// PEM file of the client certificate
-    #[arg(long, value_name = "FILE", requires = "prometheus_key_file", help_heading = "Prometheus access")]
-    prometheus_cert_file: Option<PathBuf>,
-    /// PEM file of the client certificate's key
-    #[arg(long, value_name = "FILE", requires = "prometheus_cert_file", help_heading = "Prometheus access")]
-    prometheus_key_file: Option<PathBuf>,
-    /// How samples are fetched
-    #[arg(long, value_enum, default_value_t = Transport::Auto, help_heading = "Prometheus access")]
-    prometheus_read: Transport,
-    /// Longest silence of the server, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Prometheus access")]
-    prometheus_timeout: u64,
-    /// Further tries of a request that the network or an overloaded server failed
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20), help_heading = "Prometheus access")]
-    prometheus_retries: u16,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 }
 
 const NO_SOURCE: &str = "where is the history? give --prometheus-url URL (or PODFIT_PROMETHEUS_URL), --openmetrics FILE \
                          or --runs FILE";
-
-/// How samples are fetched.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
-enum Transport {
-    /// Streamed remote read where it is offered, else the query API
-    #[default]
-    Auto,
-    /// Remote read only
-    #[value(name = "remote-read")]
-    Remote,
-    /// The query API only
-    Query,
-}
 
 impl SourceArgs {
     /// The store that was asked for, and what there is to tell about it.
@@ -127,6 +84,13 @@ impl SourceArgs {
     /// Files of runs.
     pub fn runs(&self) -> &[PathBuf] {
         &self.runs
+    }
+
+    /// How late samples may arrive, in milliseconds. An hour where nobody says: an agent that sends samples on keeps
+    /// trying while its receiver restarts or is short of room, and servers that take samples out of order are mostly told
+    /// to do so for half an hour or an hour; it is many times the five minutes of staleness and the pace of a slow rule.
+    pub fn late_ms(&self) -> i64 {
+        i64::try_from(self.late_samples.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Whether what is remembered is all that there is to learn from.
@@ -203,7 +167,10 @@ impl SourceArgs {
         let Some(url) = &self.prometheus_url else {
             bail!(NO_SOURCE);
         };
-        let client = Client::new(&self.config(url))?;
+        if let Some(warning) = self.prometheus.warning() {
+            super::fail::tell(warning);
+        }
+        let client = Client::new(&self.prometheus.config(url))?;
         let capabilities = client.probe().await?;
         tracing::info!("{capabilities}");
         let skew_ms = capabilities.clock_skew_ms.unwrap_or(0);
@@ -224,34 +191,6 @@ impl SourceArgs {
     fn window(&self, end_ms: i64) -> TimeRange {
         let history_ms = i64::try_from(self.history.as_millis()).unwrap_or(i64::MAX);
         TimeRange { start_ms: end_ms.saturating_sub(history_ms), end_ms }
-    }
-
-    fn config(&self, url: &str) -> Config {
-        let mut config = Config::new(url);
-        config.auth = match (&self.prometheus_user, &self.prometheus_password_file, &self.prometheus_token_file) {
-            (Some(user), Some(file), _) => Auth::BasicFile { user: user.clone(), password_file: file.clone() },
-            (_, _, Some(file)) => Auth::BearerFile(file.clone()),
-            _ => Auth::None,
-        };
-        let org = self.org_id.iter().map(|id| ("X-Scope-OrgID".to_owned(), Secret::new(id.clone())));
-        config.headers = self
-            .prometheus_header
-            .iter()
-            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
-            .chain(org)
-            .collect();
-        config.extra_params.clone_from(&self.prometheus_param);
-        config.ca_file.clone_from(&self.prometheus_ca_file);
-        config.client_cert.clone_from(&self.prometheus_cert_file);
-        config.client_key.clone_from(&self.prometheus_key_file);
-        config.timeout = Duration::from_secs(self.prometheus_timeout);
-        config.retries = self.prometheus_retries.into();
-        config.mode = match self.prometheus_read {
-            Transport::Auto => Mode::Auto,
-            Transport::Remote => Mode::RemoteRead,
-            Transport::Query => Mode::Query,
-        };
-        config
     }
 }
 
@@ -312,6 +251,13 @@ impl SeriesSource for Source {
         }
     }
 
+    fn take_incomplete(&self) -> Vec<String> {
+        match self {
+            Self::Server(client) => client.take_incomplete(),
+            Self::File(_) | Self::Memory(_) => Vec::new(),
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Server(client) => client.describe(),
@@ -360,7 +306,7 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -372,13 +318,6 @@ fn series_label(text: &str) -> Result<(String, String), String> {
     let ok =
         name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
     if ok { Ok((name, value)) } else { Err("a label name has letters, digits and underscores only".to_owned()) }
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    text.split_once(':')
-        .filter(|(name, _)| !name.trim().is_empty())
-        .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
-        .ok_or_else(|| "a name, a colon and a value".to_owned())
 }
 
 /// Opens a file, unpacking it when it is gzip.

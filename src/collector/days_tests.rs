@@ -88,7 +88,7 @@ async fn learned(source: &SeriesStore, ends: &[i64]) -> History {
     let store = Store::in_memory().unwrap();
     for end in ends {
         let window = TimeRange { start_ms: MONDAY, end_ms: MONDAY + end };
-        let request = Request { scope: Scope::default(), window };
+        let request = Request { scope: Scope::default(), window, late_ms: 0 };
         collect(source, &store, &request, &mut Who::default(), |_| {}).await.unwrap();
     }
     let mut all: Vec<_> = store.histories(None).unwrap().map(Result::unwrap).collect();
@@ -174,7 +174,7 @@ async fn cpu_is_that_of_the_day_and_of_its_busy_time() {
     );
     let store = Store::in_memory().unwrap();
     let window = TimeRange { start_ms: MONDAY, end_ms: MONDAY + until };
-    let request = Request { scope: Scope::default(), window };
+    let request = Request { scope: Scope::default(), window, late_ms: 0 };
     collect(&source, &store, &request, &mut Who::default(), |_| {}).await.unwrap();
     let all: Vec<_> = store.histories(None).unwrap().map(Result::unwrap).collect();
     let of = |kind: &str| &all.iter().find(|(key, _)| key.workload.to_string() == kind).unwrap().1;
@@ -213,7 +213,7 @@ async fn a_long_run_of_an_earlier_release_is_no_longer_counted_beside_its_days()
     // What the earlier release carried cannot be read any more, and is begun anew.
     store.commit(id, old.ended_ms, b"\x01\x07airflow", [(key.clone(), old)]).unwrap();
     let window = TimeRange { start_ms: MONDAY, end_ms: MONDAY + until };
-    let request = Request { scope: Scope::default(), window };
+    let request = Request { scope: Scope::default(), window, late_ms: 0 };
     collect(&source, &store, &request, &mut Who::default(), |_| {}).await.unwrap();
     let history = store.histories(None).unwrap().next().unwrap().unwrap().1;
     let hours: f64 = history.runs().map(Run::seconds).sum::<f64>() / 3600.0;

@@ -10,7 +10,10 @@ pub mod executors;
 pub mod finish;
 pub mod flink;
 mod gaps;
+mod incomplete;
 pub mod jvm;
+#[cfg(test)]
+mod late_tests;
 pub mod life;
 pub mod metrics;
 mod names;
@@ -38,6 +41,7 @@ use advance::advance;
 use days::DAY_MS;
 use executors::Executors;
 use gaps::Counts;
+use incomplete::Incomplete;
 use metrics::{MEMORY, Scope};
 use objects::PodObject;
 use open_lives::OpenLives;
@@ -54,6 +58,9 @@ pub struct Request {
     pub scope: Scope,
     /// The time to learn from; only what is newer than the store's watermark is asked for.
     pub window: TimeRange,
+    /// How long before the end of the window samples may still arrive, in milliseconds: the watermark stays behind that
+    /// time, so that the next collection reads it again. 0 where there is no next one.
+    pub late_ms: i64,
 }
 
 /// Length of the first slice of time where the source cannot count its samples; the next ones are as long as fits
@@ -66,6 +73,11 @@ const SLICE_SAMPLES: u64 = 1_000_000;
 /// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
 /// series, however short its time, and a quiet day says little of the next month.
 const MOST_GROWTH: i64 = 16;
+
+/// Slices that are tried once more, shorter, after their answers broke off: of the whole collection.
+const TRIES_OF_SLICES: usize = 3;
+/// How long before the window the pods are kept that were seen then: a longer `--history` may be asked for next time.
+const PODS_KEPT_MS: i64 = 7 * DAY_MS;
 
 /// How far a collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +130,14 @@ pub enum CollectError {
     /// The source failed.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The source failed after a part was read.
+    #[error("{error}; all until {until} is kept, and the next time it goes on from there")]
+    Partway {
+        /// Why it failed.
+        error: SourceError,
+        /// Up to where all was read and put into the store.
+        until: jiff::Timestamp,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -154,18 +174,37 @@ pub async fn collect<S: SeriesSource>(
         store.remember_pods(alive)?;
     }
     let end_ms = request.window.end_ms;
+    let settled = settled_until(request, from_ms);
     let mut summary = Summary::default();
     let mut found: HashSet<WorkloadKey> = HashSet::new();
     let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut counts = Counts::default();
     let source = &Selection::new(source, &request.scope, request.window).await;
+    let mut incomplete = Incomplete::default();
     let mut slice_ms = first_slice(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
     let mut start_ms = from_ms;
+    let mut again = TRIES_OF_SLICES;
+    // What came before the slices was about nobody's samples.
+    source.take_incomplete();
     let total_ms = (end_ms - from_ms).max(0);
     progress(Step { done_ms: 0, total_ms, runs: 0 });
     while start_ms <= end_ms {
-        let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(end_ms) };
-        let mut read = Read::slice(source, &request.scope, range, &carried.lives.before()).await?;
+        // What is settled and what is not are never in one slice.
+        let last_ms = if start_ms <= settled { settled } else { end_ms };
+        let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(last_ms) };
+        let mut read = match Read::slice(source, &request.scope, range, &carried.lives.before()).await {
+            Ok(read) => read,
+            Err(error) if again > 0 && error.broke_off() && slice_ms > SHORTEST_SLICE_MS => {
+                again -= 1;
+                slice_ms = (slice_ms.min(range.end_ms - start_ms + 1) / 2).max(SHORTEST_SLICE_MS);
+                source.take_incomplete();
+                continue;
+            }
+            Err(error) => return Err(stopped(error, store, &id, from_ms)),
+        };
+        let missing = source.take_incomplete();
+        let is_whole = missing.is_empty();
+        incomplete.add(range, missing);
         carried.watched_from_ms.get_or_insert(range.start_ms);
         summary.absurd_samples += read.slice.absurd;
         summary.samples += read.slice.samples;
@@ -177,13 +216,18 @@ pub async fn collect<S: SeriesSource>(
             store.pods_named(ns, pod).unwrap_or_default()
         });
         found.extend(runs.iter().map(|(key, _)| key.clone()));
-        let open = postcard::to_extend(&carried, CARRIED.to_vec()).unwrap_or_default();
-        let committed = store.commit(&id, range.end_ms, &open, runs)?;
+        let committed = if range.end_ms <= settled && incomplete.is_empty() {
+            let open = postcard::to_extend(&carried, CARRIED.to_vec()).unwrap_or_default();
+            store.commit(&id, range.end_ms, &open, runs)?
+        } else {
+            store.commit_provisionally(&id, is_whole, runs)?
+        };
         summary.runs += committed.new as u64;
         summary.slices += 1;
         start_ms = range.end_ms.saturating_add(1);
         progress(Step { done_ms: start_ms - from_ms, total_ms, runs: summary.runs });
     }
+    prune_pods(store, from_ms, request.window)?;
     summary.workloads = found.len() as u64;
     summary.unidentified = who
         .unidentified()
@@ -202,7 +246,34 @@ pub async fn collect<S: SeriesSource>(
             None => vec![gaps::nothing(source, &request.scope, request.window).await],
         };
     }
+    summary.gaps.extend(incomplete.note());
     Ok(summary)
+}
+
+/// Up to where what is read now is read for good: all but the time in which samples may still arrive. A settled part that
+/// is shorter than that time is left for later, or every collection would ask twice for little.
+fn settled_until(request: &Request, from_ms: i64) -> i64 {
+    let late_ms = request.late_ms.max(0);
+    let settled = request.window.end_ms.saturating_sub(late_ms);
+    if settled.saturating_sub(from_ms) >= late_ms { settled } else { from_ms.saturating_sub(1) }
+}
+
+/// A failure, with what is kept of what came before it where that outlives this process.
+fn stopped(error: SourceError, store: &Store, id: &str, from_ms: i64) -> CollectError {
+    let kept = store.progress(id).ok().flatten().filter(|_| store.is_on_disk()).map(|progress| progress.watermark_ms);
+    match kept.filter(|kept| *kept >= from_ms).and_then(|kept| jiff::Timestamp::from_second(kept / 1000).ok()) {
+        Some(until) => CollectError::Partway { error, until },
+        None => error.into(),
+    }
+}
+
+/// Forgets the pods that were gone well before the window: no series of them will be asked for any more. Once a day, at
+/// the first collection of the day.
+fn prune_pods(store: &Store, from_ms: i64, window: TimeRange) -> Result<(), StoreError> {
+    if days::day_of(from_ms) < days::day_of(window.end_ms) {
+        store.prune_pods(window.start_ms.saturating_sub(PODS_KEPT_MS))?;
+    }
+    Ok(())
 }
 
 /// How long the first slice may be, from what the last day held: the least likely to have been deleted, and the likest

@@ -74,6 +74,10 @@ impl<S: SeriesSource> SeriesSource for Selection<'_, S> {
         }
     }
 
+    fn take_incomplete(&self) -> Vec<String> {
+        self.source.take_incomplete()
+    }
+
     fn describe(&self) -> String {
         self.source.describe()
     }

@@ -154,6 +154,20 @@ impl History {
         added
     }
 
+    /// The kept runs of exactly that start.
+    pub(super) fn started_at(&self, started_ms: i64) -> impl Iterator<Item = &Run> {
+        let first = self.runs.partition_point(|r| r.started_ms < started_ms);
+        self.runs[first..].iter().take_while(move |r| r.started_ms == started_ms)
+    }
+
+    /// Takes out the kept run of that start for which `is` holds; false where there is none.
+    pub(super) fn withdraw(&mut self, started_ms: i64, is: impl Fn(&Run) -> bool) -> bool {
+        let first = self.runs.partition_point(|r| r.started_ms < started_ms);
+        let Some(at) = self.started_at(started_ms).position(is).map(|i| first + i) else { return false };
+        self.runs.remove(at);
+        true
+    }
+
     fn take(&mut self, run: Run) -> Added {
         self.end_at_midnight(&run);
         match self.find(&run) {

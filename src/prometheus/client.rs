@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::config::{Config, Mode};
 use super::error::Error;
 use super::http::Http;
+use super::limits::Limits;
 use super::probe::{Capabilities, RemoteRead, Transport};
 use super::selector::{MatchOp, Matcher, Selector};
 use super::series::{SeriesSource, TimeRange};
@@ -60,6 +61,10 @@ pub(crate) struct Inner {
     samples: AtomicU64,
     histograms: AtomicU64,
     warnings: Mutex<BTreeSet<String>>,
+    /// What the server said of answers in which something was missing, since that was last asked for.
+    incomplete: Mutex<BTreeSet<String>>,
+    /// Which sizes the server refused.
+    pub limits: Limits,
 }
 
 impl Inner {
@@ -74,14 +79,29 @@ impl Inner {
     }
 
     pub(crate) fn warn(&self, notes: &[String]) {
-        if notes.is_empty() {
-            return;
-        }
-        let secrets = self.http.secrets();
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for note in notes.iter().map(|note| secrets.strike(note)) {
-            if warnings.len() < WARNINGS && warnings.insert(note.clone()) {
+        for note in notes {
+            let note = self.http.secrets.shown(note);
+            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if warnings.len() < WARNINGS && !warnings.contains(&note) {
                 tracing::warn!(server = self.http.shown(), "the server warns: {note}");
+                warnings.insert(note);
+            }
+        }
+    }
+
+    /// Takes in what the server remarked on samples that it sent.
+    pub(crate) fn remark(&self, notes: &[String], is_partial: bool) {
+        let (of_query, mut of_answer): (Vec<String>, Vec<String>) =
+            notes.iter().cloned().partition(|note| probe::is_of_query(note));
+        self.warn(&of_query);
+        if is_partial && of_answer.is_empty() {
+            of_answer.push(probe::IS_PARTIAL.to_owned());
+        }
+        let mut incomplete = self.incomplete.lock().unwrap_or_else(PoisonError::into_inner);
+        for note in of_answer {
+            let note = self.http.secrets.shown(&note);
+            if incomplete.len() < WARNINGS && !incomplete.contains(&note) {
+                incomplete.insert(note);
             }
         }
     }
@@ -132,7 +152,9 @@ impl Client {
                 foreign_chunks: AtomicBool::new(false),
                 samples: AtomicU64::new(0),
                 histograms: AtomicU64::new(0),
-                warnings: Mutex::new(BTreeSet::new()),
+                warnings: Mutex::default(),
+                incomplete: Mutex::default(),
+                limits: Limits::default(),
             }),
         })
     }
@@ -142,7 +164,7 @@ impl Client {
         self.inner.capabilities().await
     }
 
-    /// The server's warnings so far, such as partial responses of Thanos; each once, at most 100.
+    /// The server's warnings so far that do not mean that samples are missing; each once, at most 100.
     pub fn warnings(&self) -> Vec<String> {
         self.inner.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
@@ -217,7 +239,11 @@ impl SeriesSource for Client {
             )
             .await?;
         let answer: probe::Answer<Vec<String>> = probe::parse(inner, &values)?;
-        inner.warn(&answer.notes());
+        // What an answer that is not whole does not name may be there.
+        if let Some(words) = answer.missing() {
+            let (url, message) = (inner.http.shown().to_owned(), inner.http.secrets.shown(&words));
+            return Err(Error::Server { url, kind: "incomplete".to_owned(), message });
+        }
         let wanted: BTreeSet<&str> = names.iter().copied().collect();
         Ok(answer.data.unwrap_or_default().into_iter().filter(|n| wanted.contains(n.as_str())).collect())
     }
@@ -230,6 +256,11 @@ impl SeriesSource for Client {
                 query::count(&self.inner, selector, range).await
             }
         }
+    }
+
+    fn take_incomplete(&self) -> Vec<String> {
+        let mut incomplete = self.inner.incomplete.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *incomplete).into_iter().collect()
     }
 
     fn describe(&self) -> String {

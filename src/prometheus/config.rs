@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::Error;
+use super::oauth2::OAuth2;
 use crate::secret::Secret;
 
 /// How requests are authorized. Files are read again for every request, so a rotated secret needs no restart.
@@ -34,6 +35,15 @@ pub enum Auth {
     Bearer(Secret),
     /// A file that holds the bearer token.
     BearerFile(PathBuf),
+    /// Bearer tokens of an OAuth 2.0 server.
+    OAuth2(OAuth2),
+    /// AWS Signature Version 4, with the credentials that AWS' own tools would use.
+    Sigv4 {
+        /// Region, such as `eu-west-1`.
+        region: String,
+        /// Service, `aps` for Amazon Managed Service for Prometheus.
+        service: String,
+    },
 }
 
 /// Which transport fetches raw samples.
@@ -60,7 +70,7 @@ pub struct Config {
     pub headers: Vec<(String, Secret)>,
     /// Further parameters of each query: `dedup`, `partial_response`, `max_source_resolution`.
     pub extra_params: Vec<(String, String)>,
-    /// PEM file of the only CAs to trust; the system's when absent.
+    /// PEM file of the only CAs, and certificates of servers, to trust; the system's CAs when absent.
     pub ca_file: Option<PathBuf>,
     /// PEM file of the client certificate, chain included; goes with `client_key`.
     pub client_cert: Option<PathBuf>,
@@ -68,8 +78,12 @@ pub struct Config {
     pub client_key: Option<PathBuf>,
     /// Accept any server certificate.
     pub insecure: bool,
-    /// The longest silence of the server before a request is given up; a long answer that keeps coming is fine.
+    /// The longest silence of the server before a request is given up.
     pub timeout: Duration,
+    /// The longest time that is spent waiting for one answer to be whole.
+    pub whole_answer: Duration,
+    /// The longest answer, in bytes after decompression.
+    pub max_answer_bytes: u64,
     /// Transport.
     pub mode: Mode,
     /// Requests under way at once. A stream that nobody reads keeps its place: read streams in the order in which they
@@ -79,7 +93,8 @@ pub struct Config {
     pub max_samples_hint: u64,
     /// The first time slice of the query API.
     pub slice: Duration,
-    /// Tries per request after the first, for what may work a little later.
+    /// Tries per request after the first, for what may work a little later; of all requests together at most 50 times as
+    /// many.
     pub retries: usize,
     /// The longest wait between two tries, whatever the server asks for.
     pub max_wait: Duration,
@@ -98,6 +113,8 @@ impl Config {
             client_key: None,
             insecure: false,
             timeout: Duration::from_secs(120),
+            whole_answer: Duration::from_secs(1_200),
+            max_answer_bytes: 2 << 30,
             mode: Mode::Auto,
             concurrency: 4,
             max_samples_hint: 5_000_000,

@@ -43,11 +43,11 @@ pub enum Error {
         /// What the network said.
         cause: String,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// The TLS handshake failed.
     #[error(
-        "cannot trust {url}: {cause}; give the CA that signed its certificate (--prometheus-ca-file), or a client certificate (--prometheus-cert-file) if it asks for one"
+        "cannot trust {url}: {cause}; give the CA that signed its certificate, or that certificate itself (--prometheus-ca-file), or a client certificate (--prometheus-cert-file) if it asks for one"
     )]
     Tls {
         /// Where.
@@ -63,9 +63,51 @@ pub enum Error {
         /// How long nothing came.
         after: Duration,
     },
+    /// An answer that came too slowly as a whole.
+    #[error("the answer of {url} was not whole after {} s ({bytes} bytes came); raise the timeout (--prometheus-timeout; an answer has ten times as long), or look for a proxy that slows it down", after.as_secs())]
+    Slow {
+        /// Where.
+        url: String,
+        /// How long was waited.
+        after: Duration,
+        /// Bytes that came.
+        bytes: u64,
+    },
+    /// An answer that does not end.
+    #[error(
+        "the answer of {url} is longer than {bytes} bytes; ask for fewer namespaces with -n, and check that the address is a Prometheus API"
+    )]
+    Endless {
+        /// Where.
+        url: String,
+        /// What is read at most.
+        bytes: u64,
+    },
+    /// A token endpoint gave no token.
+    #[error(
+        "cannot get a token from {url}: {problem}; check --prometheus-oauth2-token-url, -client-id and the file of the secret"
+    )]
+    Token {
+        /// Where.
+        url: String,
+        /// The status, where there was one.
+        status: Option<u16>,
+        /// What it said, cleaned.
+        problem: String,
+    },
+    /// So many requests were tried again that the rest is not worth it.
+    #[error(
+        "{error}; {retries} requests of this collection were tried again before, which is enough (--prometheus-retries)"
+    )]
+    GaveUp {
+        /// Why the last one failed.
+        error: Box<Error>,
+        /// How many.
+        retries: u64,
+    },
     /// 401 or 403.
     #[error(
-        "{url} refuses the credentials (HTTP {status}){}; give a user and password (--prometheus-user, --prometheus-password-file), a bearer token (--prometheus-token-file), a tenant (--org-id) or a client certificate (--prometheus-cert-file) that may query",
+        "{url} refuses the credentials (HTTP {status}){}; give a user and password (--prometheus-user, --prometheus-password-file), a bearer token (--prometheus-token-file), AWS or OAuth 2.0 credentials (--prometheus-sigv4-region, --prometheus-oauth2-token-url), a tenant (--org-id) or a client certificate (--prometheus-cert-file) that may query",
         quoted(detail)
     )]
     Denied {
@@ -229,6 +271,7 @@ impl Error {
             | Self::Truncated { cause: said, .. }
             | Self::Json { problem: said, .. }
             | Self::Decode { problem: said, .. }
+            | Self::Token { problem: said, .. }
             | Self::NoRemoteRead { why: said, .. } => said,
             Self::Server { kind, message, .. } => {
                 *kind = secrets.strike(kind);
@@ -238,11 +281,27 @@ impl Error {
             | Self::File { .. }
             | Self::Line { .. }
             | Self::Timeout { .. }
+            | Self::Slow { .. }
+            | Self::Endless { .. }
             | Self::Checksum { .. }
             | Self::Other(_) => return self,
+            Self::GaveUp { error, retries } => {
+                let error = std::mem::replace(&mut **error, Self::Other(String::new()));
+                return Self::GaveUp { error: Box::new(error.struck(secrets)), retries: *retries };
+            }
         };
         *said = secrets.strike(said);
         self
+    }
+
+    /// True when the server says that there were too many requests.
+    pub(crate) fn is_too_often(&self) -> bool {
+        matches!(self, Self::Busy { status: 429, .. })
+    }
+
+    /// True when an answer began well and did not end: the same question in smaller parts may be answered.
+    pub fn broke_off(&self) -> bool {
+        matches!(self, Self::Truncated { .. } | Self::Checksum { .. } | Self::Slow { .. } | Self::Endless { .. })
     }
 
     /// How long the server asks to be left alone.
@@ -259,10 +318,19 @@ const MESSAGE_CHARS: usize = 300;
 
 /// A server's words made fit for one line of a terminal: no control characters, one space where several were, cut.
 pub(crate) fn clean(text: &str) -> String {
+    clean_up_to(MESSAGE_CHARS, text)
+}
+
+/// The same at more length, for words out of which secrets are struck before they are cut.
+pub(crate) fn tidy(text: &str) -> String {
+    clean_up_to(8 * MESSAGE_CHARS, text)
+}
+
+fn clean_up_to(most: usize, text: &str) -> String {
     let mut out = String::new();
     let mut space = false;
     for (i, c) in text.trim().chars().enumerate() {
-        if i >= MESSAGE_CHARS {
+        if i >= most {
             out.push('…');
             break;
         }

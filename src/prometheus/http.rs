@@ -1,38 +1,50 @@
-//! Requests and bodies: authorization, TLS, retries, and what each HTTP status means in words.
+//! Requests to one server: how they are sent, tried again and counted, and what each HTTP status means in words.
 //! Knows nothing of queries and samples.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Request, Response, StatusCode};
 
-use super::config::{Auth, Base, Config, read_secret};
-use super::error::{Error, clean, unreadable};
-use super::refusal::{
-    in_quotes, is_page, message_of, page_title, parse_http_date, parse_retry_after, root_cause, shown_location,
-};
-use crate::secret::{Secret, Secrets};
+use super::body::{Body, Bounds};
+use super::config::{Auth, Base, Config};
+use super::connection::{Proxy, build_client};
+use super::credentials::Credentials;
+use super::error::{Error, clean};
+use super::refusal::{in_quotes, is_page, message_of, page_title, parse_retry_after, root_cause, shown_location};
+use super::secrets::Secrets;
+use crate::secret::Secret;
 
 /// An error body is read up to here.
 const ERROR_BODY_CAP: usize = 64 << 10;
 /// Waits between tries start here and double, up to `MAX_DELAY`, unless the server says how long.
 const MIN_DELAY: Duration = Duration::from_millis(200);
 const MAX_DELAY: Duration = Duration::from_secs(15);
+/// The shortest wait where a server says that there were too many requests, and not how long to wait.
+const BUSY_DELAY: Duration = Duration::from_secs(2);
+/// All requests of a client together are tried again this many times as often as one may be.
+const RETRIES_OF_ALL: u64 = 50;
 
-/// A connection pool to one server.
+/// The way to one server.
 pub(crate) struct Http {
     client: reqwest::Client,
     base: Base,
-    auth: Auth,
+    credentials: Credentials,
     headers: HeaderMap,
     params: Vec<(String, String)>,
-    timeout: Duration,
+    bounds: Bounds,
     retries: usize,
     max_wait: Duration,
+    proxy: Option<Proxy>,
+    /// Forms are refused, or were accepted before.
+    only_get: AtomicBool,
+    posts: AtomicBool,
+    /// What no message may repeat.
+    pub secrets: Secrets,
     pub requests: AtomicU64,
     pub retried: AtomicU64,
     pub bytes: AtomicU64,
@@ -40,8 +52,6 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        // Fails when a provider is already installed, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let base = Base::parse(&config.url)?;
         let auth = match (&config.auth, &base.userinfo) {
             (Auth::None, Some((user, password))) => Auth::Basic { user: user.clone(), password: password.clone() },
@@ -49,15 +59,25 @@ impl Http {
         };
         let mut params = base.params.clone();
         params.extend(config.extra_params.iter().cloned());
+        let secrets = Secrets::default();
+        let settings = params.iter().map(|(_, value)| value.as_str());
+        settings.chain(config.headers.iter().map(|(_, v)| v.expose())).for_each(|v| secrets.add_setting(v));
+        if let Some((user, password)) = &base.userinfo {
+            secrets.add_login(user, password.expose());
+        }
         Ok(Self {
             client: build_client(config, &base)?,
             headers: build_headers(&config.headers)?,
-            auth,
+            credentials: Credentials::new(&auth, config.timeout)?,
+            proxy: Proxy::of(&base),
             base,
             params,
-            timeout: config.timeout,
+            bounds: Bounds { silence: config.timeout, whole: config.whole_answer, bytes: config.max_answer_bytes },
             retries: config.retries,
             max_wait: config.max_wait,
+            only_get: AtomicBool::new(false),
+            posts: AtomicBool::new(false),
+            secrets,
             requests: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -79,14 +99,42 @@ impl Http {
         if url.query() == Some("") {
             url.set_query(None);
         }
-        self.send(self.client.get(url)).await
+        Ok(self.send(Request::new(Method::GET, url)).await?)
     }
 
-    /// POST of a form; one try.
-    pub(crate) async fn post_form(&self, path: &str, params: &[(&str, String)]) -> Result<Body, Error> {
-        let mut form: Vec<(&str, &str)> = params.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        form.extend(self.params.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-        self.send(self.client.post(self.base.endpoint(path)).form(&form)).await
+    /// Asks with parameters, by POST, whose length nothing bounds, or by GET where POST is refused; one try.
+    pub(crate) async fn ask(&self, path: &str, params: &[(&str, String)]) -> Result<Body, Error> {
+        if self.only_get.load(Ordering::Relaxed) {
+            return self.get(path, params).await;
+        }
+        let refused = match self.post_form(path, params).await {
+            Err(refused) if !self.posts.load(Ordering::Relaxed) && refused.may_be_the_method() => refused,
+            answer => {
+                self.posts.fetch_or(answer.is_ok(), Ordering::Relaxed);
+                return Ok(answer?);
+            }
+        };
+        match self.get(path, params).await {
+            Ok(body) => {
+                tracing::info!(server = self.shown(), "POST is refused (HTTP {}): it is asked by GET", refused.status);
+                self.only_get.store(true, Ordering::Relaxed);
+                Ok(body)
+            }
+            // Where GET is understood, it is the one that tells what is wrong.
+            Err(error @ (Error::Rejected { status: 400 | 422, .. } | Error::Busy { .. })) => Err(error),
+            Err(_) => Err(refused.error),
+        }
+    }
+
+    async fn post_form(&self, path: &str, params: &[(&str, String)]) -> Result<Body, Refused> {
+        // Nobody but a form knows how a form is written.
+        let mut form = self.base.url.clone();
+        form.query_pairs_mut().clear().extend_pairs(params).extend_pairs(&self.params);
+        let mut request = Request::new(Method::POST, self.base.endpoint(path));
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+        *request.body_mut() = Some(form.query().unwrap_or_default().to_owned().into());
+        self.send(request).await
     }
 
     /// POST of bytes with headers of their own; one try.
@@ -100,14 +148,16 @@ impl Http {
         if !self.base.params.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.base.params);
         }
-        let mut request = self.client.post(url).body(body);
+        let mut request = Request::new(Method::POST, url);
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        self.send(request).await
+        *request.body_mut() = Some(body.into());
+        Ok(self.send(request).await?)
     }
 
-    /// Repeats a call while it fails with what `again` accepts, waiting longer each time or as long as the server asks.
+    /// Repeats a call while it fails with what `again` accepts, waiting longer each time or as long as the server asks;
+    /// over all calls together only so often.
     pub(crate) async fn retrying<T, E, F>(&self, call: impl FnMut() -> F, again: impl Fn(&E) -> bool) -> Result<T, E>
     where
         E: Failure,
@@ -118,79 +168,66 @@ impl Http {
             .with_min_delay(MIN_DELAY)
             .with_max_delay(MAX_DELAY)
             .with_max_times(self.retries);
+        let most = (self.retries as u64).saturating_mul(RETRIES_OF_ALL);
+        let spent = || self.retried.load(Ordering::Relaxed) >= most;
         call.retry(backoff)
             .sleep(tokio::time::sleep)
-            .when(|e| again(e))
+            .when(|e| again(e) && !spent())
             .notify(|_, _| {
                 self.retried.fetch_add(1, Ordering::Relaxed);
             })
             .adjust(|e, wait| {
-                let asked = e.error().and_then(Error::retry_after).map(|d| d.min(self.max_wait));
+                let asked = e.error().and_then(Error::retry_after);
+                let busy = || e.error().is_some_and(Error::is_too_often).then_some(BUSY_DELAY);
+                let asked = asked.or_else(busy).map(|d| d.min(self.max_wait));
                 wait.map(|w| asked.unwrap_or(w))
             })
             .await
+            .map_err(|e| if most > 0 && spent() && again(&e) { e.give_up(most) } else { e })
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Body, Error> {
+    async fn send(&self, mut request: Request) -> Result<Body, Refused> {
+        for (name, value) in &self.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        let second = request.try_clone();
+        match self.send_once(request).await {
+            Err(refused) if refused.status == 401 && self.credentials.renew().await => match second {
+                Some(request) => self.send_once(request).await,
+                None => Err(refused),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn send_once(&self, mut request: Request) -> Result<Body, Refused> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let request = self.authorize(request.headers(self.headers.clone()))?;
-        let response = request.send().await.map_err(|e| self.failed(e).struck(&self.secrets()))?;
+        self.credentials.authorize(&mut request, &self.secrets).await?;
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(self.bounds.whole, self.client.execute(request)).await;
+        let slow = |_| Error::Slow { url: self.base.shown.clone(), after: self.bounds.whole, bytes: 0 };
+        let response = answer.map_err(slow)?.map_err(|e| self.secrets.struck(self.failed(e)))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Body { response, shown: self.base.shown.clone(), timeout: self.timeout, bytes: 0 });
+            return Ok(Body::new(response, &self.base.shown, self.bounds, begun.elapsed()));
         }
-        Err(self.refused(status, response).await.struck(&self.secrets()))
-    }
-
-    /// What a server may repeat of what was sent to it. A file is read again: what it holds now is what was sent.
-    pub(crate) fn secrets(&self) -> Secrets {
-        let mut secrets = Secrets::default();
-        if let Some((user, password)) = &self.base.userinfo {
-            secrets.add_login(user, password.expose());
-        }
-        let read = |path| read_secret(path).unwrap_or_default();
-        match &self.auth {
-            Auth::None => {}
-            Auth::Basic { user, password } => secrets.add_login(user, password.expose()),
-            Auth::BasicFile { user, password_file } => secrets.add_login(user, read(password_file).expose()),
-            Auth::Bearer(token) => secrets.add(token.expose()),
-            Auth::BearerFile(path) => secrets.add(read(path).expose()),
-        }
-        let headers = self.headers.values().filter_map(|value| value.to_str().ok());
-        headers.chain(self.params.iter().map(|(_, value)| value.as_str())).for_each(|v| secrets.add_setting(v));
-        secrets
-    }
-
-    fn authorize(&self, request: RequestBuilder) -> Result<RequestBuilder, Error> {
-        let bearer = |token: &Secret| {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Error::Config {
-                setting: "--prometheus-token-file",
-                problem: "the token holds a line break or another character that no header may have".to_owned(),
-            })?;
-            value.set_sensitive(true);
-            Ok::<_, Error>(value)
-        };
-        Ok(match &self.auth {
-            Auth::None => request,
-            Auth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),
-            Auth::BasicFile { user, password_file } => {
-                request.basic_auth(user, Some(read_secret(password_file)?.expose()))
-            }
-            Auth::Bearer(token) => request.header(AUTHORIZATION, bearer(token)?),
-            Auth::BearerFile(path) => request.header(AUTHORIZATION, bearer(&read_secret(path)?)?),
-        })
+        let error = self.secrets.struck(self.refused(status, response).await);
+        Err(Refused { status: status.as_u16(), error })
     }
 
     /// A request that got no status.
     fn failed(&self, error: reqwest::Error) -> Error {
         let url = self.base.shown.clone();
         if error.is_timeout() && !error.is_connect() {
-            return Error::Timeout { url, after: self.timeout };
+            return Error::Timeout { url, after: self.bounds.silence };
         }
         let dns = error.is_dns();
         let connect = error.is_connect();
         let cause = root_cause(&error.without_url());
         let lower = cause.to_ascii_lowercase();
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| connect) {
+            return Error::Unreachable { url, cause, hint: proxy.to_string() };
+        }
         let plain = lower.contains("invalidcontenttype");
         if !plain
             && ["certificate", "tls", "handshake", "unknownissuer", "corrupt message"].iter().any(|w| lower.contains(w))
@@ -209,7 +246,7 @@ impl Http {
         } else {
             "the connection broke before an answer came; run again"
         };
-        Error::Unreachable { url, cause, hint }
+        Error::Unreachable { url, cause, hint: hint.to_owned() }
     }
 
     /// What a status other than 2xx means.
@@ -221,10 +258,22 @@ impl Http {
             return Error::Redirected { location: shown_location(&self.base.url, location), url };
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(parse_retry_after);
-        let mut body = Body { response, shown: url.clone(), timeout: self.timeout, bytes: 0 };
-        let text = body.read_up_to(ERROR_BODY_CAP).await;
+        // Nobody waits long for the words of a refusal.
+        let bounds = Bounds { whole: self.bounds.silence, ..self.bounds };
+        let text = Body::new(response, &url, bounds, Duration::ZERO).read_up_to(ERROR_BODY_CAP).await;
         let page = is_page(&text);
-        let message = if page { page_title(&text) } else { message_of(&text) };
+        let message = self.secrets.shown(&if page { page_title(&text) } else { message_of(&text) });
+        match (code, &self.proxy) {
+            (407, Some(proxy)) => {
+                let cause = format!("it is asked for credentials on the way (HTTP 407){}", in_quotes(&message));
+                return Error::Unreachable { url, cause, hint: proxy.to_string() };
+            }
+            (502..=504, Some(proxy)) if page => {
+                let cause = format!("HTTP {code}{}", in_quotes(&message));
+                return Error::Unreachable { url, cause, hint: proxy.to_string() };
+            }
+            _ => {}
+        }
         match code {
             401 | 403 => Error::Denied { url, status: code, detail: message },
             404 if page || !text.trim_ascii_start().starts_with(b"{") => {
@@ -240,139 +289,50 @@ impl Http {
     }
 }
 
+/// A request that was not answered.
+struct Refused {
+    /// 0 where none came.
+    status: u16,
+    error: Error,
+}
+
+impl Refused {
+    /// Whether another method may be answered where this one was not.
+    fn may_be_the_method(&self) -> bool {
+        matches!(self.status, 403 | 404 | 405 | 501)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { status: 0, error }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        refused.error
+    }
+}
+
 /// Something that may hold an error.
 pub(crate) trait Failure {
     /// The error, when there is one.
     fn error(&self) -> Option<&Error>;
+
+    /// The same after so many tries that no more are made.
+    #[must_use]
+    fn give_up(self, retries: u64) -> Self;
 }
 
 impl Failure for Error {
     fn error(&self) -> Option<&Error> {
         Some(self)
     }
-}
 
-/// A response whose status was fine, read piece by piece.
-pub(crate) struct Body {
-    response: Response,
-    shown: String,
-    timeout: Duration,
-    bytes: u64,
-}
-
-impl Body {
-    /// The next piece; `None` at the end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.response.chunk().await {
-            Ok(piece) => {
-                self.bytes += piece.as_ref().map_or(0, |p| p.len() as u64);
-                Ok(piece)
-            }
-            Err(e) if e.is_timeout() => Err(Error::Timeout { url: self.shown.clone(), after: self.timeout }),
-            Err(e) => Err(Error::Truncated {
-                url: self.shown.clone(),
-                bytes: self.bytes,
-                cause: root_cause(&e.without_url()),
-            }),
-        }
+    fn give_up(self, retries: u64) -> Self {
+        Self::GaveUp { error: Box::new(self), retries }
     }
-
-    /// The whole body, at most `cap` bytes of it.
-    pub(crate) async fn read_all(&mut self, cap: usize) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::new();
-        while let Some(piece) = self.chunk().await? {
-            if out.len() + piece.len() > cap {
-                return Err(Error::Decode {
-                    url: self.shown.clone(),
-                    problem: format!("the answer is longer than {cap} bytes"),
-                });
-            }
-            out.extend_from_slice(&piece);
-        }
-        Ok(out)
-    }
-
-    /// What of the body comes, up to a limit; errors end it.
-    async fn read_up_to(&mut self, cap: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        while let Ok(Some(piece)) = self.chunk().await {
-            out.extend_from_slice(&piece[..piece.len().min(cap - out.len())]);
-            if out.len() >= cap {
-                break;
-            }
-        }
-        out
-    }
-
-    pub(crate) fn content_type(&self) -> &str {
-        self.response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("")
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.response.headers().get(name).and_then(|v| v.to_str().ok())
-    }
-
-    /// The server's clock, milliseconds since the epoch.
-    pub(crate) fn date_ms(&self) -> Option<i64> {
-        self.header(DATE.as_str()).and_then(parse_http_date)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Refuses a web page that came with status 200: a login form, Grafana, a proxy's greeting.
-    pub(crate) fn reject_page(self) -> Result<Self, Error> {
-        if self.content_type().starts_with("text/html") {
-            return Err(Error::NotPrometheus { url: self.shown, what: "it answers with a web page".to_owned() });
-        }
-        Ok(self)
-    }
-}
-
-fn build_client(config: &Config, base: &Base) -> Result<reqwest::Client, Error> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|e| Error::File { path: path.to_owned(), problem: unreadable(&e) })
-    };
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("podfit/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(config.timeout.min(Duration::from_secs(10)))
-        .read_timeout(config.timeout)
-        .tcp_nodelay(true);
-    if base.url.scheme() == "http" {
-        // A plain connection is a near one: compressing costs the server more than the network saves. Nor does it need
-        // the system's CAs, which a bare image may lack.
-        builder = builder.no_gzip().tls_certs_only([]);
-    } else if config.insecure {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    } else if let Some(path) = &config.ca_file {
-        let certs = reqwest::Certificate::from_pem_bundle(&read(path)?).unwrap_or_default();
-        if certs.is_empty() {
-            return Err(Error::File { path: path.clone(), problem: "it holds no PEM certificate".to_owned() });
-        }
-        builder = builder.tls_certs_only(certs);
-    }
-    match (&config.client_cert, &config.client_key) {
-        (Some(cert), Some(key)) => {
-            let mut pem = read(cert)?;
-            pem.push(b'\n');
-            pem.extend(read(key)?);
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|_| Error::File {
-                path: cert.clone(),
-                problem: "with its key it makes no usable PEM client certificate".to_owned(),
-            })?;
-            builder = builder.identity(identity);
-        }
-        (None, None) => {}
-        _ => {
-            return Err(Error::Config {
-                setting: "client certificate",
-                problem: "certificate and key go together; give both files or none".to_owned(),
-            });
-        }
-    }
-    builder.build().map_err(|e| Error::Tls { url: base.shown.clone(), cause: root_cause(&e.without_url()) })
 }
 
 fn build_headers(pairs: &[(String, Secret)]) -> Result<HeaderMap, Error> {

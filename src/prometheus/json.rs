@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::error::clean;
+use super::error::tidy;
 use super::labels::LabelsBuilder;
 use super::number::{parse_time, parse_value, whole_pair};
 use super::series::{Labels, Sample, SeriesChunk, TimeRange};
@@ -79,6 +79,7 @@ enum Key {
     ErrorType,
     Error,
     Notes,
+    IsPartial,
     Result,
     Metric,
     Values,
@@ -111,8 +112,10 @@ pub(crate) struct Parser {
     status: String,
     error_kind: String,
     error: String,
-    /// Warnings and infos of the server, cleaned.
+    /// Warnings of the server, cleaned.
     pub notes: Vec<String>,
+    /// The server says so in a field of its own (`VictoriaMetrics`).
+    pub is_partial: bool,
     /// Samples inside the range so far.
     pub samples: u64,
     /// Native histogram samples that were skipped.
@@ -141,6 +144,7 @@ impl Parser {
             error_kind: String::new(),
             error: String::new(),
             notes: Vec::new(),
+            is_partial: false,
             samples: 0,
             histograms: 0,
             building: LabelsBuilder::default(),
@@ -172,7 +176,7 @@ impl Parser {
         }
         match self.status.as_str() {
             "success" => Ok(()),
-            "error" => Err(Problem::Server { kind: clean(&self.error_kind), message: clean(&self.error) }),
+            "error" => Err(Problem::Server { kind: tidy(&self.error_kind), message: tidy(&self.error) }),
             _ => Err(self.wrong("no status, so not an answer of the query API")),
         }
     }
@@ -326,10 +330,13 @@ impl Parser {
                     _ => {}
                 }
             }
+            (Place::Envelope, Token::Bare(from, to)) if self.key == Key::IsPartial => {
+                self.is_partial = &self.buffer[*from..*to] != b"false";
+            }
             (Place::Notes, Token::Text(from, to, escaped)) => {
                 let note = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
                 if self.notes.len() < 100 {
-                    self.notes.push(clean(&note));
+                    self.notes.push(tidy(&note));
                 }
             }
             (Place::Metric, Token::Text(from, to, escaped)) => {
@@ -433,7 +440,9 @@ fn name_key(place: Place, key: &str) -> Key {
         (Place::Envelope, "data") => Key::Data,
         (Place::Envelope, "errorType") => Key::ErrorType,
         (Place::Envelope, "error") => Key::Error,
-        (Place::Envelope, "warnings" | "infos") => Key::Notes,
+        // `infos` are remarks on the query, and say nothing of the answer.
+        (Place::Envelope, "warnings") => Key::Notes,
+        (Place::Envelope, "isPartial") => Key::IsPartial,
         (Place::Data, "result") => Key::Result,
         (Place::Series, "metric") => Key::Metric,
         (Place::Series, "values") => Key::Values,

@@ -8,8 +8,10 @@ use super::chunk::{self, Decoded};
 use super::frame::Frames;
 use super::json::Parser;
 use super::messages::ChunkedReadResponse;
+use super::oauth2::read_token;
 use super::remote_read::{Current, unpacked, wanted};
 use super::series::{Sample, SeriesChunk, TimeRange};
+use super::sigv4::profile_keys;
 
 /// A message as one frame of a stream.
 pub fn frame(message: &[u8]) -> Vec<u8> {
@@ -83,6 +85,24 @@ pub struct Answer {
     pub counts: (u64, u64),
     /// What is wrong with it.
     pub end: Result<(), String>,
+}
+
+/// Reads the answer of a token endpoint: the token and the seconds that it lasts.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn token(body: &[u8]) -> Result<(String, f64), String> {
+    let (token, lasts) = read_token(body)?;
+    Ok((token.expose().to_owned(), lasts.as_secs_f64()))
+}
+
+/// Reads a profile of AWS' shared credentials file: key's id, secret key, session.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn profile(text: &str, profile: &str) -> Result<(String, String, Option<String>), String> {
+    let keys = profile_keys(text, profile)?;
+    Ok((keys.key_id, keys.secret_key, keys.token))
 }
 
 /// Reads an answer of the query API that comes in these pieces.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::client::{Inner, choose};
-use super::error::{Error, clean};
+use super::error::{Error, clean, tidy};
 use super::number::parse_time;
 use super::remote_read;
 
@@ -125,7 +125,7 @@ async fn ask_time(inner: &Inner) -> Result<Option<i64>, Error> {
         result: (serde_json::Number, String),
     }
     let before = jiff::Timestamp::now().as_millisecond();
-    let mut body = inner.http.post_form("api/v1/query", &[("query", "time()".to_owned())]).await?.reject_page()?;
+    let mut body = inner.http.ask("api/v1/query", &[("query", "time()".to_owned())]).await?.reject_page()?;
     let after = jiff::Timestamp::now().as_millisecond();
     let date = body.date_ms();
     let bytes = body.read_all(CAP).await?;
@@ -169,6 +169,15 @@ async fn ask_product(inner: &Inner) -> Product {
     Product { kind, version }
 }
 
+/// Words for an answer of `VictoriaMetrics` that is not whole, which has none of its own.
+pub(crate) const IS_PARTIAL: &str = "isPartial: true";
+
+/// Whether a remark is on the query itself, which Prometheus marks. All others are about what the answer holds, and are
+/// taken to mean that something is missing: part of a Thanos or a cluster did not answer, or results were cut.
+pub(crate) fn is_of_query(note: &str) -> bool {
+    note.starts_with("PromQL ")
+}
+
 /// A small answer of the API.
 #[derive(Deserialize)]
 pub(crate) struct Answer<T> {
@@ -180,12 +189,20 @@ pub(crate) struct Answer<T> {
     kind: String,
     #[serde(default)]
     warnings: Vec<String>,
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
 }
 
 impl<T> Answer<T> {
+    /// What the server says of something that the answer has not.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let words = self.notes().into_iter().find(|note| !is_of_query(note));
+        words.or_else(|| self.is_partial.then(|| IS_PARTIAL.to_owned()))
+    }
+
     /// The server's warnings, cleaned.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.warnings.iter().map(|w| clean(w)).collect()
+        self.warnings.iter().map(|w| tidy(w)).collect()
     }
 }
 
@@ -200,7 +217,7 @@ impl<T> HasStatus for Answer<T> {
         if self.status == "success" {
             return Ok(());
         }
-        Err(Error::Server { url: url.to_owned(), kind: clean(&self.kind), message: clean(&self.error) })
+        Err(Error::Server { url: url.to_owned(), kind: tidy(&self.kind), message: tidy(&self.error) })
     }
 }
 
@@ -214,6 +231,6 @@ pub(crate) fn parse<T: DeserializeOwned + HasStatus>(inner: &Inner, bytes: &[u8]
         url: url.clone(),
         what: format!("its answer is not that of the query API: {}", clean(&e.to_string())),
     })?;
-    answer.check(&url).map_err(|error| error.struck(&inner.http.secrets()))?;
+    answer.check(&url).map_err(|error| inner.http.secrets.struck(error))?;
     Ok(answer)
 }

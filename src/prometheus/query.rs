@@ -5,16 +5,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::body::Body;
 use super::client::Inner;
 use super::error::Error;
-use super::http::{Body, Failure};
+use super::http::Failure;
 use super::json::{Parser, Problem};
+use super::limits::is_too_much;
 use super::probe;
 use super::selector::Selector;
 use super::series::{Labels, TimeRange};
 use super::sink::{Halt, Sink};
-use super::slices::{SILENT_TRIES, Slices, is_too_much, too_much};
+use super::slices::{GROWTH, SILENT_TRIES, Slices, is_silence, too_much};
 
+/// The shortest time whose last samples are asked for, in milliseconds.
+const SHORTEST_MS: u64 = 60_000;
 /// A server that counts for longer than this is not asked for much at once.
 const COUNT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer to a question for one number.
@@ -23,6 +27,7 @@ const COUNT_CAP: usize = 1 << 16;
 /// Streams all samples of a selector, slice by slice in order of time.
 pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
     let mut slices = inner.slices(range);
+    slices.bound(inner.limits.longest_ms(&selector.metric));
     while let Some(slice) = slices.current() {
         // A range ends at the time of the query. Prometheus 3 leaves its start out, Prometheus 2 takes it in: ask for one
         // millisecond more than is wanted and drop what is outside.
@@ -30,8 +35,9 @@ pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange
         sink.mark();
         match retrying(inner, &query, slice, sink, |_| true).await {
             Ok(samples) => slices.advance(samples),
-            Err(halt) => shrink(&mut slices, slice, sink, halt)?,
+            Err(halt) => shrink(inner, &selector.metric, &mut slices, slice, sink, halt)?,
         }
+        slices.bound(inner.limits.longest_ms(&selector.metric));
     }
     Ok(())
 }
@@ -40,26 +46,29 @@ pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange
 /// slice comes first and a series is sent once.
 pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
     let mut seen: HashSet<Arc<Labels>> = HashSet::new();
-    let (mut waiting, mut silent) = (vec![range], 0);
-    while let Some(slice) = waiting.pop() {
-        if slice.len_ms() == 0 {
-            continue;
-        }
-        let query = format!("last_over_time({selector}[{}ms])", slice.len_ms());
+    let (mut rest, mut length_ms, mut silent) = (range, range.len_ms(), 0);
+    while rest.len_ms() > 0 {
+        length_ms = length_ms.min(inner.limits.longest_ms(&selector.metric)).max(SHORTEST_MS).min(rest.len_ms());
+        let slice = TimeRange { start_ms: rest.end_ms.saturating_sub_unsigned(length_ms - 1), end_ms: rest.end_ms };
+        let query = format!("last_over_time({selector}[{length_ms}ms])");
         sink.mark();
         // One answer says every series once.
         let fresh = |labels: &Arc<Labels>| slice == range || seen.insert(labels.clone());
         match retrying(inner, &query, slice, sink, fresh).await {
-            Ok(_) => {}
-            Err(Halt::Failed(error)) if is_too_much(&error) && !sink.delivered() => {
-                let half = slice.len_ms() / 2;
-                silent += u32::from(matches!(error, Error::Timeout { .. }));
-                if half < 60_000 || silent > SILENT_TRIES {
+            Ok(_) if slice.start_ms == rest.start_ms => break,
+            Ok(_) => {
+                rest.end_ms = slice.start_ms - 1;
+                length_ms = length_ms.saturating_mul(GROWTH);
+            }
+            Err(Halt::Failed(error)) if !sink.delivered() => {
+                silent += u32::from(is_silence(&error));
+                if !inner.limits.learn(&selector.metric, slice, &error) {
+                    return Err(error.into());
+                }
+                if length_ms / 2 < SHORTEST_MS || silent > SILENT_TRIES {
                     return Err(too_much(error, slice).into());
                 }
-                let middle = slice.start_ms.saturating_add_unsigned(half);
-                waiting.push(TimeRange { end_ms: middle - 1, ..slice });
-                waiting.push(TimeRange { start_ms: middle, ..slice });
+                length_ms = length_ms.div_ceil(2);
             }
             Err(halt) => return Err(halt),
         }
@@ -76,7 +85,7 @@ pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) 
         ("timeout", format!("{}ms", COUNT_PATIENCE.as_millis())),
     ];
     let asked = async {
-        let mut body = inner.http.post_form("api/v1/query", &params).await?.reject_page()?;
+        let mut body = inner.http.ask("api/v1/query", &params).await?.reject_page()?;
         let answer: probe::Answer<serde_json::Value> = probe::parse(inner, &body.read_all(COUNT_CAP).await?)?;
         Ok::<_, Error>(answer.data)
     };
@@ -86,14 +95,17 @@ pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) 
 }
 
 /// Makes the slices smaller when the server found one too large and nothing of it was delivered; else the error stands.
-pub(crate) fn shrink(slices: &mut Slices, slice: TimeRange, sink: &Sink, halt: Halt) -> Result<(), Halt> {
+pub(crate) fn shrink(
+    inner: &Inner,
+    metric: &str,
+    slices: &mut Slices,
+    slice: TimeRange,
+    sink: &Sink,
+    halt: Halt,
+) -> Result<(), Halt> {
     match halt {
-        Halt::Failed(error) if is_too_much(&error) && !sink.delivered() => {
-            if slices.halve(&error) {
-                Ok(())
-            } else {
-                Err(too_much(error, slice).into())
-            }
+        Halt::Failed(error) if !sink.delivered() && inner.limits.learn(metric, slice, &error) => {
+            if slices.halve(&error) { Ok(()) } else { Err(too_much(error, slice).into()) }
         }
         other => Err(other),
     }
@@ -134,7 +146,7 @@ async fn once(
         // A little less than our own patience, so that the server says why before we hang up.
         ("timeout", format!("{}ms", inner.timeout.as_millis().saturating_mul(9) / 10)),
     ];
-    let mut body = inner.http.post_form("api/v1/query", &params).await?.reject_page()?;
+    let mut body = inner.http.ask("api/v1/query", &params).await?.reject_page()?;
     let mut parser = Parser::new(slice);
     let mut pieces = Vec::new();
     while let Some(bytes) = body.chunk().await? {
@@ -148,7 +160,7 @@ async fn once(
     }
     parser.finish().map_err(|p| failure(inner, &body, p))?;
     inner.count(body.bytes(), parser.samples, parser.histograms);
-    inner.warn(&parser.notes);
+    inner.remark(&parser.notes, parser.is_partial);
     Ok(parser.samples)
 }
 
@@ -163,7 +175,7 @@ fn failure(inner: &Inner, body: &Body, problem: Problem) -> Error {
         }
         Problem::Server { kind, message } => Error::Server { url, kind, message },
     };
-    error.struck(&inner.http.secrets())
+    inner.http.secrets.struck(error)
 }
 
 /// Milliseconds as the seconds of the API.

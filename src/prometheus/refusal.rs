@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::error::clean;
+use super::error::{clean, tidy};
 
 /// The innermost reason of an error.
 pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
@@ -66,10 +66,10 @@ pub(crate) fn message_of(body: &[u8]) -> String {
         message: String,
     }
     match serde_json::from_slice::<Answer>(body) {
-        Ok(a) if !a.error.is_empty() && !a.kind.is_empty() => clean(&format!("{}: {}", a.kind, a.error)),
-        Ok(a) if !a.error.is_empty() => clean(&a.error),
-        Ok(a) if !a.message.is_empty() => clean(&a.message),
-        _ => clean(&String::from_utf8_lossy(body)),
+        Ok(a) if !a.error.is_empty() && !a.kind.is_empty() => tidy(&format!("{}: {}", a.kind, a.error)),
+        Ok(a) if !a.error.is_empty() => tidy(&a.error),
+        Ok(a) if !a.message.is_empty() => tidy(&a.message),
+        _ => tidy(&String::from_utf8_lossy(body)),
     }
 }
 

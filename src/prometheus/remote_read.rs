@@ -9,13 +9,15 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use prost::Message;
 
+use super::body::Body;
 use super::chunk::{self, Decoded};
 use super::client::{Inner, all_matchers};
 use super::config::Mode;
 use super::error::Error;
 use super::frame::{FrameError, Frames};
-use super::http::{Body, Failure};
+use super::http::Failure;
 use super::labels::LabelsBuilder;
+use super::limits::is_too_much;
 use super::messages::{
     ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, RawSample, ReadRequest, ReadResponse, SAMPLES,
     STREAMED,
@@ -25,7 +27,7 @@ use super::query;
 use super::selector::{MatchOp, Selector};
 use super::series::{Labels, Sample, SeriesChunk, TimeRange};
 use super::sink::{Halt, Sink};
-use super::slices::is_too_much;
+use super::slices::Slices;
 
 /// The longest message of samples, compressed and decompressed.
 const MESSAGE_CAP: usize = 512 << 20;
@@ -52,20 +54,7 @@ pub(crate) async fn samples(
     }
     let mut delivered = Delivered::new();
     if kind == RemoteRead::Streamed && !foreign {
-        sink.mark();
-        let progress = tokio::sync::Mutex::new(&mut delivered);
-        let end = inner
-            .http
-            .retrying(
-                async || {
-                    let mut delivered = progress.lock().await;
-                    delivered.clear();
-                    streamed(inner, selector, range, sink, &mut delivered).await
-                },
-                |halt: &Halt| halt.error().is_some_and(Error::is_transient) && !sink.delivered(),
-            )
-            .await?;
-        match end {
+        match all_streamed(inner, selector, range, sink, &mut delivered).await? {
             End::Complete => return Ok(()),
             End::Foreign(encoding) => {
                 tracing::info!(
@@ -77,6 +66,7 @@ pub(crate) async fn samples(
         }
     }
     let mut slices = inner.slices(range);
+    slices.bound(inner.limits.longest_ms(&selector.metric));
     while let Some(slice) = slices.current() {
         sink.mark();
         let done = inner
@@ -88,10 +78,44 @@ pub(crate) async fn samples(
             .await;
         match done {
             Ok(samples) => slices.advance(samples),
-            Err(halt) => query::shrink(&mut slices, slice, sink, halt)?,
+            Err(halt) => query::shrink(inner, &selector.metric, &mut slices, slice, sink, halt)?,
         }
+        slices.bound(inner.limits.longest_ms(&selector.metric));
     }
     Ok(())
+}
+
+/// Streams a range, in one piece unless the server finds that too much.
+async fn all_streamed(
+    inner: &Inner,
+    selector: &Selector,
+    range: TimeRange,
+    sink: &Sink,
+    delivered: &mut Delivered,
+) -> Result<End, Halt> {
+    let mut slices = Slices::whole(range);
+    slices.bound(inner.limits.longest_ms(&selector.metric));
+    while let Some(slice) = slices.current() {
+        sink.mark();
+        let before = tokio::sync::Mutex::new(&mut *delivered);
+        let end = inner
+            .http
+            .retrying(
+                async || {
+                    let mut delivered = before.lock().await;
+                    streamed(inner, selector, slice, sink, &mut delivered).await
+                },
+                |halt: &Halt| halt.error().is_some_and(|e| e.is_transient() && !is_too_much(e)) && !sink.delivered(),
+            )
+            .await;
+        match end {
+            Ok(End::Complete) => slices.advance(0),
+            Ok(foreign) => return Ok(foreign),
+            Err(halt) => query::shrink(inner, &selector.metric, &mut slices, slice, sink, halt)?,
+        }
+        slices.bound(inner.limits.longest_ms(&selector.metric));
+    }
+    Ok(End::Complete)
 }
 
 /// Sends the last sample of each series with its own time, found by reading all of them.

@@ -92,6 +92,12 @@ pub trait SeriesSource: Send + Sync {
         std::future::ready(None)
     }
 
+    /// Takes what the source said, since the last call, of answers that it gave although something was missing in them;
+    /// empty when all were whole.
+    fn take_incomplete(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What to call this source in messages, without credentials.
     fn describe(&self) -> String;
 }

@@ -74,6 +74,13 @@ impl Failure for Halt {
             Self::Failed(error) => Some(error),
         }
     }
+
+    fn give_up(self, retries: u64) -> Self {
+        match self {
+            Self::Closed => Self::Closed,
+            Self::Failed(error) => Self::Failed(error.give_up(retries)),
+        }
+    }
 }
 
 /// What was handed over and not sent yet.

@@ -1,5 +1,5 @@
 //! Cutting a range of time into slices that a server can answer: they grow while answers are small and shrink when the
-//! server finds them too large. Knows nothing of the wire beyond the words of a refusal.
+//! server finds them too large. Knows nothing of the wire.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const FLOOR_MS: u64 = 5 * 60_000;
 /// The largest slice.
 const CEILING_MS: u64 = 32 * 86_400_000;
 /// A slice grows at most by this factor from one request to the next.
-const GROWTH: u64 = 4;
+pub(crate) const GROWTH: u64 = 4;
 
 /// How often a slice is halved because no answer came.
 pub(crate) const SILENT_TRIES: u32 = 2;
@@ -21,6 +21,8 @@ pub(crate) const SILENT_TRIES: u32 = 2;
 pub(crate) struct Slices {
     rest: TimeRange,
     length_ms: u64,
+    /// No slice may be longer.
+    longest_ms: u64,
     target: u64,
     silent: u32,
 }
@@ -29,7 +31,18 @@ impl Slices {
     /// Slices of a range, the first of the given length, each with about `target` samples.
     pub(crate) fn new(range: TimeRange, first: Duration, target: u64) -> Self {
         let length_ms = u64::try_from(first.as_millis()).unwrap_or(CEILING_MS).clamp(FLOOR_MS, CEILING_MS);
-        Self { rest: range, length_ms, target: target.max(1), silent: 0 }
+        Self { rest: range, length_ms, longest_ms: u64::MAX, target: target.max(1), silent: 0 }
+    }
+
+    /// One slice as long as the range, as long as nothing is known against it.
+    pub(crate) fn whole(range: TimeRange) -> Self {
+        Self { rest: range, length_ms: range.len_ms().max(1), longest_ms: u64::MAX, target: u64::MAX, silent: 0 }
+    }
+
+    /// From now on no slice is longer, however little it holds; but for the smallest.
+    pub(crate) fn bound(&mut self, longest_ms: u64) {
+        self.longest_ms = longest_ms.max(FLOOR_MS);
+        self.length_ms = self.length_ms.min(self.longest_ms);
     }
 
     /// The slice to ask for now; `None` when all is done.
@@ -39,7 +52,8 @@ impl Slices {
             return None;
         }
         // A short rest joins the last slice: one request less.
-        let length = if rest <= self.length_ms + self.length_ms / 4 { rest } else { self.length_ms };
+        let joins = rest <= self.length_ms.saturating_add(self.length_ms / 4).min(self.longest_ms);
+        let length = if joins { rest } else { self.length_ms };
         Some(TimeRange { start_ms: self.rest.start_ms, end_ms: self.rest.start_ms.saturating_add_unsigned(length - 1) })
     }
 
@@ -52,13 +66,15 @@ impl Slices {
         }
         let fitting = u128::from(slice.len_ms()) * u128::from(self.target) / u128::from(samples.max(1));
         let fitting = u64::try_from(fitting).unwrap_or(u64::MAX);
-        self.length_ms = fitting.clamp(self.length_ms / GROWTH, self.length_ms * GROWTH).clamp(FLOOR_MS, CEILING_MS);
+        let most = self.length_ms.saturating_mul(GROWTH);
+        let ceiling = CEILING_MS.min(self.longest_ms);
+        self.length_ms = fitting.clamp(self.length_ms / GROWTH, most).clamp(FLOOR_MS, ceiling);
     }
 
     /// The current slice is too large; false when it should not get smaller. A server that does not answer at all may be
     /// hung rather than busy, so silence shrinks a slice only a few times.
     pub(crate) fn halve(&mut self, because: &Error) -> bool {
-        if matches!(because, Error::Timeout { .. }) {
+        if is_silence(because) {
             self.silent += 1;
             if self.silent > SILENT_TRIES {
                 return false;
@@ -68,32 +84,16 @@ impl Slices {
         if length <= FLOOR_MS {
             return false;
         }
-        self.length_ms = (length / 2).max(FLOOR_MS);
+        self.length_ms = length.div_ceil(2).max(FLOOR_MS);
         // What was too large once is likely so again.
         self.target = (self.target / 2).max(1);
         true
     }
 }
 
-/// True when a smaller slice of time may be answered where this one was not.
-pub(crate) fn is_too_much(error: &Error) -> bool {
-    let says = |message: &str| {
-        let message = message.to_ascii_lowercase();
-        ["too many", "exceed", "limit", "timed out", "timeout", "maximum", "max-", "too large", "too long", "too much"]
-            .iter()
-            .any(|word| message.contains(word))
-    };
-    match error {
-        Error::Timeout { .. } => true,
-        // Of remote read; other words at 400 are about the query itself.
-        Error::Rejected { status: 400, message, .. } => message.contains("exceeded sample limit"),
-        Error::Rejected { status: 413 | 422, message, .. } | Error::Server { message, .. } => says(message),
-        Error::Busy { status: 503 | 504, message, .. } => {
-            let message = message.to_ascii_lowercase();
-            ["timed out", "timeout", "too many samples"].iter().any(|word| message.contains(word))
-        }
-        _ => false,
-    }
+/// True where no answer came, or none that ended.
+pub(crate) fn is_silence(error: &Error) -> bool {
+    matches!(error, Error::Timeout { .. } | Error::Slow { .. } | Error::Endless { .. })
 }
 
 /// What to report when even the smallest slice is too much.
@@ -152,6 +152,15 @@ mod tests {
             assert!(halvings < 20);
         }
         assert!(slices.current().unwrap().len_ms() <= FLOOR_MS * 5 / 4);
+    }
+
+    #[test]
+    fn no_slice_is_longer_than_what_was_refused() {
+        let range = TimeRange { start_ms: 0, end_ms: 10 * DAY.cast_signed() };
+        let mut slices = Slices::new(range, Duration::from_secs(86_400), 5_000_000);
+        slices.bound(DAY / 3);
+        assert!(walk(slices, 0).iter().all(|slice| slice.len_ms() <= DAY / 3));
+        assert_eq!(walk(Slices::whole(range), 0), [range]);
     }
 
     #[test]

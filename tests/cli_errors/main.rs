@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 
+mod access;
 mod arguments;
 mod cluster;
 mod empty;
 mod files;
 mod resume;
 mod server;
+mod signatures;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

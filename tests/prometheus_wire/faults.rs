@@ -16,8 +16,8 @@ use crate::streams::streamed;
 use crate::{ALL, ByCase, collect, written};
 
 pub(crate) const STREAMED: &[u8] = include_bytes!("streamed-2.42.bin");
-const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
-const ONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"wire","case":"a"},"values":[[1700000000,"1"],[1700000030,"2"]]}]}}"#;
+pub(crate) const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+pub(crate) const ONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"wire","case":"a"},"values":[[1700000000,"1"],[1700000030,"2"]]}]}}"#;
 
 /// One request as it came.
 #[derive(Clone)]
@@ -66,6 +66,11 @@ impl Fault {
         config.extra_params.push(("dedup".into(), "true".into()));
         config.timeout = Duration::from_secs(5);
         config
+    }
+
+    /// Its address without anything secret.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn client(&self, mode: Mode) -> Client {
@@ -149,7 +154,10 @@ async fn each_answer_has_its_words(#[case] code: u16, #[case] body: &'static str
     let text = message(&client).await;
     assert!(text.contains(words), "{text}");
     assert!(text.contains(&format!("http://{}/prom", server.address)), "{text}");
-    assert_eq!(server.hits().len(), 1);
+    // Another method may be answered, and half of the time where the reason is not clear.
+    let tries =
+        if [403, 404, 500, 503].contains(&code) || words.contains("boom") || words.contains("no disk") { 2 } else { 1 };
+    assert_eq!(server.hits().len(), tries);
 }
 
 #[tokio::test]
@@ -203,7 +211,8 @@ async fn an_overload_that_stays_is_reported_with_its_wait() {
     let config = Config { retries: 2, max_wait: Duration::ZERO, ..server.config(Mode::Query) };
     let text = message(&Client::new(&config).unwrap()).await;
     assert!(text.contains("(HTTP 503): full; it asks to wait 7 s; run again then"), "{text}");
-    assert_eq!(server.hits().len(), 3);
+    // As often again for half of the time.
+    assert_eq!(server.hits().len(), 6);
 }
 
 #[tokio::test]
@@ -342,16 +351,4 @@ async fn products_are_told_apart(#[case] build: &'static str, #[case] host: &'st
     })
     .await;
     assert_eq!(server.client(Mode::Auto).probe().await.unwrap().product.to_string(), name);
-}
-
-#[tokio::test]
-async fn warnings_are_kept_once() {
-    let server = Fault::start(|_, _| {
-        status(200, r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["store down"]}"#)
-    })
-    .await;
-    let client = server.client(Mode::Query);
-    run(&client).await;
-    run(&client).await;
-    assert_eq!(client.warnings(), ["store down"]);
 }

@@ -22,6 +22,8 @@ pub const NAN_MARK: f64 = 4_242_424_242.25;
 pub struct Hit {
     pub method: Method,
     pub path: String,
+    /// The query of the address, as it came.
+    pub query: String,
     pub headers: HeaderMap,
     /// Parameters of address and form.
     pub params: HashMap<String, String>,
@@ -186,7 +188,8 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let query = parts.uri.query().unwrap_or_default();
     let pairs = reqwest::Url::parse(&format!("http://h/?{query}&{form}")).unwrap();
     let params = pairs.query_pairs().into_owned().collect();
-    let hit = Hit { method: parts.method, path: parts.uri.path().to_owned(), headers: parts.headers, params, body };
+    let (method, path, query) = (parts.method, parts.uri.path().to_owned(), query.to_owned());
+    let hit = Hit { method, path, query, headers: parts.headers, params, body };
     let before = {
         let mut hits = shared.hits.lock().unwrap();
         hits.push(hit.clone());

@@ -7,6 +7,7 @@ mod error;
 pub mod on_bytes;
 mod open;
 mod pods;
+mod provisional;
 mod read;
 mod records;
 mod salvage;
@@ -97,6 +98,11 @@ impl Store {
             notices: Mutex::default(),
             damaged: Mutex::default(),
         }
+    }
+
+    /// Whether what is in it outlives the value.
+    pub fn is_on_disk(&self) -> bool {
+        self.path.is_some()
     }
 
     /// The file, `(in memory)` when there is none.

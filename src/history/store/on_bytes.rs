@@ -2,7 +2,7 @@
 //! Must read nothing itself; not a part of the interface, and free to change.
 
 use super::records::{PodSeen, Progress, open_history, open_pod, open_progress, seal_history, seal_pod, seal_progress};
-use super::tables;
+use super::{provisional, tables};
 use crate::history::History;
 
 /// A payload as a record: with its form's version and its checksum.
@@ -53,4 +53,12 @@ pub fn pod(namespace: &str, pod: &str, uid: &str, record: &[u8]) -> Result<PodSe
 /// It does not fit into the form.
 pub fn pod_record(pod: &PodSeen) -> Result<Vec<u8>, String> {
     seal_pod(pod).map_err(|e| e.to_string())
+}
+
+/// Reads the record of a source's provisional runs and writes it again.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn provisional_again(record: &[u8]) -> Result<Vec<u8>, String> {
+    provisional::write(&provisional::read(record)?).map_err(|e| e.to_string())
 }

@@ -14,6 +14,8 @@ pub(super) const HISTORIES: TableDefinition<'static, &str, &[u8]> = TableDefinit
 pub(super) const PROGRESS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("progress");
 /// (namespace, pod, uid) → sealed record of a pod.
 pub(super) const PODS: TableDefinition<'static, (&str, &str, &str), &[u8]> = TableDefinition::new("pods_seen");
+/// Source id → sealed list of the runs that its next reading may take the place of.
+pub(super) const PROVISIONAL: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("provisional");
 /// `table/key#n` → a value of that table that could not be read.
 pub(super) const DAMAGED: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("damaged");
 

@@ -2,6 +2,7 @@
 //! Knows nothing of the fuzzer, nor of where inputs are kept.
 
 mod certificates;
+mod credentials;
 mod image;
 mod manifest;
 mod openmetrics;
@@ -20,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
     ("certificates", certificates::run),
+    ("credentials", credentials::run),
     ("image", image::run),
     ("manifest", manifest::run),
     ("openmetrics", openmetrics::run),

@@ -5,7 +5,7 @@ use podfit::history::store::on_bytes;
 use podfit::history::{History, MAX_RUNS, Outcome, Resources, Run};
 use podfit::sizing::{SizingPolicy, recommend};
 
-/// The first byte: `h` the payload of a history, `p` of a progress, `o` of a pod (sealed here, so that their checksums
+/// The first byte: `h` the payload of a history, `p` of a progress, `o` of a pod, `v` of provisional runs (sealed here, so that their checksums
 /// are right), `r` a record as it comes.
 pub fn run(data: &[u8]) {
     let Some((what, rest)) = data.split_first() else { return };
@@ -13,10 +13,12 @@ pub fn run(data: &[u8]) {
         b'h' => history(&on_bytes::seal(1, rest)),
         b'p' => progress(&on_bytes::seal(1, rest)),
         b'o' => pod(&on_bytes::seal(1, rest)),
+        b'v' => provisional(&on_bytes::seal(1, rest)),
         b'r' => {
             history(rest);
             progress(rest);
             pod(rest);
+            provisional(rest);
         }
         _ => {}
     }
@@ -67,6 +69,12 @@ fn newest() -> Run {
 fn progress(record: &[u8]) {
     if let Ok(progress) = on_bytes::progress(record) {
         assert_eq!(on_bytes::progress_record(&progress), record);
+    }
+}
+
+fn provisional(record: &[u8]) {
+    if let Ok(written) = on_bytes::provisional_again(record) {
+        assert_eq!(on_bytes::provisional_again(&written), Ok(written));
     }
 }
 
