@@ -21,6 +21,7 @@ pub mod fnv;
 pub mod history;
 pub mod image;
 pub mod manifest;
+pub mod pipeline;
 pub mod policy;
 pub mod prometheus;
 pub mod quantity;

@@ -139,7 +139,7 @@ fn services_are_sized_by_their_days(#[values("remote-read", "query")] transport:
         assert_eq!((&line["verdict"]["memory"], &line["verdict"]["cpu"]), (&"lower".into(), &"lower".into()));
         // Of 4 GiB for every hour of the week, of each replica, in a window of two weeks less half an hour.
         let hours = 168.0 * replicas as f64 * (4.0 - bytes(line) as f64 / (1_u64 << 30) as f64);
-        let saved = line["effect"]["memory_gib_hours_per_week"].as_f64().unwrap();
+        let saved = line["effect"]["memoryGibHoursPerWeek"].as_f64().unwrap();
         assert!((saved - hours).abs() < 0.01 * hours, "{saved} of {hours}");
     }
     let job = line(&at_once, "cronjob/nightly-10m");

@@ -13,7 +13,7 @@ use super::judge::{Verdict, few, judge, soften, warning};
 use super::knowledge::{Knowledge, Namespace, Recommended, Rules};
 use super::object::{read_object, read_pod_to_judge, read_pod_to_size};
 use super::resize::{Resizing, Sizing, resize, resize_with_heap};
-use super::retry::{self, Kill};
+use super::retry;
 use super::review::{Answer, Operation, Review};
 use super::stamp::{self, Stamp};
 use super::whose::whose;
@@ -24,6 +24,7 @@ use crate::policy::{
     Subject,
 };
 use crate::quantity::Quantity;
+use crate::recommendation::Kill;
 use crate::text;
 use crate::workload::{Workload, input_bytes, stated_input};
 

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::owners::Owners;
-use super::retry::Kills;
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::policy::{
     Applications, Bounds, ExecutorHeaps, Modes, Policy, Resizing, Rollout, RolloutMode, Services, Settings,
 };
 use crate::quantity::Quantity;
+use crate::recommendation::Kill;
 use crate::sizing::InputSize;
 use crate::workload::{IdentityRules, Workload, WorkloadKey};
 
@@ -106,6 +106,9 @@ impl FromIterator<(String, ContainerResources)> for Sizes {
 
 /// Recommendations of a namespace, by workload.
 pub type Recommendations = HashMap<Workload, Arc<Recommended>>;
+
+/// The kills of a namespace that no recommendation has taken in yet: by workload and container.
+pub type Kills = HashMap<Workload, BTreeMap<String, Kill>>;
 
 /// What is known of one namespace. Cheap to copy: each part is shared until it changes.
 #[derive(Clone, Debug, Default)]

@@ -20,12 +20,11 @@ pub mod whose;
 pub use answer::{Entry, Outcome, Reply, Seen, answer, undecided};
 pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
-pub use knowledge::{Board, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};
+pub use knowledge::{Board, Kills, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
-pub use recommendations::{LoadedRecommendations, UnusableRecommendations, id_of};
+pub use recommendations::{LoadedRecommendations, id_of};
 pub use resize::{Resizing, Sizing, resize};
-pub use retry::{Kill, Kills};
 pub use stamp::{Change, HeapChange, Record, Stamp, label_value};
 
 #[cfg(test)]

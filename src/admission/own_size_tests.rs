@@ -10,6 +10,7 @@ use super::answer_tests::{create, known, ops, pod, replied, warnings};
 use super::*;
 use crate::fit::spark::Divided;
 use crate::policy::ExecutorHeaps;
+use crate::recommendation::Kill;
 use crate::sizing::InputSize;
 use crate::workload::{Kind, Workload};
 
@@ -57,7 +58,8 @@ fn a_pod_that_says_how_large_its_input_is_gets_what_is_enough_for_it(#[case] inp
 #[test]
 fn after_a_kill_at_what_was_enough_for_an_input_the_next_try_gets_what_any_run_gets() {
     let mut known = known_by_input();
-    let kill = Kill { limit: "256Mi".parse().unwrap(), lowered_from: None, at_ms: 7 };
+    let at = jiff::Timestamp::from_millisecond(7).unwrap();
+    let kill = Kill { limit: "256Mi".parse().unwrap(), lowered_from: None, at, pod: String::new() };
     let kills = [("main".to_owned(), kill)].into();
     known.namespace_mut("sales").kills = Arc::new([(Workload::new("sales", Kind::Cronjob, ["load"]), kills)].into());
     let mut object = pod();

@@ -1,38 +1,21 @@
-//! Recommendations in the form that `podfit recommend -o json` prints, made into what admission looks up.
-//! Must not know where the text comes from; reads it piece by piece, so that only what is kept takes memory.
+//! Recommendations that were read from a file, made into what admission looks up.
+//! Must not know where the text comes from.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
-use crate::fit::ContainerResources;
 use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::quantity::Quantity;
+use crate::recommendation::{self, Entry, UnusableRecommendations};
 use crate::sizing::InputSize;
 use crate::text;
 use crate::workload::Workload;
 
-/// Most entries that are read: ten times the largest clusters.
-const MAX_ENTRIES: usize = 1_000_000;
-/// Longest text of a workload, in bytes: three names of the longest that Kubernetes has.
-const MAX_WORKLOAD_BYTES: usize = 1_024;
-/// Longest name of a namespace or container that Kubernetes takes, in bytes (RFC 1123 label).
-const MAX_NAME_BYTES: usize = 63;
-/// Most sizes by input of a container; sizing makes fewer.
-const MAX_INPUTS: usize = 1_000;
-/// Longest value of a file that an error repeats, in characters.
+/// Longest text of a workload that an error repeats, in characters.
 const SHOWN_CHARS: usize = 80;
-
-/// Recommendations that cannot be used; says which entry and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; write it by `podfit recommend -o json`")]
-pub struct UnusableRecommendations(String);
 
 /// Recommendations by namespace.
 #[derive(Clone, Debug, Default)]
@@ -43,14 +26,13 @@ pub struct LoadedRecommendations {
 }
 
 impl LoadedRecommendations {
-    /// Reads the JSON text. Fields that are not known are passed over, entries without a number too.
+    /// Reads what `podfit recommend -o json` prints. Entries without a number are passed over.
     ///
     /// # Errors
-    /// The first entry at fault, a text that is no JSON or without `workloads`, or more than a million entries.
+    /// As [`recommendation::read`].
     pub fn read(text: impl Read) -> Result<Self, UnusableRecommendations> {
-        let mut deserializer = serde_json::Deserializer::from_reader(text);
-        let read = File::deserialize(&mut deserializer).and_then(|file| deserializer.end().map(|()| file));
-        let Gathered(workloads) = read.map_err(|error| UnusableRecommendations(said(&error)))?.workloads;
+        let mut workloads: HashMap<Workload, Kept> = HashMap::new();
+        recommendation::read(text, |entry| keep(entry, &mut workloads))?;
         let mut namespaces: HashMap<String, Recommendations> = HashMap::new();
         let count = workloads.len();
         for (workload, containers) in workloads {
@@ -113,79 +95,6 @@ pub fn id_of(containers: &Sizes, divided: &[(Box<str>, Divided)]) -> String {
     format!("{:016x}", fnv1a(text.as_bytes()))
 }
 
-/// The parser's own words, without what it quotes beyond a line.
-fn said(error: &serde_json::Error) -> String {
-    text::clip(&text::clean(&error.to_string()), 4 * SHOWN_CHARS)
-}
-
-#[derive(Deserialize)]
-struct File {
-    workloads: Gathered,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    namespace: String,
-    workload: String,
-    container: String,
-    #[serde(default)]
-    recommended: ContainerResources,
-    #[serde(default, rename = "memoryByInput")]
-    memory_by_input: Vec<InputSize>,
-    #[serde(default)]
-    spark: Option<SparkEntry>,
-    #[serde(default)]
-    flink: Option<FlinkEntry>,
-    #[serde(default)]
-    evidence: EvidenceEntry,
-}
-
-/// What is known of a Flink process.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FlinkEntry {
-    #[serde(default)]
-    process_bytes: u64,
-    #[serde(default)]
-    process_is_proven: bool,
-}
-
-/// Of the evidence, what tells a service.
-#[derive(Default, Deserialize)]
-struct EvidenceEntry {
-    #[serde(default)]
-    days: Option<u64>,
-}
-
-/// How a Spark container's memory is divided, in bytes.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SparkEntry {
-    heap_bytes: u64,
-    overhead_bytes: u64,
-    heap_now_bytes: u64,
-    /// Releases that did not write it changed a heap only where it was proven.
-    heap_is_proven: Option<bool>,
-    #[serde(default)]
-    total_now_bytes: u64,
-}
-
-impl SparkEntry {
-    /// `None` for what is no division of this size.
-    fn divided(self, size: &ContainerResources) -> Option<Divided> {
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        let divided = Divided {
-            heap_mib: mib(self.heap_bytes),
-            heap_is_proven: self.heap_is_proven.unwrap_or(self.heap_bytes != self.heap_now_bytes),
-            overhead_mib: mib(self.overhead_bytes),
-            heap_now_mib: mib(self.heap_now_bytes),
-            total_now_mib: mib(self.total_now_bytes),
-        };
-        let is_whole = size.memory_limit.is_some_and(|limit| mib(limit.bytes_rounded_up()) == divided.total_mib());
-        (is_whole && divided.heap_mib > 0 && divided.overhead_mib > 0 && divided.heap_now_mib > 0).then_some(divided)
-    }
-}
-
 /// What is kept of a workload's entries.
 #[derive(Default)]
 struct Kept {
@@ -196,100 +105,27 @@ struct Kept {
     is_service: bool,
 }
 
-/// What is kept of the entries.
-struct Gathered(HashMap<Workload, Kept>);
-
-impl<'de> Deserialize<'de> for Gathered {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EntryVisitor)
+fn keep(entry: Entry, workloads: &mut HashMap<Workload, Kept>) -> Result<(), String> {
+    if !entry.has_number() {
+        return Ok(());
     }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Gathered;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of workloads")
+    let (divided, is_proven_process) = (entry.divided(), entry.is_proven_process());
+    let Entry { workload, container, recommended, memory_by_input, evidence, .. } = entry;
+    let shown = |text: &str| text::clip(&text::clean(text), SHOWN_CHARS);
+    let name = shown(&workload.to_string());
+    let kept = workloads.entry(workload).or_default();
+    kept.is_service |= evidence.days.is_some();
+    if !kept.containers.insert(&container, recommended) {
+        return Err(format!(": \"{name}\" has container \"{}\" a second time", shown(&container)));
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Gathered, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Err(A::Error::custom("workloads: it should be a list"))
+    kept.divided.extend(divided.map(|divided| (container.as_str().into(), divided)));
+    if is_proven_process {
+        kept.proven_processes.push(container.as_str().into());
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Gathered, A::Error> {
-        let mut gathered = HashMap::new();
-        for index in 0.. {
-            let at = |problem: &str| A::Error::custom(format!("workloads[{index}]{problem}"));
-            let next = entries.next_element::<Entry>();
-            let Some(entry) = next.map_err(|error| at(&format!(": {error}")))? else { break };
-            if index >= MAX_ENTRIES {
-                return Err(A::Error::custom(format!("workloads: more than {MAX_ENTRIES} entries")));
-            }
-            entry.keep(&mut gathered).map_err(|problem| at(&problem))?;
-        }
-        Ok(Gathered(gathered))
+    if !memory_by_input.is_empty() {
+        kept.by_input.push((container.into(), memory_by_input.into()));
     }
-}
-
-impl Entry {
-    fn keep(self, gathered: &mut HashMap<Workload, Kept>) -> Result<(), String> {
-        let quoted = |value: &str| text::clip(&text::clean(value), SHOWN_CHARS);
-        for (field, value) in [("namespace", &self.namespace), ("container", &self.container)] {
-            if value.is_empty() || value.len() > MAX_NAME_BYTES {
-                return Err(format!(".{field}: \"{}\" should have 1 to {MAX_NAME_BYTES} characters", quoted(value)));
-            }
-        }
-        if self.workload.len() > MAX_WORKLOAD_BYTES {
-            return Err(format!(".workload: it has more than {MAX_WORKLOAD_BYTES} characters"));
-        }
-        let workload = Workload::parse(&self.namespace, &self.workload).map_err(|_| {
-            format!(
-                ".workload: \"{}\" is no workload; its form is KIND/NAME, such as cronjob/nightly-report",
-                quoted(&self.workload)
-            )
-        })?;
-        let ContainerResources { cpu_request, cpu_limit, memory_request, memory_limit } = self.recommended;
-        for (field, value) in [
-            ("cpuRequest", cpu_request),
-            ("cpuLimit", cpu_limit),
-            ("memoryRequest", memory_request),
-            ("memoryLimit", memory_limit),
-        ] {
-            if value.is_some_and(|q| q <= Quantity::ZERO) {
-                return Err(format!(".recommended.{field}: it should be above zero"));
-            }
-        }
-        let is_ascending =
-            |pair: &[InputSize]| pair[0].up_to_input_bytes < pair[1].up_to_input_bytes && pair[0].bytes < pair[1].bytes;
-        if self.memory_by_input.len() > MAX_INPUTS || !self.memory_by_input.windows(2).all(is_ascending) {
-            return Err(format!(".memoryByInput: it should have at most {MAX_INPUTS} entries, ascending"));
-        }
-        if self.memory_by_input.first().is_some_and(|size| size.bytes == 0) {
-            return Err(".memoryByInput: its sizes should be above zero".to_owned());
-        }
-        if self.recommended == ContainerResources::default() {
-            return Ok(());
-        }
-        let shown = quoted(&self.container);
-        let kept = gathered.entry(workload).or_default();
-        kept.is_service |= self.evidence.days.is_some();
-        if !kept.containers.insert(&self.container, self.recommended) {
-            return Err(format!(": \"{}\" has container \"{shown}\" a second time", quoted(&self.workload)));
-        }
-        let divided = self.spark.and_then(|spark| spark.divided(&self.recommended));
-        kept.divided.extend(divided.map(|divided| (self.container.as_str().into(), divided)));
-        let recommended = self.recommended.memory_limit.map(Quantity::bytes_rounded_up);
-        if self.flink.is_some_and(|flink| flink.process_is_proven && Some(flink.process_bytes) == recommended) {
-            kept.proven_processes.push(self.container.as_str().into());
-        }
-        if !self.memory_by_input.is_empty() {
-            kept.by_input.push((self.container.into(), self.memory_by_input.into()));
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::answer::{Entry, Outcome};
 use super::answer_tests::{JOB_UID, create, known, ops, pod, replied, warnings};
 use super::knowledge::Recommended;
-use super::retry::Kill;
 use crate::policy::Services;
+use crate::recommendation::Kill;
 use crate::workload::{Kind, Workload};
 
 /// A pod of a service is sized where the policy says so, and in no other case: not by its recommendation, not for a kill.
@@ -45,7 +45,8 @@ fn services_are_sized_where_the_policy_says_so(
     let workload = Workload::new("sales", kind, names);
     Arc::make_mut(&mut namespace.recommendations).insert(workload.clone(), Arc::new(recommended));
     if was_killed {
-        let kill = Kill { limit: "4Gi".parse().unwrap(), lowered_from: None, at_ms: 1 };
+        let at = jiff::Timestamp::from_millisecond(1).unwrap();
+        let kill = Kill { limit: "4Gi".parse().unwrap(), lowered_from: None, at, pod: String::new() };
         Arc::make_mut(&mut namespace.kills).insert(workload, [("main".to_owned(), kill)].into());
     }
     let (response, seen) = replied(Entry::Mutate, create(&pod), &known);

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::Outcome;
 use super::cluster_args::namespace;
-use super::gather::gather;
+use super::learn::gather;
 use super::progress::Bar;
 use super::source_args::{SourceArgs, open_text};
 use crate::collector::KnownPods;

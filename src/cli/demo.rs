@@ -10,13 +10,14 @@ use anyhow::Context;
 
 use super::Outcome;
 use super::explain::explain;
-use super::gather::{Gathered, find, gather_from, lines};
+use super::learn::{find, gather_from};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
 use crate::admission::{Request, Rules, Sizing, Stamp, decide};
 use crate::collector::KnownPods;
 use crate::fit::{ContainerResources, Surroundings};
 use crate::history::{History, Store};
+use crate::pipeline::Learned;
 use crate::policy::Bounds;
 use crate::prometheus::{SeriesStore, TimeRange};
 use crate::recommendation::{Report, wanted};
@@ -69,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::Fine);
     }
-    let report = Report::new(lines(&gathered), Vec::new(), gathered.notes);
+    let report = Report::new(gathered.recommendations(), Vec::new(), gathered.notes);
     let for_people = args.output.format() == Format::Table;
     if for_people {
         writeln!(
@@ -87,11 +88,11 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 }
 
 /// The demo's history as the collector sees it, and its window.
-pub(super) async fn history(namespaces: Vec<String>) -> anyhow::Result<(Gathered, TimeRange)> {
+pub(super) async fn history(namespaces: Vec<String>) -> anyhow::Result<(Learned, TimeRange)> {
     gathered(&data_platform().simulate(END_MS, SEED), namespaces).await
 }
 
-async fn gathered(simulation: &Simulation, namespaces: Vec<String>) -> anyhow::Result<(Gathered, TimeRange)> {
+async fn gathered(simulation: &Simulation, namespaces: Vec<String>) -> anyhow::Result<(Learned, TimeRange)> {
     let window = TimeRange { start_ms: simulation.start_ms(), end_ms: simulation.end_ms() };
     let source = Source::Memory(series(simulation));
     let store = Store::in_memory()?;

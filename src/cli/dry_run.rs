@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Outcome;
 use super::cluster_args::{ClusterArgs, namespace};
-use super::gather::{Gathered, gather};
+use super::learn::gather;
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
 use crate::admission::{Decision, Knowledge, Request, Sizing, Stamp, decide};
@@ -16,6 +16,7 @@ use crate::controller::watch::policy_of;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, Pair, Resource, Surroundings, fit_pod, spark_executor_heap};
 use crate::history::History;
+use crate::pipeline::Learned;
 use crate::policy::{PodSpec, RolloutMode};
 use crate::quantity::Quantity;
 use crate::recommendation::{Line, Report, Wanted};
@@ -110,7 +111,7 @@ fn held_back(admission: &Knowledge, namespace: &str) -> Option<String> {
 /// What is live and what is remembered, workload by workload.
 fn report(
     snapshots: &BTreeMap<String, Snapshot>,
-    gathered: Gathered,
+    gathered: Learned,
     admission: &Knowledge,
     show_patch: bool,
 ) -> Report {
@@ -434,7 +435,7 @@ mod tests {
         let workload = live.identity.workload.clone();
         let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
         let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
-        let of_history = Line::new(&key, &history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None);
+        let of_history = Line::of_history(&key, &history, &policy, &KnownHeaps::default());
         let all = [(key.container.clone(), history)].into();
         let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Knowledge::default(), true)[0];
         assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");

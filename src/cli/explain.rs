@@ -5,11 +5,10 @@ use std::io::Write as _;
 
 use super::Outcome;
 use super::cluster_args::namespace;
-use super::gather::{find, gather};
+use super::learn::{find, gather};
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{Fitted, Surroundings};
 use crate::history::{History, Outcome as RunOutcome};
 use crate::quantity::Quantity;
 use crate::recommendation::Line;
@@ -50,8 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 
 /// Everything there is to say about one container of a workload.
 pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy) -> String {
-    let line =
-        Line::new(key, history, None, policy, &Surroundings::default(), &KnownHeaps::default(), |_| None::<Fitted>);
+    let line = Line::of_history(key, history, policy, &KnownHeaps::default());
     let mut out = String::new();
     let _ = writeln!(
         out,

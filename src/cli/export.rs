@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use super::Outcome;
 use super::cluster_args::namespace;
 use super::fail::tell;
-use super::gather::{gather, lines};
+use super::learn::gather;
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
 use crate::export::{Form, Item, Snippet, export, file_name, read};
@@ -89,7 +89,7 @@ async fn items(args: &Args) -> anyhow::Result<Vec<Item>> {
     }
     let gathered = gather(&args.source, args.namespace.clone(), KnownPods::default()).await?;
     gathered.not_empty("nothing to export")?;
-    Ok(lines(&gathered).iter().filter_map(Item::of_line).collect())
+    Ok(gathered.recommendations().iter().filter_map(Item::of_line).collect())
 }
 
 /// Those that the arguments name; all without any.

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::cluster_args::namespace;
-use super::gather::{gather, lines};
+use super::learn::gather;
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
@@ -27,6 +27,6 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let gathered = gather(&args.source, args.namespace, KnownPods::default()).await?;
     gathered.not_empty("nothing to recommend")?;
-    let report = Report::new(lines(&gathered), Vec::new(), gathered.notes);
+    let report = Report::new(gathered.recommendations(), Vec::new(), gathered.notes);
     args.output.print(&report)
 }

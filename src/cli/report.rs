@@ -12,7 +12,7 @@ use super::cluster_args::namespace;
 use super::demo;
 use super::dry_run;
 use super::fail::tell;
-use super::gather::{Gathered, gather, gather_from, lines};
+use super::learn::{gather, gather_from};
 use super::price_args::PriceArgs;
 use super::report_live::{LiveArgs, Seen};
 use super::source_args::{SourceArgs, span};
@@ -20,6 +20,7 @@ use crate::admission::Knowledge;
 use crate::collector::KnownPods;
 use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
 use crate::history::History;
+use crate::pipeline::Learned;
 use crate::report::weekly::{Entry, Face, Period, Settings, Weekly};
 
 /// Arguments of `podfit report`.
@@ -190,7 +191,7 @@ fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
 }
 
 /// What is known, and where its time ends.
-async fn history(args: &Args, known: KnownPods) -> anyhow::Result<(Gathered, i64)> {
+async fn history(args: &Args, known: KnownPods) -> anyhow::Result<(Learned, i64)> {
     if args.demo {
         let (gathered, window) = demo::history(args.namespace.clone()).await?;
         return Ok((gathered, window.end_ms));
@@ -216,7 +217,7 @@ async fn history(args: &Args, known: KnownPods) -> anyhow::Result<(Gathered, i64
     Ok((gathered, window.end_ms))
 }
 
-fn report(args: &Args, gathered: &Gathered, end_ms: i64, seen: Option<Seen>) -> anyhow::Result<Weekly> {
+fn report(args: &Args, gathered: &Learned, end_ms: i64, seen: Option<Seen>) -> anyhow::Result<Weekly> {
     let end_ms = args.to.map_or(end_ms, jiff::Timestamp::as_millisecond);
     let length = i64::try_from(args.period.as_millis()).unwrap_or(i64::MAX);
     let start_ms = args.from.map_or(end_ms.saturating_sub(length), jiff::Timestamp::as_millisecond);
@@ -233,7 +234,7 @@ fn report(args: &Args, gathered: &Gathered, end_ms: i64, seen: Option<Seen>) -> 
     };
     let mut notes = gathered.notes.clone();
     let Some(seen) = seen else {
-        let lines = lines(gathered);
+        let lines = gathered.recommendations();
         let entries: Vec<Entry<'_>> =
             gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
         return Ok(Weekly::new(&entries, None, notes, &settings));

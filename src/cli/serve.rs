@@ -11,7 +11,7 @@ use futures::FutureExt;
 use super::Outcome;
 use super::built_in_ca_args::BuiltInCaArgs;
 use super::cluster_args::{ClusterArgs, namespace};
-use super::gather::learn_into;
+use super::learn::learn_into;
 use super::serve_report::ServeReportArgs;
 use super::source_args::{SourceArgs, span};
 use crate::cluster::watch_client;

@@ -8,12 +8,12 @@ use futures::FutureExt;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
-use super::gather::{learned, lines};
 use super::price_args::PriceArgs;
 use super::report::plan;
 use crate::controller::weekly::{Delivery, MakeReport, Moment};
 use crate::delivery::Patience;
 use crate::history::Store;
+use crate::pipeline::learned;
 use crate::report::weekly::{Entry, Period, Settings, Weekly};
 use crate::sizing::SizingPolicy;
 
@@ -83,7 +83,7 @@ impl ServeReportArgs {
 fn weekly(store: &Store, settings: &Settings) -> anyhow::Result<Weekly> {
     let gathered = learned(store, &settings.namespaces, settings.policy).context("what was learned cannot be read")?;
     gathered.not_empty("nothing to report")?;
-    let lines = lines(&gathered);
+    let lines = gathered.recommendations();
     let entries: Vec<Entry<'_>> =
         gathered.histories.values().zip(lines).map(|(history, line)| Entry { history, line }).collect();
     Ok(Weekly::new(&entries, None, gathered.notes.clone(), settings))

@@ -3,12 +3,10 @@
 
 use std::io::Read;
 
-use serde::Deserialize;
-
 use crate::fit::spark::{self, Role};
 use crate::fit::{ContainerResources, Resource};
-use crate::quantity::Quantity;
-use crate::recommendation::Line;
+use crate::quantity::{MIB, Quantity};
+use crate::recommendation::{self, Entry, Line, Seen, UnusableRecommendations};
 use crate::report::units;
 use crate::text;
 use crate::workload::{Kind, Workload};
@@ -17,33 +15,6 @@ use super::literal::Node;
 
 /// Longest comment, in characters.
 const COMMENT_CHARS: usize = 160;
-/// Longest text from a file that an error repeats, in characters.
-const SHOWN_CHARS: usize = 80;
-const MIB: u64 = 1 << 20;
-
-/// What the numbers rest on, as far as a comment says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Seen {
-    /// Finished runs.
-    pub runs: u64,
-    /// Of a service: finished days.
-    pub days: Option<u64>,
-    /// Of a service: replicas.
-    pub replicas: Option<u64>,
-    /// Start of the oldest run, milliseconds since the epoch.
-    #[serde(alias = "first_ms")]
-    pub first_ms: Option<i64>,
-    /// End of the newest run, milliseconds since the epoch.
-    #[serde(alias = "last_ms")]
-    pub last_ms: Option<i64>,
-    /// Highest memory peak in bytes.
-    #[serde(alias = "peak_max_bytes")]
-    pub peak_max_bytes: Option<u64>,
-    /// Runs killed for memory.
-    #[serde(alias = "oom_kills")]
-    pub oom_kills: u64,
-}
 
 /// One container of one workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,72 +46,19 @@ pub struct SparkParts {
     pub assumed: Option<String>,
 }
 
-/// Recommendations that cannot be used; says which entry and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; write it by `podfit recommend -o json`")]
-pub struct UnusableItems(String);
-
-#[derive(Deserialize)]
-struct File {
-    workloads: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    namespace: String,
-    workload: String,
-    container: String,
-    #[serde(default)]
-    current: ContainerResources,
-    #[serde(default)]
-    recommended: ContainerResources,
-    #[serde(default)]
-    notes: Vec<String>,
-    #[serde(default)]
-    evidence: Seen,
-    #[serde(default)]
-    spark: Option<SparkEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SparkEntry {
-    #[serde(default)]
-    heap_bytes: Option<u64>,
-}
-
-/// Reads what `podfit recommend -o json` prints. Fields that are not known are passed over.
+/// Reads what `podfit recommend -o json` prints.
 ///
 /// # Errors
-/// A text of another form; the first entry at fault.
-pub fn read(text: impl Read) -> Result<Vec<Item>, UnusableItems> {
-    let clipped = |problem: &dyn std::fmt::Display| text::clip(&text::clean(&problem.to_string()), 4 * SHOWN_CHARS);
-    let file: File = serde_json::from_reader(text).map_err(|error| UnusableItems(clipped(&error)))?;
-    let entries = file.workloads.into_iter().enumerate();
-    entries
-        .map(|(index, entry)| {
-            let workload = Workload::parse(&entry.namespace, &entry.workload).map_err(|_| {
-                let shown = text::clip(&text::clean(&entry.workload), SHOWN_CHARS);
-                let form = "its form is KIND/NAME, such as cronjob/nightly-report";
-                UnusableItems(format!("workloads[{index}].workload: \"{shown}\" is no workload; {form}"))
-            })?;
-            for (resource, pair) in Resource::ALL.map(|r| (r, entry.recommended.pair(r))) {
-                if [pair.request, pair.limit].into_iter().flatten().any(|value| value <= Quantity::ZERO) {
-                    let problem = format!("workloads[{index}].recommended: {resource} should be above zero");
-                    return Err(UnusableItems(problem));
-                }
-            }
-            Ok(Item {
-                workload,
-                container: entry.container,
-                current: entry.current,
-                recommended: entry.recommended,
-                notes: entry.notes,
-                seen: entry.evidence,
-                heap_mib: entry.spark.and_then(|spark| spark.heap_bytes).map(|bytes| bytes / MIB),
-            })
-        })
-        .collect()
+/// As [`recommendation::read`].
+pub fn read(text: impl Read) -> Result<Vec<Item>, UnusableRecommendations> {
+    let mut items = Vec::new();
+    recommendation::read(text, |entry| {
+        let heap_mib = entry.heap_mib();
+        let Entry { workload, container, current, recommended, notes, evidence: seen, .. } = entry;
+        items.push(Item { workload, container, current, recommended, notes, seen, heap_mib });
+        Ok(())
+    })?;
+    Ok(items)
 }
 
 /// Text for a comment: one line, printable, not too long.

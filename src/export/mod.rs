@@ -21,7 +21,7 @@ mod tests;
 
 pub use file_name::file_name;
 pub use form::{Form, Language, UnknownForm};
-pub use item::{Item, Seen, SparkParts, UnusableItems, read};
+pub use item::{Item, SparkParts, read};
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Fits one container: wanted values, bent as little as its engine, its pod's class and its namespace demand.
 //! Must not look at the other containers; sums and quotas are the pod's business.
 
-use super::{Adjustment, ContainerResources, LimitRanges, Pair, Place, Resource, Skip, Surroundings, What};
+use super::{Adjustment, Cause, ContainerResources, LimitRanges, Pair, Place, Resource, Skip, Surroundings, What};
 use crate::quantity::Quantity;
 
 /// A size made right.
@@ -83,21 +83,21 @@ impl Fitting {
         self.prove(place, surroundings)
     }
 
-    fn say(&mut self, what: What, why: impl Into<String>) {
-        self.adjustments.push(Adjustment { what, why: why.into() });
+    fn say(&mut self, what: What, cause: Cause, why: impl Into<String>) {
+        self.adjustments.push(Adjustment { what, cause, why: why.into() });
     }
 
-    fn set_request(&mut self, request: Quantity, why: impl Into<String>) {
+    fn set_request(&mut self, request: Quantity, cause: Cause, why: impl Into<String>) {
         if self.pair.request != Some(request) {
             self.pair.request = Some(request);
-            self.say(What::Request(self.resource), why);
+            self.say(What::Request(self.resource), cause, why);
         }
     }
 
-    fn set_limit(&mut self, limit: Quantity, why: impl Into<String>) {
+    fn set_limit(&mut self, limit: Quantity, cause: Cause, why: impl Into<String>) {
         if self.pair.limit != Some(limit) {
             self.pair.limit = Some(limit);
-            self.say(What::Limit(self.resource), why);
+            self.say(What::Limit(self.resource), cause, why);
         }
     }
 
@@ -114,14 +114,14 @@ impl Fitting {
         if self.resource == Resource::Cpu && self.current.limit.is_some_and(Quantity::is_whole) {
             both = both.rounded_up_to_units();
         }
-        self.set_request(both, "the pod is Guaranteed: the request stays equal to the limit");
-        self.set_limit(both, "the pod is Guaranteed: the limit stays equal to the request");
+        self.set_request(both, Cause::QosClass, "the pod is Guaranteed: the request stays equal to the limit");
+        self.set_limit(both, Cause::QosClass, "the pod is Guaranteed: the limit stays equal to the request");
     }
 
     fn both_to_the_larger(&mut self) {
         if let Some(both) = self.pair.request.max(self.pair.limit) {
-            self.set_request(both, "the pod is Guaranteed: the request stays equal to the limit");
-            self.set_limit(both, "the pod is Guaranteed: the limit stays equal to the request");
+            self.set_request(both, Cause::QosClass, "the pod is Guaranteed: the request stays equal to the limit");
+            self.set_limit(both, Cause::QosClass, "the pod is Guaranteed: the limit stays equal to the request");
         }
     }
 
@@ -131,21 +131,21 @@ impl Fitting {
             if let (true, Some(had), Some(limit)) = (place.keep_cpu_limit, self.current.limit, self.pair.limit)
                 && limit < had
             {
-                self.set_limit(had, format!("kept at {had}: this engine's CPU limit is not lowered"));
+                self.set_limit(had, Cause::Engine, format!("kept at {had}: this engine's CPU limit is not lowered"));
             }
             return;
         }
         if self.current.limit.is_none() && self.pair.limit.is_some() && !place.memory.allows_new_limit() {
             self.pair.limit = None;
-            self.say(What::Limit(resource), "none is set where there was none: the need is not known");
+            self.say(What::Limit(resource), Cause::Engine, "none is set where there was none: the need is not known");
         }
         if let (Some(limit), Some((least, why))) = (self.pair.limit, place.memory.least(resource, self.current.limit)) {
-            self.set_limit(limit.max(least), format!("kept at {least}: {why}"));
+            self.set_limit(limit.max(least), Cause::Engine, format!("kept at {least}: {why}"));
         }
         if let (Some(request), Some((least, why))) =
             (self.pair.request, place.memory.least(resource, self.current.effective_request()))
         {
-            self.set_request(request.max(least), format!("kept at {least}: {why}"));
+            self.set_request(request.max(least), Cause::Engine, format!("kept at {least}: {why}"));
         }
     }
 
@@ -156,9 +156,9 @@ impl Fitting {
             return;
         }
         if self.resource == Resource::Cpu && self.wanted.limit.is_none() {
-            self.set_request(limit, format!("held at the cpu limit {limit}"));
+            self.set_request(limit, Cause::OwnOrder, format!("held at the cpu limit {limit}"));
         } else {
-            self.set_limit(request, format!("raised to the {} request {request}", self.resource));
+            self.set_limit(request, Cause::OwnOrder, format!("raised to the {} request {request}", self.resource));
         }
     }
 
@@ -169,11 +169,11 @@ impl Fitting {
         if request <= most {
             return;
         }
-        self.set_request(most, format!("held at {most}, what the largest node can give"));
+        self.set_request(most, Cause::Node, format!("held at {most}, what the largest node can give"));
         // Where request and limit were to be one number, they stay so.
         let together = self.wanted.request.is_some() && self.wanted.request == self.wanted.limit;
         if self.pair.limit.is_some_and(|limit| limit == request) && (together || guaranteed) {
-            self.set_limit(most, format!("held at {most}, what the largest node can give"));
+            self.set_limit(most, Cause::Node, format!("held at {most}, what the largest node can give"));
         }
     }
 
@@ -187,7 +187,7 @@ impl Fitting {
         }
         if let (None, Some(default)) = (self.pair.limit, bounds.default_limit) {
             let limit = self.pair.request.map_or(default, |request| request.max(default));
-            self.set_limit(limit, "set because a LimitRange would set a default");
+            self.set_limit(limit, Cause::LimitRange, "set because a LimitRange would set a default");
         }
         if let Some(max) = bounds.max {
             for limit in [false, true] {
@@ -202,7 +202,11 @@ impl Fitting {
         if let (Some(ratio), Some(limit), Some(request)) = (bounds.max_ratio, self.pair.limit, self.pair.request) {
             let least = rounded(self.resource, limit.divided_by(ratio)).min(limit);
             if request < least {
-                self.set_request(least, format!("raised: LimitRange allows a limit of {ratio} times the request"));
+                self.set_request(
+                    least,
+                    Cause::LimitRange,
+                    format!("raised: LimitRange allows a limit of {ratio} times the request"),
+                );
             }
         }
         Ok(())
@@ -211,10 +215,10 @@ impl Fitting {
     fn bend(&mut self, limit: bool, to: impl Fn(Quantity) -> Quantity, why: &str) {
         if limit {
             if let Some(value) = self.pair.limit {
-                self.set_limit(to(value), why);
+                self.set_limit(to(value), Cause::LimitRange, why);
             }
         } else if let Some(value) = self.pair.request {
-            self.set_request(to(value), why);
+            self.set_request(to(value), Cause::LimitRange, why);
         }
     }
 

@@ -22,13 +22,37 @@ pub use surroundings::{Allocatable, Surroundings};
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// One value that came out otherwise than wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adjustment {
     /// Which value.
     pub what: What,
+    /// What stood in the way.
+    pub cause: Cause,
     /// Why, in one line: `raised to the LimitRange minimum 64Mi`.
     pub why: String,
+}
+
+/// What stood in the way of a wanted value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The pod's `QoS` class, which must stay.
+    QosClass,
+    /// The engine that makes the pod.
+    Engine,
+    /// The container's own request or limit, which must stay in order.
+    OwnOrder,
+    /// What the largest node can give.
+    Node,
+    /// A `LimitRange`.
+    LimitRange,
+    /// A `ResourceQuota`.
+    Quota,
+    /// Nothing of the pod can be changed.
+    Skipped,
 }
 
 /// A value of a container's resources.

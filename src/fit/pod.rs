@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::resources::Part;
 use super::{
-    Adjustment, ContainerResources, Fitted, Pair, Place, QosClass, Resource, Skip, Surroundings, Totals, What,
+    Adjustment, Cause, ContainerResources, Fitted, Pair, Place, QosClass, Resource, Skip, Surroundings, Totals, What,
 };
 use super::{container, quota};
 use crate::policy::PodSpec;
@@ -96,13 +96,17 @@ impl Member<'_> {
     }
 
     /// Takes one resource back to what it was.
-    fn revert(&mut self, resource: Resource, why: &str) {
+    fn revert(&mut self, resource: Resource, obstacle: &Obstacle) {
         let before = self.current.pair(resource);
         if let Some((_, fitted)) = &mut self.change
             && fitted.resources.pair(resource) != before
         {
             fitted.resources.set(resource, before);
-            fitted.adjustments.push(Adjustment { what: What::Both(resource), why: format!("left as it was: {why}") });
+            fitted.adjustments.push(Adjustment {
+                what: What::Both(resource),
+                cause: obstacle.cause,
+                why: format!("left as it was: {}", obstacle.why),
+            });
         }
     }
 }
@@ -116,6 +120,7 @@ struct Whole<'a> {
 struct Obstacle {
     /// The most that the sum may be, where that helps.
     most: Option<Quantity>,
+    cause: Cause,
     limit: bool,
     why: String,
 }
@@ -154,7 +159,7 @@ impl<'a> Whole<'a> {
             if let Some(obstacle) = self.obstacle(resource, class_before, surroundings)? {
                 let done = self.cap_the_only_growth(resource, &obstacle, surroundings);
                 if !done || self.obstacle(resource, class_before, surroundings)?.is_some() {
-                    self.members.iter_mut().for_each(|member| member.revert(resource, &obstacle.why));
+                    self.members.iter_mut().for_each(|member| member.revert(resource, &obstacle));
                 }
             }
         }
@@ -187,11 +192,16 @@ impl<'a> Whole<'a> {
         let bounds = surroundings.limit_ranges.pod(resource);
         if let Some(why) = bounds.pair_breach(after.pair(resource)) {
             let limit = after.pair(resource).limit > bounds.max;
-            return Ok(Some(Obstacle { most: bounds.max, limit, why: format!("the pod as a whole: {why}") }));
+            return Ok(Some(Obstacle {
+                most: bounds.max,
+                limit,
+                cause: Cause::LimitRange,
+                why: format!("the pod as a whole: {why}"),
+            }));
         }
         let after = (&after, self.class(true));
         let shortage = quota::shortage(&surroundings.quotas, &self.pod, resource, (&before, class_before), after);
-        Ok(shortage.map(|s| Obstacle { most: s.most, limit: s.limit, why: s.why }))
+        Ok(shortage.map(|s| Obstacle { most: s.most, limit: s.limit, cause: Cause::Quota, why: s.why }))
     }
 
     /// Where one container alone grows, it takes what is left rather than nothing.
@@ -222,7 +232,11 @@ impl<'a> Whole<'a> {
         if again.skipped.is_some() {
             return false;
         }
-        again.adjustments.push(Adjustment { what: What::Both(resource), why: format!("held back: {}", obstacle.why) });
+        again.adjustments.push(Adjustment {
+            what: What::Both(resource),
+            cause: obstacle.cause,
+            why: format!("held back: {}", obstacle.why),
+        });
         *fitted = again;
         true
     }

@@ -19,7 +19,9 @@ const NANO: i128 = 1_000_000_000;
 /// Nano units in a thousandth of a unit.
 const NANO_PER_MILLI: i128 = 1_000_000;
 /// Bytes in a mebibyte.
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
+/// Bytes in a gibibyte.
+pub const GIB: u64 = 1 << 30;
 /// The largest magnitude a quantity may have, 2^63 - 1 units; larger input is capped, as the API documentation says.
 const MAX_NANO: i128 = i64::MAX as i128 * NANO;
 

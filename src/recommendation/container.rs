@@ -15,6 +15,7 @@ use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
 use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy};
 use crate::workload::WorkloadKey;
 
+use super::explanation::{Difference, Explanation, differences};
 use super::flink::FlinkLine;
 use super::spark::SparkLine;
 use super::wanted::{Wanted, beside};
@@ -74,6 +75,12 @@ pub struct Line {
     pub current: ContainerResources,
     /// What it should ask for, made right for its surroundings; a value that is not there stays as it is.
     pub recommended: ContainerResources,
+    /// What it should ask for before its surroundings bend that.
+    pub wanted: ContainerResources,
+    /// Where `recommended` is not what is wanted, and why.
+    pub differences: Vec<Difference>,
+    /// The parts that add up to what is recommended.
+    pub explanation: Explanation,
     /// What is to be done.
     pub verdict: Verdict,
     /// Why, one sentence each: unknown, held back, changed by surroundings.
@@ -145,6 +152,8 @@ impl Line {
         if sizing.cpu.known().is_none() {
             (recommended.cpu_request, recommended.cpu_limit) = (None, None);
         }
+        let differences = differences(&fitted, &wanted);
+        let explanation = Explanation::of(&sizing, spark.as_ref(), flink.as_ref(), &wanted, &recommended, &differences);
         let bytes = |q: Option<Quantity>| q.map(Quantity::bytes_rounded_up);
         let millis = |q: Option<Quantity>| q.map(Quantity::millis_rounded_up);
         let asked_memory = current.memory_limit.or(current.memory_request);
@@ -175,6 +184,9 @@ impl Line {
             cpu_rule: sizing.cpu.known().map(|c| c.rule.to_owned()),
             current,
             recommended,
+            wanted,
+            differences,
+            explanation,
             spark,
             flink,
             evidence: sizing.evidence,
@@ -182,6 +194,11 @@ impl Line {
             findings: Vec::new(),
             patch: None,
         }
+    }
+
+    /// From a history alone, bound by nothing.
+    pub fn of_history(key: &WorkloadKey, history: &History, policy: &SizingPolicy, heaps: &KnownHeaps) -> Self {
+        Self::new(key, history, None, policy, &Surroundings::default(), heaps, |_| None)
     }
 
     /// How urgent it is: what will be killed first, then what wastes most.

@@ -5,10 +5,15 @@ use serde::Serialize;
 
 use super::{Change, Line};
 
+/// Version of the form. 1 had no `version` field, and fields of `evidence` and `effect` in `snake_case`.
+pub const VERSION: u32 = 2;
+
 /// Everything that was found out about some namespaces.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Of the form: [`VERSION`].
+    pub version: u32,
     /// Containers that do their workload's work, the most urgent first.
     pub workloads: Vec<Line>,
     /// Live pods that belong to no workload: pod, reason.
@@ -24,7 +29,7 @@ impl Report {
     pub fn new(mut workloads: Vec<Line>, unidentified_pods: Vec<(String, String)>, notes: Vec<String>) -> Self {
         workloads.sort_by_cached_key(|l| (l.urgency(), l.namespace.clone(), l.workload.clone(), l.container.clone()));
         let totals = Totals::of(&workloads);
-        Self { workloads, unidentified_pods, notes, totals }
+        Self { version: VERSION, workloads, unidentified_pods, notes, totals }
     }
 }
 

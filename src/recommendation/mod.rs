@@ -3,12 +3,20 @@
 
 mod container;
 mod document;
+mod explanation;
 mod flink;
+mod kill;
+mod read;
 mod spark;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 pub use container::{Change, Line, Verdict, resources_of, wanted};
-pub use document::{Report, Totals};
+pub use document::{Report, Totals, VERSION};
+pub use explanation::{Difference, Explanation, Part, PartKind};
 pub use flink::FlinkLine;
+pub use kill::{Kill, KillSet};
+pub use read::{Entry, Seen, UnusableRecommendations, read};
 pub use spark::SparkLine;
 pub use wanted::Wanted;

@@ -11,6 +11,7 @@ const GIB: f64 = 1_073_741_824.0;
 
 /// What the change would bring per week of the observed window. Positive = less is reserved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Effect {
     /// Memory request times run time no longer reserved, GiB-hours a week. `None` where no request is set or known.
     pub memory_gib_hours_per_week: Option<f64>,

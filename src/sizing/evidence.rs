@@ -13,6 +13,7 @@ use crate::history::{Doubt, History, Outcome, PeakSource, Run, ScaledOn};
 
 /// What both numbers of a recommendation rest on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// Finished runs in the history, those folded into the past included.
     pub runs: u64,
@@ -340,6 +341,7 @@ const OUTSIDE: f64 = 0.05;
 
 /// What the memory rule would have given each run from the runs before it, and how often that was too little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Replay {
     /// Runs for which the rule had enough before them to decide.
     pub decisions: u64,

@@ -122,7 +122,7 @@ fn sizes_keep_to_limit_range_quota_and_heap() {
     let executor = line(report, "spark-executor/orders-agg");
     let bytes = |of: &Value| of.as_u64().unwrap() >> 20;
     let (heap, beside) = (bytes(&executor["spark"]["heapBytes"]), bytes(&executor["spark"]["overheadBytes"]));
-    let peak = bytes(&executor["evidence"]["peak_max_bytes"]);
+    let peak = bytes(&executor["evidence"]["peakMaxBytes"]);
     assert!(heap == 2048 && (peak..4505 - heap).contains(&beside), "{executor:#}");
     assert_eq!(quantity(&executor["recommended"]["memoryLimit"]), Quantity::from_bytes((heap + beside) << 20));
     let killed = notes(line(report, "dagster-step/demand_forecast/train_model"));

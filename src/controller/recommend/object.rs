@@ -12,6 +12,7 @@ use crate::fit::ContainerResources;
 use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::quantity::Quantity;
+use crate::recommendation::Kill;
 use crate::workload::Workload;
 
 /// Longest name that is made: the longest of an RFC 1123 label, so that it can be a label's value too.
@@ -65,7 +66,7 @@ pub struct ContainerStatus {
     pub evidence: Option<Evidence>,
     /// The newest kill that no later run has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kill: Option<KillStatus>,
+    pub kill: Option<Kill>,
     /// After a shrink of podfit's that killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
@@ -171,22 +172,6 @@ pub struct Evidence {
     /// Share of runs that need a second try, at most: upper end of the two-sided 95 % interval, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_share_at_most: Option<f64>,
-}
-
-/// A kill for memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KillStatus {
-    /// The limit that killed.
-    pub limit: Quantity,
-    /// When.
-    pub at: Timestamp,
-    /// The pod.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub pod: String,
-    /// What it had before podfit lowered it, where podfit had.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lowered_from: Option<Quantity>,
 }
 
 /// A workload that is left alone for a while.

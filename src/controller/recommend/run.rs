@@ -7,17 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::object::KillStatus;
 use super::writer::{Writer, whole_second};
 use crate::collector::KnownPods;
-use crate::controller::watch::SeenKill;
 use crate::policy::Policy;
-use crate::workload::Workload;
+use crate::recommendation::{Kill, KillSet};
+use crate::workload::{Workload, WorkloadKey};
 
 /// After a failure, until it is tried again; a cycle is not waited for.
 const RETRY: Duration = Duration::from_secs(5);
@@ -41,14 +39,14 @@ pub struct Recommender {
 }
 
 /// Kills that are not yet in an object, by workload and container.
-type Pending = BTreeMap<Workload, BTreeMap<String, KillStatus>>;
+type Pending = BTreeMap<Workload, BTreeMap<String, KillSet>>;
 
 impl Recommender {
     /// Runs until stopped.
     pub async fn run(
         self,
         mut leads: watch::Receiver<bool>,
-        mut kills: mpsc::UnboundedReceiver<SeenKill>,
+        mut kills: mpsc::UnboundedReceiver<(WorkloadKey, Kill)>,
         stop: CancellationToken,
     ) {
         let mut pending = Pending::new();
@@ -77,8 +75,8 @@ impl Recommender {
                     due = Instant::now();
                     retry = Some(Instant::now());
                 }
-                Some(kill) = kills.recv() => {
-                    note(&mut pending, kill);
+                Some((WorkloadKey { workload, container }, kill)) = kills.recv() => {
+                    pending.entry(workload).or_default().entry(container).or_default().add(kill);
                     if leading {
                         retry = self.take_in(&mut pending).await.err().map(|why| self.later(&why));
                     }
@@ -165,18 +163,5 @@ async fn finished(cycle: &mut Option<tokio::task::JoinHandle<Result<(), String>>
     match cycle {
         Some(cycle) => cycle.await.unwrap_or_else(|_| Err("a part of podfit failed".to_owned())),
         None => std::future::pending().await,
-    }
-}
-
-fn note(pending: &mut Pending, kill: SeenKill) {
-    let Ok(at) = Timestamp::from_millisecond(kill.at_ms) else { return };
-    let news = KillStatus { limit: kill.limit, at, pod: kill.pod, lowered_from: kill.lowered_from };
-    let known = pending.entry(kill.workload).or_default();
-    match known.get_mut(&kill.container) {
-        Some(before) if before.limit >= news.limit => before.at = before.at.max(news.at),
-        Some(before) => *before = KillStatus { at: before.at.max(news.at), ..news },
-        None => {
-            known.insert(kill.container, news);
-        }
     }
 }

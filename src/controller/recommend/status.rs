@@ -6,17 +6,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::object::{
-    Condition, ContainerStatus, Evidence, FlinkStatus, Frozen, InputMemory, KillStatus, Status, Summary,
-};
-use crate::admission::Kill;
-use crate::admission::retry::next_memory;
+use super::object::{Condition, ContainerStatus, Evidence, FlinkStatus, Frozen, InputMemory, Status, Summary};
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
 use crate::policy::{Policy, Resizing, RolloutMode, Services};
 use crate::quantity::Quantity;
-use crate::recommendation::Line;
+use crate::recommendation::{Kill, Line};
 use crate::report::units;
 use crate::workload::Workload;
 
@@ -61,7 +57,7 @@ pub struct Facts<'a> {
     /// What was learned now; empty where there was nothing to learn from.
     pub learned: &'a [Learned<'a>],
     /// Kills seen live, by container.
-    pub kills: &'a BTreeMap<String, KillStatus>,
+    pub kills: &'a BTreeMap<String, Kill>,
     /// What the administrator lets be done; `None` without a policy, which is: show only.
     pub policy: Option<&'a Policy>,
     /// Sizing is switched off for the workload.
@@ -103,14 +99,14 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
     }
     let known = before.and_then(|b| b.kill.as_ref());
     let newest = match (facts.kills.get(name), known) {
-        (Some(live), Some(known)) => Some(worse(live, known)),
+        (Some(live), Some(known)) => Some(live.clone().and(known.clone())),
         (live, known) => live.or(known).cloned(),
     };
     now.kill = newest.filter(|kill| !learned.is_some_and(|l| is_answered(l.survivors, kill)));
     now.frozen = frozen(facts, before, facts.kills.get(name));
     let mut least = now.frozen.as_ref().map(|frozen| frozen.memory);
     if let Some(kill) = &now.kill {
-        least = least.max(Some(next_memory(&as_kill(kill), now.recommended.memory_limit, &now.memory_ladder)));
+        least = least.max(Some(kill.next_memory(now.recommended.memory_limit, &now.memory_ladder)));
     }
     if let Some(least) = least {
         hold(&mut now, least);
@@ -233,25 +229,15 @@ fn has_new_runs(before: Option<&ContainerStatus>, line: &Line, resource: Resourc
 }
 
 /// Whether a later run has lived with more than what killed: then the history speaks for itself.
-fn is_answered(survivors: &[Survivor], kill: &KillStatus) -> bool {
+fn is_answered(survivors: &[Survivor], kill: &Kill) -> bool {
     survivors.iter().any(|run| {
         run.started_ms >= kill.at.as_millisecond()
             && run.limit_bytes.is_none_or(|limit| limit > kill.limit.bytes_rounded_up())
     })
 }
 
-/// Of two kills, the one at the higher limit, at the later of both times.
-fn worse(a: &KillStatus, b: &KillStatus) -> KillStatus {
-    let higher = if a.limit >= b.limit { a } else { b };
-    KillStatus { at: a.at.max(b.at), lowered_from: a.lowered_from.max(b.lowered_from), ..higher.clone() }
-}
-
-fn as_kill(kill: &KillStatus) -> Kill {
-    Kill { limit: kill.limit, lowered_from: kill.lowered_from, at_ms: kill.at.as_millisecond() }
-}
-
 /// A freeze that goes on, or begins with a kill at a size that podfit had lowered.
-fn frozen(facts: &Facts<'_>, before: Option<&ContainerStatus>, live: Option<&KillStatus>) -> Option<Frozen> {
+fn frozen(facts: &Facts<'_>, before: Option<&ContainerStatus>, live: Option<&Kill>) -> Option<Frozen> {
     let going_on = before.and_then(|b| b.frozen.clone()).filter(|frozen| frozen.until > facts.now);
     let begun = live.and_then(|kill| {
         let days = facts.policy.map_or_else(|| Policy::default().rollout.freeze_days, |p| p.rollout.freeze_days);

@@ -6,14 +6,13 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::object::{KillStatus, Status};
+use super::object::Status;
 use super::status::{Facts, Learned, Survivor, next, survivors};
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
 use crate::quantity::Quantity;
-use crate::recommendation::Line;
+use crate::recommendation::{Kill, Line};
 use crate::sizing::SizingPolicy;
 use crate::workload::{Workload, WorkloadKey};
 
@@ -60,7 +59,7 @@ struct World {
     workload: &'static str,
     history: History,
     previous: Status,
-    kills: BTreeMap<String, KillStatus>,
+    kills: BTreeMap<String, Kill>,
     policy: Option<Policy>,
     is_opted_out: bool,
     now: Timestamp,
@@ -92,8 +91,7 @@ impl World {
     fn next(&mut self, learns: bool) -> Status {
         let workload = Workload::parse("etl", self.workload).unwrap();
         let key = WorkloadKey { workload: workload.clone(), container: "main".to_owned() };
-        let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
-        let line = Line::new(&key, &self.history, None, &policy, &nowhere, &KnownHeaps::default(), |_| None::<Fitted>);
+        let line = Line::of_history(&key, &self.history, &SizingPolicy::default(), &KnownHeaps::default());
         let alive: Vec<Survivor> = survivors(&self.history);
         let learned = [Learned { line: &line, survivors: &alive }];
         self.previous = next(&Facts {
@@ -110,7 +108,7 @@ impl World {
     }
 
     fn kill(&mut self, limit: &str, at: &str, lowered_from: Option<&str>) {
-        let kill = KillStatus {
+        let kill = Kill {
             limit: limit.parse().unwrap(),
             at: at.parse().unwrap(),
             pod: "nightly-x".to_owned(),

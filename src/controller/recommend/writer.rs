@@ -10,18 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::figures::Figures;
-use super::object::{KillStatus, Status};
+use super::object::Status;
 use super::status::{Facts, Learned, Survivor, next, survivors};
 use super::write::{Recommendations, Stored, Written};
 use crate::admission::{Board, Knowledge};
 use crate::controller::lease::Term;
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{Fitted, Surroundings};
 use crate::history::Store;
-use crate::recommendation::Line;
+use crate::pipeline;
+use crate::recommendation::{Kill, KillSet, Line};
 use crate::sizing::SizingPolicy;
-use crate::workload::containers::does_the_work;
-use crate::workload::{Workload, WorkloadKey};
+use crate::workload::Workload;
 
 /// Writes at a time.
 const CONCURRENCY: usize = 8;
@@ -167,7 +166,7 @@ impl Writer {
         workload: &Workload,
         mut before: Option<Stored>,
         learned: &[Learned<'_>],
-        kills: &BTreeMap<String, KillStatus>,
+        kills: &BTreeMap<String, Kill>,
         now: Timestamp,
     ) -> Result<Outcome, String> {
         let empty = Status::default();
@@ -200,16 +199,13 @@ impl Writer {
     pub(super) async fn take_in(
         &self,
         workload: &Workload,
-        kills: &BTreeMap<String, KillStatus>,
+        kills: &BTreeMap<String, KillSet>,
         now: Timestamp,
     ) -> Result<(), String> {
         let before = self.recommendations.get(workload).await?;
         let until = before.as_ref().and_then(|stored| stored.recommendation.status.kills_until);
-        let news: BTreeMap<String, KillStatus> = kills
-            .iter()
-            .filter(|(_, kill)| until.is_none_or(|until| kill.at > until))
-            .map(|(container, kill)| (container.clone(), kill.clone()))
-            .collect();
+        let news: BTreeMap<String, Kill> =
+            kills.iter().filter_map(|(container, kills)| Some((container.clone(), kills.after(until)?))).collect();
         if news.is_empty() {
             return Ok(());
         }
@@ -224,7 +220,7 @@ impl Writer {
         if self.term.holds() { Ok(()) } else { Err("this replica does not lead any more".to_owned()) }
     }
 
-    async fn tell(&self, outcome: &Outcome, news: &BTreeMap<String, KillStatus>, now: Timestamp) {
+    async fn tell(&self, outcome: &Outcome, news: &BTreeMap<String, Kill>, now: Timestamp) {
         let Some(stored) = &outcome.stored else { return };
         for (container, kill) in news {
             let of = outcome.status.containers.iter().find(|c| c.name == *container);
@@ -287,12 +283,9 @@ fn by_namespace(
     sender: &mpsc::Sender<(String, BTreeMap<Workload, Lines>)>,
 ) -> Result<(), String> {
     let mut batch: Option<(String, BTreeMap<Workload, Lines>)> = None;
-    for entry in store.histories(None).map_err(|error| error.to_string())? {
-        let (key, history): (WorkloadKey, _) = entry.map_err(|error| error.to_string())?;
+    for entry in pipeline::histories(store, only).map_err(|error| error.to_string())? {
+        let (key, history) = entry.map_err(|error| error.to_string())?;
         let namespace = &key.workload.namespace;
-        if !only.is_empty() && !only.contains(namespace) || !does_the_work(key.workload.kind, &key.container) {
-            continue;
-        }
         if batch.as_ref().is_some_and(|(name, _)| name != namespace)
             && let Some(done) = batch.take()
             && sender.blocking_send(done).is_err()
@@ -300,7 +293,7 @@ fn by_namespace(
             return Ok(());
         }
         let heaps = KnownHeaps { of_sizes: known.heaps(&key), ..KnownHeaps::default() };
-        let line = Line::new(&key, &history, None, sizing, &Surroundings::default(), &heaps, |_| None::<Fitted>);
+        let line = Line::of_history(&key, &history, sizing, &heaps);
         let (_, workloads) = batch.get_or_insert_with(|| (namespace.clone(), BTreeMap::new()));
         workloads.entry(key.workload.clone()).or_default().push((line, survivors(&history)));
     }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::{Event, Unreadable};
-use super::kills::{SeenKill, killed};
+use super::kills::killed;
 use super::own::Own;
 use super::source::{Kind, Source};
 use crate::admission::whose::whose;
 use crate::admission::{Knowledge, Namespace, Owned, Owners};
 use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
+use crate::recommendation::Kill;
 use crate::text;
-use crate::workload::{IdentityRules, Owner, controller_of};
+use crate::workload::{IdentityRules, Owner, WorkloadKey, controller_of};
 
 /// Namespace and name; a Node's namespace is empty.
 type Key = (String, String);
@@ -39,7 +40,7 @@ pub struct Index {
     elsewhere: Arc<Surroundings>,
     own: Own,
     identity: Arc<IdentityRules>,
-    kills: Vec<SeenKill>,
+    kills: Vec<(WorkloadKey, Kill)>,
     pods: KnownPods,
 }
 
@@ -51,7 +52,7 @@ impl Index {
     }
 
     /// The kills for memory that were seen since this was last called.
-    pub fn take_kills(&mut self) -> Vec<SeenKill> {
+    pub fn take_kills(&mut self) -> Vec<(WorkloadKey, Kill)> {
         std::mem::take(&mut self.kills)
     }
 
@@ -268,17 +269,10 @@ impl Index {
         let nobody = Owners::default();
         let owners = self.owners.get(namespace).unwrap_or(&nobody);
         let Some(identity) = whose(object, namespace, owners, &self.identity) else { return };
-        for killed in killed(object) {
-            let seen = SeenKill {
-                workload: identity.workload.clone(),
-                container: killed.container,
-                pod: name.to_owned(),
-                limit: killed.limit,
-                lowered_from: killed.lowered_from,
-                at_ms: killed.at_ms,
-            };
-            if self.own.put_kill(&seen) {
-                self.kills.push(seen);
+        for (container, kill) in killed(object) {
+            let key = WorkloadKey { workload: identity.workload.clone(), container };
+            if self.own.put_kill(&key, &kill) {
+                self.kills.push((key, kill));
             }
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);

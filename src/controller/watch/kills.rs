@@ -6,40 +6,14 @@ use serde_json::Value;
 use crate::admission::stamp::{self, Record};
 use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
-use crate::workload::Workload;
+use crate::recommendation::Kill;
 
 /// The reason that a kubelet gives.
 const OOM_KILLED: &str = "OOMKilled";
 
-/// A container that was killed for memory at its limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenKill {
-    /// Whose run it was.
-    pub workload: Workload,
-    /// The container.
-    pub container: String,
-    /// The pod.
-    pub pod: String,
-    /// The limit that killed.
-    pub limit: Quantity,
-    /// What it had before podfit lowered it, where podfit had.
-    pub lowered_from: Option<Quantity>,
-    /// When, milliseconds since the epoch.
-    pub at_ms: i64,
-}
-
-/// What one container's status tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Killed {
-    pub container: String,
-    pub limit: Quantity,
-    pub lowered_from: Option<Quantity>,
-    pub at_ms: i64,
-}
-
 /// The containers of a pod that were killed at a limit of their own. One that was killed without a limit ran out of its
 /// node's memory: no size of its own would have saved it.
-pub(super) fn killed(pod: &Value) -> Vec<Killed> {
+pub(super) fn killed(pod: &Value) -> Vec<(String, Kill)> {
     let statuses = ["containerStatuses", "initContainerStatuses"]
         .into_iter()
         .filter_map(|key| pod.get("status")?.get(key)?.as_array())
@@ -47,7 +21,7 @@ pub(super) fn killed(pod: &Value) -> Vec<Killed> {
     statuses.filter_map(|status| one(pod, status)).collect()
 }
 
-fn one(pod: &Value, status: &Value) -> Option<Killed> {
+fn one(pod: &Value, status: &Value) -> Option<(String, Kill)> {
     let name = status.get("name")?.as_str()?;
     // Of a container that was started again the earlier state is the one that tells.
     let ended = ["state", "lastState"].into_iter().find_map(|key| {
@@ -59,12 +33,9 @@ fn one(pod: &Value, status: &Value) -> Option<Killed> {
         ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
     let container = containers.flatten().find(|c| c.get("name").and_then(Value::as_str) == Some(name))?;
     let limit = ContainerResources::of_container(container).ok()?.memory_limit?;
-    Some(Killed {
-        container: name.to_owned(),
-        limit,
-        lowered_from: lowered_from(pod, name, limit),
-        at_ms: at.as_millisecond(),
-    })
+    let pod_name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let kill = Kill { limit, at, pod: pod_name.to_owned(), lowered_from: lowered_from(pod, name, limit) };
+    Some((name.to_owned(), kill))
 }
 
 /// What the container had before podfit lowered it to the limit that it has. A record counts only where it says what
@@ -110,7 +81,9 @@ mod tests {
     fn a_kill_is_what_the_kubelet_says(#[case] state: Value, #[case] last: Value, #[case] is_kill: bool) {
         let found = killed(&pod(&state, &last, None));
         assert_eq!(found.len(), usize::from(is_kill));
-        assert!(found.iter().all(|k| k.limit == "2Gi".parse().unwrap() && k.at_ms == 1_795_341_600_000));
+        assert!(
+            found.iter().all(|(_, k)| k.limit == "2Gi".parse().unwrap() && k.at.as_millisecond() == 1_795_341_600_000)
+        );
     }
 
     #[rstest]
@@ -119,14 +92,14 @@ mod tests {
     #[case::untouched(None, None)]
     fn a_shrink_of_ours_is_told_by_the_record(#[case] from: Option<&str>, #[case] before: Option<&str>) {
         let found = killed(&pod(&ended("OOMKilled"), &json!({}), from));
-        assert_eq!(found[0].lowered_from, before.map(|b| b.parse().unwrap()));
+        assert_eq!(found[0].1.lowered_from, before.map(|b| b.parse().unwrap()));
     }
 
     #[test]
     fn a_record_that_does_not_say_what_the_pod_has_is_not_believed() {
         let mut pod = pod(&ended("OOMKilled"), &json!({}), Some("64Gi"));
         pod["spec"]["containers"][0]["resources"]["limits"]["memory"] = json!("3Gi");
-        assert_eq!(killed(&pod)[0].lowered_from, None);
+        assert_eq!(killed(&pod)[0].1.lowered_from, None);
     }
 
     #[test]

@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use event::{Event, Unreadable};
 pub use index::Index;
-pub use kills::SeenKill;
 pub use own::policy_of;
 pub use source::{Kind, Scope, Source};
 pub use status::{KindFigures, WatchStatus};
@@ -37,8 +36,9 @@ pub use status::{KindFigures, WatchStatus};
 use super::api::innermost;
 use crate::admission::Board;
 use crate::collector::KnownPods;
+use crate::recommendation::Kill;
 use crate::text;
-use crate::workload::IdentityRules;
+use crate::workload::{IdentityRules, WorkloadKey};
 use source::Raw;
 
 /// Shortest time between two publications. The first change after a pause is published at once.
@@ -65,21 +65,21 @@ pub struct Watched {
 #[derive(Clone, Debug, Default)]
 pub struct PodsSeen {
     /// Told of every kill for memory.
-    pub kills: Option<mpsc::UnboundedSender<SeenKill>>,
+    pub kills: Option<mpsc::UnboundedSender<(WorkloadKey, Kill)>>,
     /// Pods seen and not yet taken from here; `None` where nobody takes them.
     pub known: Option<Arc<Mutex<KnownPods>>>,
 }
 
 impl PodsSeen {
     fn tell(&self, index: &mut Index) {
-        for kill in index.take_kills() {
+        for (key, kill) in index.take_kills() {
             tracing::info!(
-                namespace = kill.workload.namespace, workload = %kill.workload, container = kill.container,
+                namespace = key.workload.namespace, workload = %key.workload, container = key.container,
                 limit = %kill.limit, "a run was killed for memory: the next try gets more"
             );
             if let Some(kills) = &self.kills {
                 // Whoever listened has ended: so will this.
-                let _ = kills.send(kill);
+                let _ = kills.send((key, kill));
             }
         }
         let pods = index.take_pods();

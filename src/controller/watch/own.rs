@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::kills::SeenKill;
-use crate::admission::{Kill, Knowledge, Recommended, Sizes, id_of};
+use crate::admission::{Kills, Knowledge, Recommended, Sizes, id_of};
 use crate::controller::crds::IN_FORCE;
 use crate::controller::recommend::object::{ContainerStatus, InputMemory, Recommendation};
 use crate::fit::ContainerResources;
 use crate::policy::Policy;
+use crate::recommendation::{Kill, KillSet};
 use crate::sizing::InputSize;
-use crate::workload::Workload;
+use crate::workload::{Workload, WorkloadKey};
 
 /// Most kills that are kept while no recommendation takes them in; the oldest go first.
 const MAX_KILLS: usize = 10_000;
@@ -25,7 +25,7 @@ pub(super) struct Own {
     policy: PolicySeen,
     has_unusable_policy: bool,
     recommendations: HashMap<String, BTreeMap<String, (Workload, Arc<Recommended>)>>,
-    kills: HashMap<Workload, BTreeMap<String, Kill>>,
+    kills: HashMap<Workload, BTreeMap<String, KillSet>>,
     changed: HashSet<String>,
     changed_policy: bool,
 }
@@ -122,7 +122,10 @@ impl Own {
         let recommended = packed(&read);
         // What it has taken in needs no answer of its own any more.
         if let Some(kills) = self.kills.get_mut(&read.workload) {
-            kills.retain(|_, kill| kill.at_ms > recommended.kills_until_ms);
+            kills.retain(|_, kills| {
+                read.status.kills_until.iter().for_each(|until| kills.forget_until(*until));
+                !kills.is_empty()
+            });
             if kills.is_empty() {
                 self.kills.remove(&read.workload);
             }
@@ -154,28 +157,18 @@ impl Own {
     }
 
     /// Takes in a kill; true where it is news.
-    pub(super) fn put_kill(&mut self, seen: &SeenKill) -> bool {
-        let of =
-            |(workload, r): &(Workload, Arc<Recommended>)| (*workload == seen.workload).then_some(r.kills_until_ms);
-        let recommended = self.recommendations.get(&seen.workload.namespace);
-        if recommended.and_then(|known| known.values().find_map(of)).is_some_and(|until| until >= seen.at_ms) {
+    pub(super) fn put_kill(&mut self, key: &WorkloadKey, kill: &Kill) -> bool {
+        let of = |(workload, r): &(Workload, Arc<Recommended>)| (*workload == key.workload).then_some(r.kills_until_ms);
+        let recommended = self.recommendations.get(&key.workload.namespace);
+        let until = recommended.and_then(|known| known.values().find_map(of));
+        if until.is_some_and(|until| until >= kill.at.as_millisecond()) {
             return false;
         }
-        let kill = Kill { limit: seen.limit, lowered_from: seen.lowered_from, at_ms: seen.at_ms };
-        let known = self.kills.entry(seen.workload.clone()).or_default();
-        let merged = match known.get(&seen.container) {
-            // Several tries at once: the answer must be more than what killed the largest of them.
-            Some(before) => Kill {
-                limit: before.limit.max(kill.limit),
-                lowered_from: before.lowered_from.max(kill.lowered_from),
-                at_ms: before.at_ms.max(kill.at_ms),
-            },
-            None => kill,
-        };
-        if known.insert(seen.container.clone(), merged) == Some(merged) {
+        let known = self.kills.entry(key.workload.clone()).or_default();
+        if !known.entry(key.container.clone()).or_default().add(kill.clone()) {
             return false;
         }
-        self.changed.insert(seen.workload.namespace.clone());
+        self.changed.insert(key.workload.namespace.clone());
         self.forget_oldest();
         true
     }
@@ -184,7 +177,7 @@ impl Own {
         if self.kills.len() <= MAX_KILLS {
             return;
         }
-        let newest = |kills: &BTreeMap<String, Kill>| kills.values().map(|kill| kill.at_ms).max();
+        let newest = |kills: &BTreeMap<String, KillSet>| kills.values().filter_map(KillSet::newest).max();
         let oldest =
             self.kills.iter().min_by_key(|(workload, kills)| (newest(kills), *workload)).map(|(w, _)| w.clone());
         if let Some(workload) = oldest {
@@ -206,8 +199,12 @@ impl Own {
         let changed: BTreeSet<String> = std::mem::take(&mut self.changed).into_iter().collect();
         for name in changed {
             let recommendations = self.recommendations.get(&name);
-            let kills: HashMap<_, _> =
-                self.kills.iter().filter(|(w, _)| w.namespace == name).map(|(w, k)| (w.clone(), k.clone())).collect();
+            let waiting = |(workload, kills): (&Workload, &BTreeMap<String, KillSet>)| {
+                let by_container =
+                    kills.iter().filter_map(|(container, set)| Some((container.clone(), set.after(None)?)));
+                (workload.clone(), by_container.collect())
+            };
+            let kills: Kills = self.kills.iter().filter(|(w, _)| w.namespace == name).map(waiting).collect();
             let namespace = knowledge.namespace_mut(&name);
             if recommendations.is_some() || !namespace.recommendations.is_empty() {
                 let map = recommendations.into_iter().flat_map(BTreeMap::values).cloned().collect();

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{Fitted, Surroundings};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::recommendation::Line;
 use crate::workload::{Kind, Workload, WorkloadKey};
@@ -58,11 +57,8 @@ pub(crate) fn key(namespace: &str, name: &str, container: &str) -> WorkloadKey {
 }
 
 pub(crate) fn report_of(histories: &[(WorkloadKey, History)], settings: &Settings) -> Weekly {
-    let line = |key: &WorkloadKey, history: &History| {
-        Line::new(key, history, None, &settings.policy, &Surroundings::default(), &KnownHeaps::default(), |_| {
-            None::<Fitted>
-        })
-    };
+    let line =
+        |key: &WorkloadKey, history: &History| Line::of_history(key, history, &settings.policy, &KnownHeaps::default());
     let entries: Vec<Entry<'_>> =
         histories.iter().map(|(key, history)| Entry { history, line: line(key, history) }).collect();
     Weekly::new(&entries, None, vec!["a note of the data".to_owned()], settings)
