@@ -11,7 +11,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::review::place_of;
 use crate::fit::EXECUTOR_HEAP;
 use crate::workload::READ_ENV;
 
@@ -19,6 +18,17 @@ use crate::workload::READ_ENV;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the object cannot be read: {0}")]
 pub struct UnreadableObject(String);
+
+/// What is wrong and where, without repeating what the body holds.
+pub(super) fn place_of(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "it ends early",
+        serde_json::error::Category::Syntax => "no valid JSON",
+        serde_json::error::Category::Data => "a field is missing or of another type",
+        serde_json::error::Category::Io => "it could not be read",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
 
 /// The object as it came, unknown fields and all.
 ///

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::object::PodToSize;
+use super::object::{PodToSize, place_of};
 use super::patch::Op;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -326,17 +326,6 @@ impl<'a> Visitor<'a> for HeadOfQuestion<'_, 'a> {
         }
         Ok(())
     }
-}
-
-/// What is wrong and where, without repeating what the body holds.
-pub(super) fn place_of(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof => "it ends early",
-        serde_json::error::Category::Syntax => "no valid JSON",
-        serde_json::error::Category::Data => "a field is missing or of another type",
-        serde_json::error::Category::Io => "it could not be read",
-    };
-    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// What is answered.

@@ -30,7 +30,7 @@ pub struct Args {
     /// Learn from a run only once it has ended, by its times; else it is known as soon as the next row comes
     #[arg(long, help_heading = "Replay")]
     finished_only: bool,
-    /// Share of its run time after which a try with too little memory fails; 0.5 is near what clusters show
+    /// Share of its run time after which an attempt with too little memory fails; 0.5 is close to what clusters show
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share, help_heading = "Replay")]
     time_to_failure: f64,
     /// Memory of the largest node

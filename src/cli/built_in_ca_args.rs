@@ -9,19 +9,19 @@ use crate::controller::built_in_ca::{SecretName, Settings, object_name};
 /// Which Secret, Service and webhook configurations.
 #[derive(clap::Args)]
 pub struct BuiltInCaArgs {
-    /// Instead of files: podfit's own CA, kept in this Secret, made and renewed by podfit
+    /// Use podfit's own CA, kept and renewed in this Secret, instead of certificate files
     #[arg(long, value_name = "NAMESPACE/SECRET", help_heading = "TLS")]
     built_in_ca: Option<SecretName>,
-    /// Service of the webhook, in the Secret's namespace: what the certificate is for
+    /// Service of the webhook, in the Secret's namespace; the certificate is issued for its names
     #[arg(long, value_name = "NAME", default_value = SERVICE, conflicts_with = "tls_cert_file", help_heading = "TLS")]
     webhook_service: String,
-    /// Name of the mutating and of the validating webhook configuration whose caBundle is kept right
+    /// Name of the mutating and validating webhook configurations whose caBundle is kept up to date
     #[arg(long, value_name = "NAME", default_value = SERVICE, conflicts_with = "tls_cert_file", value_parser = object_name, help_heading = "TLS")]
     webhook_configuration: String,
-    /// Further DNS name of the certificate (repeatable)
+    /// Additional DNS name for the certificate (repeatable)
     #[arg(long, value_name = "NAME", conflicts_with = "tls_cert_file", help_heading = "TLS")]
     tls_dns: Vec<String>,
-    /// Further address of the certificate (repeatable)
+    /// Additional IP address for the certificate (repeatable)
     #[arg(long, value_name = "ADDRESS", conflicts_with = "tls_cert_file", help_heading = "TLS")]
     tls_ip: Vec<IpAddr>,
 }

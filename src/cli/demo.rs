@@ -21,11 +21,11 @@ use crate::pipeline::Learned;
 use crate::policy::Bounds;
 use crate::prometheus::{SeriesStore, TimeRange};
 use crate::recommendation::{Report, wanted};
-use crate::report::units;
 use crate::simulate::Simulation;
 use crate::simulate::platforms::{DemoPod, data_platform, demo_pod};
 use crate::sizing::{SizingPolicy, recommend};
 use crate::text;
+use crate::text::units;
 use crate::workload::{IdentityRules, WorkloadKey, identify, pod_facts};
 
 /// End of the simulated history, 2026-11-22 06:00 UTC: always the same, so that the demo is.

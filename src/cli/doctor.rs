@@ -34,7 +34,7 @@ const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 /// Arguments of `podfit doctor`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Namespace that podfit runs in, or is to run in
+    /// Namespace that podfit runs in, or will run in
     #[arg(short, long, default_value = crate::certs::names::NAMESPACE, value_parser = namespace)]
     namespace: String,
     /// Where the webhook can be reached, to see the certificate that it serves; else it is looked up in its Secret, and

@@ -13,9 +13,9 @@ use crate::history::{History, Outcome as RunOutcome};
 use crate::quantity::Quantity;
 use crate::recommendation::Line;
 use crate::report::histogram::{self, Mark};
-use crate::report::units;
 use crate::sizing::{SizingPolicy, cpu};
 use crate::text;
+use crate::text::units;
 use crate::workload::WorkloadKey;
 
 /// Arguments of `podfit explain`.
@@ -24,7 +24,7 @@ pub struct Args {
     /// The workload as `podfit recommend` shows it, such as cronjob/nightly-report or
     /// airflow-task/sales/extract; with `:container` for one of several
     workload: String,
-    /// Its namespace; needed only where several have a workload of that name
+    /// Its namespace, if several have a workload of that name
     #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
     #[command(flatten)]

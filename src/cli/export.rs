@@ -24,16 +24,16 @@ pub struct Args {
     /// Namespace (repeatable); all when absent
     #[arg(short, long, value_parser = namespace)]
     namespace: Vec<String>,
-    /// Form; each workload's usual one when absent
+    /// Form of the snippet (default: the usual one for each workload)
     #[arg(long, value_name = "FORM", value_parser = forms(), help_heading = "Output")]
     format: Option<Form>,
     /// Write one file per snippet into this folder, and print their paths
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     write: Option<PathBuf>,
-    /// Replace files that are there and differ
+    /// Overwrite existing files that differ
     #[arg(long, requires = "write", help_heading = "Output")]
     force: bool,
-    /// Take what `podfit recommend -o json` printed, instead of history
+    /// Read recommendations from this file, written by `podfit recommend -o json`
     #[arg(long, value_name = "FILE", help_heading = "History")]
     recommendations: Option<PathBuf>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ pub struct Args {
     /// Pod manifests, YAML or JSON; `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Pod labels whose values name a workload, before any engine's rules
+    /// Pod labels whose value names the workload; they take precedence over the engines' rules
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     group_by_labels: Vec<String>,
     /// Print JSON

@@ -52,7 +52,7 @@ pub enum Outcome {
     max_term_width = 100
 )]
 struct Cli {
-    /// Say more about what is done, on standard error; twice for all of it
+    /// Log more to standard error; repeat for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -63,31 +63,31 @@ struct Cli {
 enum Command {
     /// Size a small data platform from a simulated history: no cluster, no Prometheus, nothing to set up
     Demo(demo::Args),
-    /// For a live namespace: what every workload asks for, what it needs, why, and which habits break the rules
+    /// Compare what each workload of a live namespace requests with what it needs, and list broken rules
     DryRun(Box<dry_run::Args>),
-    /// From history alone: what every workload needs
+    /// Recommend requests and limits from history alone, without a cluster
     Recommend(Box<recommend::Args>),
-    /// The report of a week: what was saved, what is at risk, what to do; as a page, Markdown, CSV, JSON or text
+    /// Report a week: savings, risks and what to do, as a page, Markdown, CSV, JSON or text
     Report(Box<report::Args>),
-    /// The evidence behind one workload's numbers
+    /// Show the evidence behind one workload's numbers
     Explain(Box<explain::Args>),
-    /// Recommendations as the engine's own code: DAG files, Spark settings, manifests, values
+    /// Write recommendations as the engine's own code: DAG files, Spark settings, manifests, Helm values
     Export(Box<export::Args>),
-    /// What each way of sizing would have given every past run, and what that would have cost
+    /// Replay past runs with several sizing methods and compare their cost
     Backtest(Box<backtest::Args>),
     /// Check manifests against the rules, before a cluster sees them
     Review(review::Args),
-    /// The rules' settings in other forms
+    /// Convert the rules' settings to other forms
     Policy(policy::Args),
     /// Say which recurring workload a pod belongs to, from its manifest
     Identify(identify::Args),
-    /// Make, show and check the certificates of the webhook
+    /// Create, show and check the webhook's certificates
     Certs(certs::Args),
-    /// Say what is right and wrong with an installation, or with a cluster that podfit is to be installed in
+    /// Check an installation, or a cluster before podfit is installed in it
     Doctor(Box<doctor::Args>),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
-    /// Print the definitions of podfit's own kinds, to be applied to a cluster
+    /// Print podfit's CustomResourceDefinitions, for kubectl apply
     Crds,
     /// Print a completion script for a shell
     Completions {

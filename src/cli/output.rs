@@ -32,11 +32,11 @@ pub enum FailOn {
     Undersized,
     /// A workload asks for too much memory
     Oversized,
-    /// A rule in mode enforce is broken
+    /// A rule in mode enforce is violated
     Enforced,
-    /// Any rule is broken
+    /// Any rule is violated
     Findings,
-    /// A workload has no number
+    /// A workload has no recommendation
     Unknown,
 }
 
@@ -46,7 +46,7 @@ pub struct OutputArgs {
     /// Format
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     output: Format,
-    /// End with exit status 1 when this is found (repeatable)
+    /// Exit with status 1 if this is found (repeatable)
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',', help_heading = "Output")]
     fail_on: Vec<FailOn>,
 }

@@ -16,20 +16,20 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the rules as admission policies that the API server itself checks, without a webhook
+    /// Print the rules as ValidatingAdmissionPolicies, which the API server checks without a webhook
     Export(ExportArgs),
 }
 
 /// Arguments of `podfit policy export`.
 #[derive(clap::Args)]
 struct ExportArgs {
-    /// Settings of the rules: modes, namespaces, exemptions
+    /// Rule settings (YAML): modes, namespaces, exemptions
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Prefix of the objects' names
     #[arg(long, default_value = "podfit", value_parser = prefix)]
     name_prefix: String,
-    /// Only these namespaces (repeatable); else all but the system's
+    /// Only these namespaces (repeatable; default: all except system namespaces)
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     namespace: Vec<String>,
 }

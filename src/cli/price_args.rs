@@ -5,13 +5,13 @@ use crate::report::weekly::Prices;
 /// Prices.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PriceArgs {
-    /// Price of one core for one hour; the default is podfit's own round figure, nobody's price list
+    /// Price of one core for one hour; the default is a round figure, not a provider's price
     #[arg(long, value_name = "MONEY", default_value_t = Prices::default().core_hour, value_parser = price, help_heading = "Prices")]
     price_core_hour: f64,
-    /// Price of one GiB of memory for one hour; the default is podfit's own round figure, nobody's price list
+    /// Price of one GiB of memory for one hour; the default is a round figure, not a provider's price
     #[arg(long, value_name = "MONEY", default_value_t = Prices::default().gib_hour, value_parser = price, help_heading = "Prices")]
     price_gib_hour: f64,
-    /// What prices are in: three letters
+    /// Currency of the prices, as a three-letter code
     #[arg(long, value_name = "CODE", default_value = "USD", value_parser = currency, help_heading = "Prices")]
     currency: String,
 }

@@ -21,7 +21,7 @@ use crate::collector::KnownPods;
 use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
 use crate::history::History;
 use crate::pipeline::Learned;
-use crate::report::weekly::{Entry, Face, Period, Settings, Weekly};
+use crate::report::weekly::{Entry, Period, Renderer, Settings, Weekly};
 
 /// Arguments of `podfit report`.
 #[derive(clap::Args)]
@@ -38,12 +38,12 @@ pub struct Args {
     /// End of the period
     #[arg(long, value_name = "TIME", value_parser = day_or_time, help_heading = "Period")]
     to: Option<jiff::Timestamp>,
-    /// How many savings, risks and pictures are shown; sums are over all
+    /// How many savings, risks and pictures to show; totals cover everything
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
     #[command(flatten)]
     prices: PriceArgs,
-    /// Format; text when absent, or what the name of --out says
+    /// Format (default: by the name of --out, else text)
     #[arg(short, long, value_enum, help_heading = "Output")]
     output: Option<Format>,
     /// Write to this file
@@ -52,19 +52,19 @@ pub struct Args {
     /// Write all five forms into this folder, as podfit-report-DAY.html, .md, .csv, .json and .txt
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "output"], help_heading = "Output")]
     out_dir: Option<PathBuf>,
-    /// Send it where this YAML file says: folders, Slack, Teams, webhooks, mail
+    /// Deliver it to the destinations in this YAML file: folders, Slack, Teams, webhooks, mail
     #[arg(long, value_name = "FILE", help_heading = "Delivery")]
     deliver: Option<PathBuf>,
-    /// Say what would be sent where, and send nothing
+    /// Print what would be sent where, without sending it
     #[arg(long, requires = "deliver", help_heading = "Delivery")]
     dry_run: bool,
-    /// Further tries where a destination cannot be reached or is overloaded
+    /// Retries for destinations that are unreachable or overloaded
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20), help_heading = "Delivery")]
     deliver_retries: u16,
-    /// Longest silence of a destination, in seconds
+    /// Timeout for a destination, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600), help_heading = "Delivery")]
     deliver_timeout: u64,
-    /// Of the simulated history of `podfit demo`: no cluster, no Prometheus
+    /// Use the simulated history of `podfit demo`; needs no cluster and no Prometheus
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
@@ -87,7 +87,7 @@ enum Format {
     Text,
 }
 
-impl From<Format> for Face {
+impl From<Format> for Renderer {
     fn from(format: Format) -> Self {
         match format {
             Format::Html => Self::Html,
@@ -104,7 +104,7 @@ impl From<Format> for Face {
 /// # Errors
 /// One line that says what, where and what to do.
 pub async fn run(mut args: Args) -> anyhow::Result<Outcome> {
-    let face = face(args.output, args.out.as_deref())?;
+    let renderer = renderer(args.output, args.out.as_deref())?;
     if let (Some(from), Some(to)) = (args.from, args.to)
         && from >= to
     {
@@ -117,7 +117,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<Outcome> {
     let (gathered, end_ms) = history(&args, known).await?;
     gathered.not_empty("nothing to report")?;
     let report = report(&args, &gathered, end_ms, seen)?;
-    write(&args, face, plan.is_none(), &report)?;
+    write(&args, renderer, plan.is_none(), &report)?;
     if let Some(plan) = plan {
         send(&args, &plan, &report).await?;
     }
@@ -125,16 +125,16 @@ pub async fn run(mut args: Args) -> anyhow::Result<Outcome> {
 }
 
 /// Writes what was asked for; `unasked` says whether it is printed where nothing was.
-fn write(args: &Args, face: Face, unasked: bool, report: &Weekly) -> anyhow::Result<()> {
+fn write(args: &Args, renderer: Renderer, unasked: bool, report: &Weekly) -> anyhow::Result<()> {
     if let Some(dir) = &args.out_dir {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
-        for face in Face::ALL {
-            write_whole(&dir.join(face.file_name(report)), &face.render(report)?)?;
+        for renderer in Renderer::ALL {
+            write_whole(&dir.join(renderer.file_name(report)), &renderer.render(report)?)?;
         }
     } else if let Some(path) = &args.out {
-        write_whole(path, &face.render(report)?)?;
+        write_whole(path, &renderer.render(report)?)?;
     } else if unasked || args.output.is_some() {
-        std::io::stdout().lock().write_all(face.render(report)?.as_bytes())?;
+        std::io::stdout().lock().write_all(renderer.render(report)?.as_bytes())?;
     }
     Ok(())
 }
@@ -176,12 +176,12 @@ async fn send(args: &Args, plan: &Plan, report: &Weekly) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn face(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Face> {
+fn renderer(output: Option<Format>, out: Option<&Path>) -> anyhow::Result<Renderer> {
     match (output, out) {
         (Some(format), _) => Ok(format.into()),
-        (None, None) => Ok(Face::Text),
-        (None, Some(path)) => match path.extension().and_then(|e| e.to_str()).and_then(Face::of_extension) {
-            Some(face) => Ok(face),
+        (None, None) => Ok(Renderer::Text),
+        (None, Some(path)) => match path.extension().and_then(|e| e.to_str()).and_then(Renderer::of_extension) {
+            Some(renderer) => Ok(renderer),
             None => bail!(
                 "which form is {} to have? end it with .html, .md, .csv, .json or .txt, or give -o",
                 path.display()
@@ -285,9 +285,9 @@ mod tests {
 
     #[test]
     fn a_files_name_says_its_form() {
-        assert_eq!(face(None, Some(Path::new("week.html"))).unwrap(), Face::Html);
-        assert_eq!(face(Some(Format::Csv), Some(Path::new("week.html"))).unwrap(), Face::Csv);
-        assert_eq!(face(None, None).unwrap(), Face::Text);
-        assert!(face(None, Some(Path::new("week"))).is_err());
+        assert_eq!(renderer(None, Some(Path::new("week.html"))).unwrap(), Renderer::Html);
+        assert_eq!(renderer(Some(Format::Csv), Some(Path::new("week.html"))).unwrap(), Renderer::Csv);
+        assert_eq!(renderer(None, None).unwrap(), Renderer::Text);
+        assert!(renderer(None, Some(Path::new("week"))).is_err());
     }
 }

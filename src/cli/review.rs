@@ -34,16 +34,16 @@ pub struct Args {
     /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Settings of the rules: modes, namespaces, exemptions
+    /// Rule settings (YAML): modes, namespaces, exemptions
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Namespace of objects that name none
+    /// Namespace for objects that have none
     #[arg(short, long, default_value = "default")]
     namespace: String,
     /// Format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// End with exit status 1 when a finding of this mode, or a worse one, is there
+    /// Exit with status 1 if there is a finding of this mode or a stricter one
     #[arg(long, value_enum, value_name = "MODE", default_value_t = FailOn::Enforce)]
     fail_on: FailOn,
 }

@@ -18,7 +18,7 @@ use crate::cluster::watch_client;
 use crate::controller::built_in_ca::BuiltInCa;
 use crate::controller::in_cluster::{InCluster, Learning};
 use crate::controller::lease::LeaseName;
-use crate::controller::recommend::{Figures, Learn};
+use crate::controller::recommend::{ControllerMetrics, Learn};
 use crate::controller::watch::Scope;
 use crate::server::{Certificate, Limits, Plan};
 
@@ -32,20 +32,20 @@ pub struct Args {
     /// Address of `/livez`, `/readyz` and `/metrics`, plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090", help_heading = "Ports")]
     metrics_listen: SocketAddr,
-    /// PEM file of the serving certificate, its own first, then what leads to the CA
+    /// PEM file of the serving certificate, followed by its intermediates
     #[arg(long, value_name = "FILE", requires = "tls_key_file", help_heading = "TLS")]
     #[arg(required_unless_present = "built_in_ca", conflicts_with = "built_in_ca")]
     tls_cert_file: Option<PathBuf>,
-    /// PEM file of its key
+    /// PEM file of the certificate's private key
     #[arg(long, value_name = "FILE", requires = "tls_cert_file", help_heading = "TLS")]
     #[arg(required_unless_present = "built_in_ca", conflicts_with = "built_in_ca")]
     tls_key_file: Option<PathBuf>,
     #[command(flatten)]
     built_in_ca: BuiltInCaArgs,
-    /// Serve only clients with a certificate that a CA of this PEM file has signed
+    /// Accept only clients whose certificate is signed by a CA in this PEM file
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
-    /// Policy (YAML) from a file instead of the cluster's `RightsizingPolicy`
+    /// Read the policy (YAML) from this file instead of the cluster's `RightsizingPolicy`
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     policy: Option<PathBuf>,
     /// Recommendations (JSON) from a file, as `podfit recommend -o json` prints them, instead of the cluster's
@@ -54,13 +54,13 @@ pub struct Args {
     recommendations: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
-    /// How often to learn from new history, where a Prometheus is named, such as 1h, 30m
+    /// How often to read new history from Prometheus, such as 1h or 30m
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = pause, help_heading = "Recommendations")]
     recommend_every: Duration,
-    /// Lease of the replica that makes recommendations (else podfit in the namespace of this pod or kubeconfig)
+    /// Lease that elects the replica making recommendations (default: podfit, in the namespace of this pod or kubeconfig)
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Recommendations")]
     lease: Option<LeaseName>,
-    /// Name of this replica in the lease (else one that is made up)
+    /// Name of this replica in the lease (default: a generated one)
     #[arg(long, env = "POD_NAME", value_name = "NAME", help_heading = "Recommendations")]
     replica: Option<String>,
     /// Show this page at `/report` beside the metrics: what `podfit report --out FILE.html` wrote last. Who may reach
@@ -71,26 +71,26 @@ pub struct Args {
     report: ServeReportArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// Watch these namespaces only, with rights in them alone; else all
+    /// Watch only these namespaces, which needs rights only there (default: all)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, help_heading = "Cluster")]
     watch_namespaces: Vec<String>,
-    /// Serve without a cluster to watch: LimitRanges, quotas and the owners of Jobs are not known then
+    /// Run without watching a cluster; LimitRanges, quotas and owners of Jobs are then unknown
     #[arg(long, conflicts_with_all = ["kubeconfig", "context", "watch_namespaces", "built_in_ca", "lease"])]
     #[arg(help_heading = "Cluster")]
     no_cluster: bool,
-    /// How often the files above are looked at for new content; the built-in CA's Secret every twelfth time
+    /// How often to check the files above for changes; the built-in CA's Secret is checked every twelfth time
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "What is known")]
     reload_seconds: Duration,
-    /// After SIGTERM, how long to take requests before the port is closed: until API servers know of it
+    /// How long to keep serving after SIGTERM, so that API servers stop sending before the port closes
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "The end")]
     drain_seconds: Duration,
-    /// After that, how long requests that have begun may take
+    /// How long requests in progress may then take to finish
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "The end")]
     grace_seconds: Duration,
-    /// Connections at a time
+    /// Maximum number of open connections
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections as u32, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Limits")]
     max_connections: u32,
-    /// Reviews at a time; above it, /mutate lets pods pass as they came and /validate answers 503
+    /// Maximum number of reviews in progress; above it, /mutate lets pods pass unchanged and /validate answers 503
     #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight as u32, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Limits")]
     max_in_flight: u32,
 }
@@ -111,7 +111,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         (_, _, Some(certificate), Some(key)) => Certificate::Files { certificate, key },
         _ => bail!("there is no certificate; give --tls-cert-file and --tls-key-file, or --built-in-ca with a cluster"),
     };
-    let figures = Arc::new(Figures::default());
+    let figures = Arc::new(ControllerMetrics::default());
     let identity = args.source.rules();
     let learning = learning(&args.source, args.watch_namespaces.clone(), args.recommend_every)?;
     let delivery = args.report.delivery(&learning.store, &args.watch_namespaces, learning.sizing)?;

@@ -5,7 +5,16 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::ClusterError;
-use super::reader::{Access, causes};
+use super::error::causes;
+
+/// Which kubeconfig, which context.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Path of the kubeconfig; otherwise `KUBECONFIG`, `~/.kube/config` or the pod's own service account.
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context; otherwise the current one.
+    pub context: Option<String>,
+}
 
 /// Reads the settings; sends nothing.
 pub(super) async fn load(access: &Access) -> Result<Config, ClusterError> {

@@ -7,5 +7,6 @@ mod reader;
 mod snapshot;
 
 pub use error::ClusterError;
-pub use reader::{Access, Reader, watch_client};
+pub use kubeconfig::Access;
+pub use reader::{Reader, watch_client};
 pub use snapshot::{LiveWorkload, Snapshot};

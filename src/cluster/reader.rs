@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ClusterError, kubeconfig};
+use super::ClusterError;
+use super::error::{causes, innermost, one_line};
+use super::kubeconfig::{self, Access};
 use crate::text;
 
 /// Objects asked for at a time.
@@ -13,15 +15,6 @@ const PAGE: usize = 500;
 /// A CLI that hangs is worse than one that says so.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const AGENT: &str = concat!("podfit/", env!("CARGO_PKG_VERSION"));
-
-/// Which kubeconfig, which context.
-#[derive(Clone, Debug, Default)]
-pub struct Access {
-    /// Path of the kubeconfig; otherwise `KUBECONFIG`, `~/.kube/config` or the pod's own service account.
-    pub kubeconfig: Option<std::path::PathBuf>,
-    /// Context; otherwise the current one.
-    pub context: Option<String>,
-}
 
 /// A connection to one API server.
 #[derive(Clone)]
@@ -186,32 +179,4 @@ fn client(config: kube::Config) -> Result<kube::Client, ClusterError> {
 fn shown(url: &http::Uri) -> String {
     let host = url.authority().map_or("", |a| a.as_str().rsplit('@').next().unwrap_or_default());
     format!("{}://{host}{}", url.scheme_str().unwrap_or("https"), url.path()).trim_end_matches('/').to_owned()
-}
-
-/// What the network said, without the layers that passed it on.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    one_line(&last.to_string())
-}
-
-/// An error with its causes.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    one_line(&text)
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::Api;
 use super::lease::{self, LeaseName, Term};
 use super::policy_status;
-use super::recommend::{Figures, Learn, Recommendations, Recommender, Writer};
+use super::recommend::{ControllerMetrics, Learn, Recommendations, Recommender, Writer};
 use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
 use super::weekly::{Deliverer, Delivery};
 use crate::admission::Board;
@@ -52,7 +52,7 @@ pub struct InCluster {
     /// The report that is delivered by schedule.
     pub delivery: Option<Delivery>,
     /// Where it is counted.
-    pub figures: Arc<Figures>,
+    pub figures: Arc<ControllerMetrics>,
 }
 
 impl InCluster {

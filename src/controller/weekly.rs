@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api};
 use super::lease::LeaseName;
-use super::recommend::Figures;
+use super::recommend::ControllerMetrics;
 use crate::delivery::{Patience, Plan, deliver};
 use crate::report::weekly::Weekly;
 
@@ -75,7 +75,7 @@ pub(super) struct Deliverer {
     /// The Lease that replicas lead by; the record lies beside it.
     pub(super) lease: LeaseName,
     pub(super) me: String,
-    pub(super) figures: Arc<Figures>,
+    pub(super) figures: Arc<ControllerMetrics>,
 }
 
 /// What to do about a due time.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::SecretFrom;
-use crate::report::weekly::Face;
+use crate::report::weekly::Renderer;
 use crate::text;
 
 /// Where reports go.
@@ -76,7 +76,7 @@ pub enum Form {
     Text,
 }
 
-impl From<Form> for Face {
+impl From<Form> for Renderer {
     fn from(form: Form) -> Self {
         match form {
             Form::Html => Self::Html,

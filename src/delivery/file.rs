@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Form};
-use crate::report::weekly::{Face, Weekly};
+use crate::report::weekly::{Renderer, Weekly};
 
 pub(super) fn write(folder: &Path, forms: &[Form], report: &Weekly) -> Result<String, Failure> {
     std::fs::create_dir_all(folder)
         .map_err(|e| Failure::File(format!("cannot make the folder {}: {e}", folder.display())))?;
     for form in forms {
-        let face = Face::from(*form);
-        let path = folder.join(face.file_name(report));
-        whole(&path, &face.render(report)?)?;
+        let renderer = Renderer::from(*form);
+        let path = folder.join(renderer.file_name(report));
+        whole(&path, &renderer.render(report)?)?;
     }
     Ok(described(folder, forms, report))
 }
@@ -33,6 +33,6 @@ pub fn whole(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 pub(super) fn described(folder: &Path, forms: &[Form], report: &Weekly) -> String {
-    let names: Vec<String> = forms.iter().map(|form| Face::from(*form).file_name(report)).collect();
+    let names: Vec<String> = forms.iter().map(|form| Renderer::from(*form).file_name(report)).collect();
     format!("{} in {}", names.join(", "), folder.display())
 }

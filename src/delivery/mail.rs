@@ -9,7 +9,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::{Failure, Mail, Patience, SecretFrom, Security};
 use crate::prometheus::unreadable;
-use crate::report::weekly::{Brief, Face, Weekly};
+use crate::report::weekly::{Brief, Renderer, Weekly};
 use crate::secret::Secrets;
 use crate::text;
 
@@ -54,14 +54,14 @@ fn message(mail: &Mail, report: &Weekly) -> Result<Message, Failure> {
         builder = builder.to(mailbox(to)?);
     }
     let bodies = MultiPart::alternative()
-        .singlepart(SinglePart::plain(Face::Text.render(report)?))
+        .singlepart(SinglePart::plain(Renderer::Text.render(report)?))
         .singlepart(SinglePart::html(brief.html()));
     let mut parts = MultiPart::mixed().multipart(bodies);
     for form in &mail.attach {
-        let face = Face::from(*form);
-        let kind = ContentType::parse(face.media_type())
-            .map_err(|_| Failure::Setting(format!("{} is no media type", face.media_type())))?;
-        parts = parts.singlepart(Attachment::new(face.file_name(report)).body(face.render(report)?, kind));
+        let renderer = Renderer::from(*form);
+        let kind = ContentType::parse(renderer.media_type())
+            .map_err(|_| Failure::Setting(format!("{} is no media type", renderer.media_type())))?;
+        parts = parts.singlepart(Attachment::new(renderer.file_name(report)).body(renderer.render(report)?, kind));
     }
     builder.multipart(parts).map_err(|e| Failure::Setting(format!("the mail cannot be put together: {e}")))
 }

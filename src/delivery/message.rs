@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::report::weekly::{Brief, Face, Weekly};
+use crate::report::weekly::{Brief, Renderer, Weekly};
 
 /// Slack cuts texts of a section at 3,000 characters and of a header at 150
 /// (docs.slack.dev, Block Kit reference).
@@ -68,7 +68,7 @@ pub(super) fn teams(report: &Weekly) -> String {
 
 /// For any other endpoint: the whole model.
 pub(super) fn webhook(report: &Weekly) -> Result<String, Failure> {
-    Ok(Face::Json.render(report)?)
+    Ok(Renderer::Json.render(report)?)
 }
 
 fn lists(brief: &Brief) -> impl Iterator<Item = (&'static str, &Vec<String>)> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::http::{self, Call};
 use super::{Failure, Form, Patience, SlackFiles, message};
-use crate::report::weekly::{Face, Weekly};
+use crate::report::weekly::{Renderer, Weekly};
 
 const API: &str = "https://slack.com/api";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -56,8 +56,8 @@ fn said(to: &SlackFiles, files: &[File]) -> String {
 
 fn files(forms: &[Form], report: &Weekly) -> Result<Vec<File>, Failure> {
     let file = |form: &Form| {
-        let face = Face::from(*form);
-        Ok(File { name: face.file_name(report), body: Bytes::from(face.render(report)?) })
+        let renderer = Renderer::from(*form);
+        Ok(File { name: renderer.file_name(report), body: Bytes::from(renderer.render(report)?) })
     };
     forms.iter().map(file).collect()
 }

@@ -13,7 +13,7 @@ use object_store::{
 use reqwest::Url;
 
 use super::{Bucket, Failure, Form, Patience};
-use crate::report::weekly::{Face, Weekly};
+use crate::report::weekly::{Renderer, Weekly};
 use crate::secret::Secrets;
 use crate::text;
 
@@ -23,11 +23,11 @@ const SHOWN: usize = 200;
 pub(super) async fn put(bucket: &Bucket, report: &Weekly, patience: Patience) -> Result<String, Failure> {
     let (store, folder) = open(bucket, patience)?;
     for form in &bucket.forms {
-        let face = Face::from(*form);
-        let attributes = Attributes::from_iter([(Attribute::ContentType, face.media_type())]);
+        let renderer = Renderer::from(*form);
+        let attributes = Attributes::from_iter([(Attribute::ContentType, renderer.media_type())]);
         let options = PutOptions { attributes, ..PutOptions::default() };
-        let at = folder.clone().join(face.file_name(report));
-        store.put_opts(&at, PutPayload::from(face.render(report)?), options).await.map_err(|e| failure(bucket, &e))?;
+        let at = folder.clone().join(renderer.file_name(report));
+        store.put_opts(&at, PutPayload::from(renderer.render(report)?), options).await.map_err(|e| failure(bucket, &e))?;
     }
     Ok(said(bucket, report))
 }
@@ -39,7 +39,7 @@ pub(super) fn described(bucket: &Bucket, report: &Weekly, patience: Patience) ->
 }
 
 fn said(bucket: &Bucket, report: &Weekly) -> String {
-    let name = |form: &Form| Face::from(*form).file_name(report);
+    let name = |form: &Form| Renderer::from(*form).file_name(report);
     format!("{} to {}", bucket.forms.iter().map(name).collect::<Vec<_>>().join(", "), text::short(&bucket.url, 120))
 }
 

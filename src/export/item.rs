@@ -7,8 +7,8 @@ use crate::fit::spark::{self, Role};
 use crate::fit::{ContainerResources, Resource};
 use crate::quantity::{MIB, Quantity};
 use crate::recommendation::{self, Entry, Line, Seen, UnusableRecommendations};
-use crate::report::units;
 use crate::text;
+use crate::text::units;
 use crate::workload::{Kind, Workload};
 
 use super::literal::Node;

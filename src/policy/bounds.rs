@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{SettingsError, fault};
+use super::setting_check::{SettingsError, fault};
 use crate::quantity::Quantity;
 
 /// Bounds on what pods are given.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::settings::{SettingsError, fault, known_rules, matches, patterns};
+use super::setting_check::{SettingsError, fault, known_rules, matches, patterns};
 use super::{Finding, PodSpec};
 use crate::image::{Image, Reference};
 use crate::text;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
 use super::rollout::Rollout;
-use super::settings::{Settings, SettingsError, from_yaml};
+use super::setting_check::SettingsError;
+use super::settings::{Settings, from_yaml};
 
 /// A policy; the default resizes, and leaves every rule in its own mode.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

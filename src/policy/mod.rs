@@ -20,6 +20,7 @@ mod rollout;
 mod root_group;
 mod run_as_root;
 mod security_context;
+mod setting_check;
 mod settings;
 mod unproven_non_root;
 pub mod visitor;
@@ -33,7 +34,8 @@ pub use file::{Applications, ExecutorHeaps, Policy, Resizing, Services};
 pub use finding::{Finding, Severity};
 pub use mode::{Mode, Modes, UnknownMode, UnknownRule};
 pub use rollout::{CanaryBy, NamespaceRollout, Rollout, RolloutMode, Stage};
-pub use settings::{NamespaceModes, Settings, SettingsError};
+pub use setting_check::SettingsError;
+pub use settings::{NamespaceModes, Settings};
 
 pub use visitor::{Container, ImageVolume, Malformed, PodSpec, Slot, Volume};
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{SettingsError, fault, matches, patterns};
+use super::setting_check::{SettingsError, fault, matches, patterns};
 use crate::fnv::fnv1a;
 
 /// Most of a shrink in one step that can be asked for; at 1 there would be nothing left.

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::exemption::{Exemption, Images, Subject};
-use super::{Finding, Mode, Modes, Options, RULES};
+use super::setting_check::{SettingsError, fault, known_rules, matches, patterns};
+use super::{Finding, Mode, Modes, Options};
 use crate::text;
 
 /// The rules' settings.
@@ -39,22 +40,6 @@ pub struct NamespaceModes {
     pub names: Vec<String>,
     /// By rule, its mode there.
     pub modes: BTreeMap<String, Mode>,
-}
-
-/// Settings that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// Not YAML, or not of this form. The text around the fault is not repeated.
-    #[error("{0}")]
-    Form(String),
-    /// A value at fault.
-    #[error("{place}: {problem}")]
-    Value {
-        /// Which: `namespaces[0].modes`.
-        place: String,
-        /// What is wrong with it and what to do.
-        problem: String,
-    },
 }
 
 impl Settings {
@@ -152,37 +137,3 @@ pub(super) fn from_yaml<T: Default + DeserializeOwned>(yaml: &str) -> Result<T, 
 const EXEMPT: &str = " (exempt: ";
 /// Most of a reason in a message, in characters.
 const REASON_CHARS: usize = 50;
-
-/// Whether a name, or a beginning of names with a `*` at the end, means a namespace.
-pub(super) fn matches(pattern: &str, namespace: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == namespace, |prefix| namespace.starts_with(prefix))
-}
-
-pub(super) fn fault(place: &str, problem: &str) -> SettingsError {
-    SettingsError::Value { place: place.to_owned(), problem: problem.to_owned() }
-}
-
-pub(super) fn known_rules<'a>(place: &str, names: impl IntoIterator<Item = &'a String>) -> Result<(), SettingsError> {
-    for name in names {
-        if !RULES.iter().any(|rule| rule.id() == name) {
-            let mut modes = Modes::default();
-            let problem = modes.set(name, Mode::Off).map_or_else(|unknown| unknown.to_string(), |()| String::new());
-            return Err(fault(place, &problem));
-        }
-    }
-    Ok(())
-}
-
-/// Names of namespaces: RFC 1123 labels, or beginnings of such with a `*`.
-pub(super) fn patterns(place: &str, names: &[String]) -> Result<(), SettingsError> {
-    for (index, name) in names.iter().enumerate() {
-        let bare = name.strip_suffix('*').unwrap_or(name);
-        let fits = bare.len() <= 63 && bare.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !fits || name.is_empty() {
-            let shown = text::clip(&text::clean(name), 40);
-            let problem = format!("\"{shown}\" is no namespace: write its name, or a prefix with * at the end");
-            return Err(fault(&format!("{place}[{index}]"), &problem));
-        }
-    }
-    Ok(())
-}

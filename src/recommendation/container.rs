@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, MemoryRule, Place, Resource, Surroundings, What, fit};
-use crate::history::{History, Resources};
+use crate::history::History;
 use crate::policy::Finding;
 use crate::quantity::Quantity;
 use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
@@ -215,17 +215,6 @@ impl Line {
     }
 }
 
-/// What sizing wants, as quantities; `None` = leave as it is.
-pub fn wanted(sizing: &Sizing) -> ContainerResources {
-    let memory = sizing.memory.known().map(|m| Quantity::from_bytes_mib_rounded_up(m.bytes));
-    ContainerResources {
-        cpu_request: sizing.cpu.known().map(|c| Quantity::from_millis(c.request_millis)),
-        cpu_limit: sizing.cpu.known().and_then(|c| c.limit_millis).map(Quantity::from_millis),
-        memory_request: memory,
-        memory_limit: memory,
-    }
-}
-
 /// The steps of sizing's ladder that are above what is recommended after fitting, as far as a `LimitRange` and the
 /// largest node allow them.
 fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, surroundings: &Surroundings) -> Vec<Quantity> {
@@ -246,25 +235,6 @@ fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, surroundings
         before = step;
     }
     steps
-}
-
-/// The same without units, for sizing.
-pub fn resources_of(resources: &ContainerResources) -> Resources {
-    Resources {
-        cpu_request_millis: resources.cpu_request.map(Quantity::millis_rounded_up),
-        cpu_limit_millis: resources.cpu_limit.map(Quantity::millis_rounded_up),
-        memory_request_bytes: resources.memory_request.map(Quantity::bytes_rounded_up),
-        memory_limit_bytes: resources.memory_limit.map(Quantity::bytes_rounded_up),
-    }
-}
-
-pub(super) fn quantities_of(resources: &Resources) -> ContainerResources {
-    ContainerResources {
-        cpu_request: resources.cpu_request_millis.map(Quantity::from_millis),
-        cpu_limit: resources.cpu_limit_millis.map(Quantity::from_millis),
-        memory_request: resources.memory_request_bytes.map(Quantity::from_bytes),
-        memory_limit: resources.memory_limit_bytes.map(Quantity::from_bytes),
-    }
 }
 
 fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: &SizingPolicy) -> Vec<String> {

@@ -6,11 +6,9 @@ use serde::Serialize;
 use crate::fit::ContainerResources;
 use crate::fit::flink::{Component, need};
 use crate::history::History;
-use crate::quantity::Quantity;
+use crate::quantity::{MIB, Quantity};
 use crate::sizing::SizingPolicy;
 use crate::workload::Kind;
-
-const MIB: u64 = 1 << 20;
 
 /// A process size, which is the whole memory of its container.
 #[derive(Clone, Debug, Serialize)]

@@ -5,18 +5,22 @@ mod container;
 mod document;
 mod explanation;
 mod flink;
+pub mod in_force;
+#[cfg(test)]
+mod in_force_tests;
 mod kill;
 mod read;
 mod spark;
+pub mod status;
 #[cfg(test)]
 mod tests;
 mod wanted;
 
-pub use container::{Change, Line, Verdict, resources_of, wanted};
+pub use container::{Change, Line, Verdict};
 pub use document::{Report, Totals, VERSION};
 pub use explanation::{Difference, Explanation, Part, PartKind};
 pub use flink::FlinkLine;
 pub use kill::{Kill, KillSet};
 pub use read::{Entry, Seen, UnusableRecommendations, read};
 pub use spark::SparkLine;
-pub use wanted::Wanted;
+pub use wanted::{Wanted, wanted};

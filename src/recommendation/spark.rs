@@ -6,11 +6,9 @@ use serde::Serialize;
 use crate::fit::ContainerResources;
 use crate::fit::spark::{Divided, KnownHeaps, need};
 use crate::history::History;
-use crate::quantity::Quantity;
+use crate::quantity::{MIB, Quantity};
 use crate::sizing::SizingPolicy;
 use crate::workload::Kind;
-
-const MIB: u64 = 1 << 20;
 
 /// How a Spark pod's memory is divided.
 #[derive(Clone, Debug, Serialize)]

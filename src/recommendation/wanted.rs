@@ -1,12 +1,12 @@
 //! What a container should have, as everybody says it: sizing's word, and for a JVM that of its parts.
 //! Must not know where a history comes from, nor what a pod may have.
 
-use super::container::{quantities_of, resources_of, wanted};
 use super::flink::FlinkLine;
 use super::spark::SparkLine;
 use crate::fit::spark::KnownHeaps;
 use crate::fit::{ContainerResources, Fitted, Resource, What};
-use crate::history::History;
+use crate::history::{History, Resources};
+use crate::quantity::Quantity;
 use crate::sizing::{Sizing, SizingPolicy, recommend};
 use crate::workload::Kind;
 
@@ -79,4 +79,34 @@ pub(super) fn beside(of_application: Fitted, mut in_pod: Fitted) -> (Fitted, Opt
     in_pod.adjustments.retain(|adjustment| !of_memory(adjustment.what));
     in_pod.adjustments.extend(of_application.adjustments.into_iter().filter(|adjustment| of_memory(adjustment.what)));
     (in_pod, said)
+}
+
+/// What sizing wants, as quantities; `None` = leave as it is.
+pub fn wanted(sizing: &Sizing) -> ContainerResources {
+    let memory = sizing.memory.known().map(|m| Quantity::from_bytes_mib_rounded_up(m.bytes));
+    ContainerResources {
+        cpu_request: sizing.cpu.known().map(|c| Quantity::from_millis(c.request_millis)),
+        cpu_limit: sizing.cpu.known().and_then(|c| c.limit_millis).map(Quantity::from_millis),
+        memory_request: memory,
+        memory_limit: memory,
+    }
+}
+
+/// The same without units, for sizing.
+fn resources_of(resources: &ContainerResources) -> Resources {
+    Resources {
+        cpu_request_millis: resources.cpu_request.map(Quantity::millis_rounded_up),
+        cpu_limit_millis: resources.cpu_limit.map(Quantity::millis_rounded_up),
+        memory_request_bytes: resources.memory_request.map(Quantity::bytes_rounded_up),
+        memory_limit_bytes: resources.memory_limit.map(Quantity::bytes_rounded_up),
+    }
+}
+
+fn quantities_of(resources: &Resources) -> ContainerResources {
+    ContainerResources {
+        cpu_request: resources.cpu_request_millis.map(Quantity::from_millis),
+        cpu_limit: resources.cpu_limit_millis.map(Quantity::from_millis),
+        memory_request: resources.memory_request_bytes.map(Quantity::from_bytes),
+        memory_limit: resources.memory_limit_bytes.map(Quantity::from_bytes),
+    }
 }

@@ -7,10 +7,10 @@ use comfy_table::Cell;
 
 use super::markdown::cell;
 use super::table::{new_table, right, trim, wrapped};
-use super::units;
 use crate::sizing::backtest::{Backtest, MethodScore, Workflow};
 use crate::sizing::replay::Protocol;
 use crate::text;
+use crate::text::units;
 
 /// Workflows listed at most, those with the most second tries first.
 const MOST_WORKFLOWS: usize = 20;

@@ -1,6 +1,6 @@
 //! A histogram of peaks on a terminal, with marks where request, limit and recommendation lie.
 
-use super::units;
+use crate::text::units;
 
 /// Rows between the lowest and the highest peak.
 const BINS: usize = 12;

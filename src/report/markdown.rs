@@ -1,9 +1,10 @@
 //! The report as a Markdown table, for a pull request or a chat.
 
 use super::findings::grouped;
-use super::{table, units};
+use super::table;
 use crate::recommendation::Report;
 use crate::text;
+use crate::text::units;
 
 /// The report as Markdown.
 pub fn render(report: &Report) -> String {

@@ -10,5 +10,4 @@ pub mod json;
 pub mod markdown;
 pub mod svg;
 pub mod table;
-pub mod units;
 pub mod weekly;

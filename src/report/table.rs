@@ -3,10 +3,10 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::findings::grouped;
-use super::units;
 use crate::quantity::Quantity;
 use crate::recommendation::{Change, Line, Report, Verdict};
 use crate::text;
+use crate::text::units;
 
 /// Every line fits this many columns.
 pub const COLUMNS: u16 = 100;

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::shed::Shed;
 use crate::admission::{Entry, Outcome, Seen};
-use crate::controller::recommend::Figures;
+use crate::controller::recommend::ControllerMetrics;
 use crate::policy::{Mode, RULES};
 
 type Label = (&'static str, &'static str);
@@ -131,7 +131,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// All at zero, with what the recommend loop counts.
-    pub fn with(figures: &Figures) -> Self {
+    pub fn with(figures: &ControllerMetrics) -> Self {
         let mut metrics = Self::new();
         figures.register(&mut metrics.registry);
         metrics
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn the_documented_table_is_what_is_served() {
-        let metrics = Metrics::with(&Figures::example());
+        let metrics = Metrics::with(&ControllerMetrics::example());
         let seen = Seen { outcome: Outcome::Skipped("stopped"), ..Seen::default() };
         metrics.seen(Entry::Mutate, &seen);
         metrics.reloaded("policy", true);

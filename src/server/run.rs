@@ -23,7 +23,7 @@ use super::review::Reviewer;
 use super::tls::TlsError;
 use crate::admission::{Board, Knowledge};
 use crate::controller::built_in_ca::BuiltInCa;
-use crate::controller::recommend::Figures;
+use crate::controller::recommend::ControllerMetrics;
 use crate::workload::IdentityRules;
 
 /// What is to be served, and from what.
@@ -46,7 +46,7 @@ pub struct Plan {
     /// The user's own say in identity.
     pub identity: IdentityRules,
     /// What the recommend loop counts, for the metrics' port.
-    pub figures: Arc<Figures>,
+    pub figures: Arc<ControllerMetrics>,
     /// How often files are looked at again.
     pub reload_every: Duration,
     /// How long requests are still taken after the end was announced: until every API server has heard.

@@ -1,6 +1,8 @@
 //! Makes text from outside fit to be shown or sent: one line, printable, short, percent-encoded.
 //! Must not know who shows it.
 
+pub mod units;
+
 use std::borrow::Cow;
 
 /// Longest line of a message, in characters: many warnings share one budget in the API server's answer.

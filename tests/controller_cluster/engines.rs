@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use podfit::controller::recommend::object::{ContainerStatus, Status, identity as object_of, name_of, with_status};
+use podfit::controller::recommend::object::{identity as object_of, name_of, with_status};
 use podfit::quantity::Quantity;
+use podfit::recommendation::status::{ContainerStatus, Status};
 use podfit::workload::{IdentityRules, Workload, identify, pod_facts};
 use rstest::rstest;
 use serde_json::Value;

@@ -17,7 +17,7 @@ const JSON_PATCH: &str = "application/json-patch+json";
 
 /// What the API server did not do.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ApiTrouble {
+pub enum ApiError {
     /// A right is missing.
     #[error("podfit may not {verb} {what} (403): grant its service account the verbs {verbs} on {resource}")]
     Forbidden {
@@ -79,7 +79,7 @@ impl Api {
     }
 
     /// The Secret as it is now.
-    pub(super) async fn secret(&self, settings: &Settings) -> Result<Stored, ApiTrouble> {
+    pub(super) async fn secret(&self, settings: &Settings) -> Result<Stored, ApiError> {
         let path = format!("{}/{}", secrets(settings), settings.secret.name);
         Ok(self.get(&path, &secret_target(settings)).await?.as_ref().map(Stored::read).unwrap_or_default())
     }
@@ -90,7 +90,7 @@ impl Api {
         stored: &Stored,
         bundle: &Bundle,
         settings: &Settings,
-    ) -> Result<Change, ApiTrouble> {
+    ) -> Result<Change, ApiError> {
         let (path, target) = (secrets(settings), secret_target(settings));
         let body = stored.body(bundle, &settings.secret);
         if stored.exists() {
@@ -106,7 +106,7 @@ impl Api {
             Answer::Status(409) => Ok(Change::Overtaken),
             Answer::Status(404) => {
                 let namespace = settings.secret.namespace.clone();
-                Err(ApiTrouble::NoNamespace { what: target.what, namespace })
+                Err(ApiError::NoNamespace { what: target.what, namespace })
             }
             Answer::Status(status) => Err(refused("create", &target, status)),
         }
@@ -114,13 +114,13 @@ impl Api {
 
     /// Gives both webhook configurations the bundle, base64. One that is not there may come later and is no error. Both
     /// are tried; the first trouble is told.
-    pub(super) async fn publish(&self, bundle: &str, settings: &Settings) -> Result<(), ApiTrouble> {
+    pub(super) async fn publish(&self, bundle: &str, settings: &Settings) -> Result<(), ApiError> {
         let (one, other) =
             (self.publish_in(KINDS[0], bundle, settings).await, self.publish_in(KINDS[1], bundle, settings).await);
         one.and(other)
     }
 
-    async fn publish_in(&self, kind: &str, bundle: &str, settings: &Settings) -> Result<(), ApiTrouble> {
+    async fn publish_in(&self, kind: &str, bundle: &str, settings: &Settings) -> Result<(), ApiError> {
         let path = format!("{ADMISSION}/{kind}/{}", settings.configuration);
         let what = format!("{kind} {}", settings.configuration);
         let target = Target { resource: kind, group: "admissionregistration.k8s.io", verbs: "get and patch", what };
@@ -141,10 +141,10 @@ impl Api {
         Err(refused("patch", &target, last))
     }
 
-    async fn get(&self, path: &str, target: &Target<'_>) -> Result<Option<Value>, ApiTrouble> {
+    async fn get(&self, path: &str, target: &Target<'_>) -> Result<Option<Value>, ApiError> {
         match self.send("GET", path, "application/json", None, target).await? {
             // The position in a text that is no JSON helps nobody, and its words may be a key.
-            Answer::Text(text) => serde_json::from_str(&text).map(Some).map_err(|_| ApiTrouble::Failed {
+            Answer::Text(text) => serde_json::from_str(&text).map(Some).map_err(|_| ApiError::Failed {
                 verb: "get",
                 what: target.what.clone(),
                 why: "the answer is no JSON".to_owned(),
@@ -162,14 +162,14 @@ impl Api {
         kind: &'static str,
         body: Option<&Value>,
         target: &Target<'_>,
-    ) -> Result<Answer, ApiTrouble> {
+    ) -> Result<Answer, ApiError> {
         let verb = match method {
             "GET" => "get",
             "POST" => "create",
             _ => "patch",
         };
         let sent = self.api.send(method, path, kind, body).await;
-        sent.map_err(|why| ApiTrouble::Failed { verb, what: target.what.clone(), why })
+        sent.map_err(|why| ApiError::Failed { verb, what: target.what.clone(), why })
     }
 }
 
@@ -182,11 +182,11 @@ fn secret_target(settings: &Settings) -> Target<'static> {
     Target { resource: "secrets", group: "core", verbs: "get, create and patch", what }
 }
 
-fn refused(verb: &'static str, target: &Target<'_>, status: u16) -> ApiTrouble {
+fn refused(verb: &'static str, target: &Target<'_>, status: u16) -> ApiError {
     let what = target.what.clone();
     if status == 403 {
         let resource = format!("{} ({})", target.resource, target.group);
-        return ApiTrouble::Forbidden { verb, what, verbs: target.verbs, resource };
+        return ApiError::Forbidden { verb, what, verbs: target.verbs, resource };
     }
-    ApiTrouble::Failed { verb, what, why: format!("the API server answered {status}") }
+    ApiError::Failed { verb, what, why: format!("the API server answered {status}") }
 }

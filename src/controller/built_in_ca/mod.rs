@@ -23,7 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
-pub use api::ApiTrouble;
+pub use api::ApiError;
 pub use settings::{SecretName, Settings, object_name};
 
 use crate::certs::authority::AuthorityError;
@@ -38,10 +38,10 @@ const MAX_STEPS: usize = 20;
 
 /// What keeps the built-in CA from being as it should be.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum CaError {
     /// The API server.
     #[error(transparent)]
-    Api(#[from] ApiTrouble),
+    Api(#[from] ApiError),
     /// No certificate could be made.
     #[error("the built-in CA in Secret {secret}: {cause}")]
     Authority {
@@ -71,7 +71,7 @@ pub struct Look {
     /// A pair that was not handed out before, to be served from now on.
     pub fresh: Option<Arc<CertifiedPair>>,
     /// What is wrong; the pair that was handed out last is still to be served.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<CaError>,
 }
 
 /// Keeps the CA, look by look.
@@ -107,18 +107,18 @@ impl BuiltInCa {
         });
         // Also where nothing was due: configurations are installed later, and applied again without a bundle.
         if trouble.is_none() {
-            trouble = self.publish(&bundle).await.err().map(Trouble::from);
+            trouble = self.publish(&bundle).await.err().map(CaError::from);
         }
         Look { fresh, trouble }
     }
 
     /// Takes steps until none is due; the bundle as it is stored then, and what kept it from getting out.
-    async fn settle(&self, now: Timestamp) -> Result<(Bundle, Option<Trouble>), Trouble> {
+    async fn settle(&self, now: Timestamp) -> Result<(Bundle, Option<CaError>), CaError> {
         let secret = || self.settings.secret.clone();
         for _ in 0..MAX_STEPS {
             let stored = self.api.secret(&self.settings).await?;
             let todo = stored.todo(&self.settings.names, &self.lifetimes, now);
-            let bundle = match todo.map_err(|cause| Trouble::Authority { secret: secret(), cause })? {
+            let bundle = match todo.map_err(|cause| CaError::Authority { secret: secret(), cause })? {
                 Todo::Serve(bundle) => return Ok((bundle, None)),
                 Todo::Store(bundle) => bundle,
                 Todo::Publish(bundle) => match self.publish(&bundle).await {
@@ -130,17 +130,17 @@ impl BuiltInCa {
                 tracing::info!(secret = %self.settings.secret, "built-in CA stored");
             }
         }
-        Err(Trouble::Contended(secret()))
+        Err(CaError::Contended(secret()))
     }
 
-    async fn publish(&self, bundle: &Bundle) -> Result<(), ApiTrouble> {
+    async fn publish(&self, bundle: &Bundle) -> Result<(), ApiError> {
         self.api.publish(&STANDARD.encode(bundle.ca_bundle()), &self.settings).await
     }
 
-    fn hand_out(&mut self, bundle: &Bundle, now: Timestamp) -> Result<Option<Arc<CertifiedPair>>, Trouble> {
+    fn hand_out(&mut self, bundle: &Bundle, now: Timestamp) -> Result<Option<Arc<CertifiedPair>>, CaError> {
         let Some(leaf) = bundle.leaf() else { return Ok(None) };
         let pair = CertifiedPair::load(leaf.certificate.as_bytes(), leaf.key.expose().as_bytes(), now)
-            .map_err(|cause| Trouble::Pair { secret: self.settings.secret.clone(), cause })?;
+            .map_err(|cause| CaError::Pair { secret: self.settings.secret.clone(), cause })?;
         let der = &pair.leaf().der;
         if self.handed_out.as_ref() == Some(der) {
             return Ok(None);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controller::recommend::object::Status;
 use crate::policy::Policy;
+use crate::recommendation::status::Status;
 
 fn schema(index: usize) -> Value {
     definitions()[index].pointer("/spec/versions/0/schema/openAPIV3Schema/properties").unwrap().clone()

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::object::{Recommendation, Status, identity, name_of, with_status};
+use super::object::{Recommendation, identity, name_of, with_status};
 use crate::controller::api::{Answer, Api};
 use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
+use crate::recommendation::status::Status;
 use crate::text;
 use crate::workload::Workload;
 

@@ -9,15 +9,15 @@ use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::figures::Figures;
-use super::object::Status;
-use super::status::{Facts, Learned, Survivor, next, survivors};
+use super::metrics::ControllerMetrics;
 use super::write::{Recommendations, Stored, Written};
 use crate::admission::{Board, Knowledge};
 use crate::controller::lease::Term;
 use crate::fit::spark::KnownHeaps;
 use crate::history::Store;
 use crate::pipeline;
+use crate::recommendation::in_force::{Facts, Learned, Survivor, next, survivors};
+use crate::recommendation::status::Status;
 use crate::recommendation::{Kill, KillSet, Line};
 use crate::sizing::SizingPolicy;
 use crate::workload::Workload;
@@ -50,7 +50,7 @@ pub struct Writer {
     /// Who this replica is, in Events.
     pub me: String,
     /// Where it is counted.
-    pub figures: Arc<Figures>,
+    pub figures: Arc<ControllerMetrics>,
 }
 
 impl Writer {

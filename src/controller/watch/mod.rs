@@ -31,7 +31,7 @@ pub use event::{Event, Unreadable};
 pub use index::Index;
 pub use own::policy_of;
 pub use source::{Kind, Scope, Source};
-pub use status::{KindFigures, WatchStatus};
+pub use status::{WatchCounts, WatchStatus};
 
 use super::api::innermost;
 use crate::admission::Board;

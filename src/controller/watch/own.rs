@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use crate::admission::{Kills, Knowledge, Recommended, Sizes, id_of};
 use crate::controller::crds::IN_FORCE;
-use crate::controller::recommend::object::{ContainerStatus, InputMemory, Recommendation};
+use crate::controller::recommend::object::Recommendation;
 use crate::fit::ContainerResources;
 use crate::policy::Policy;
+use crate::recommendation::status::{ContainerStatus, InputMemory};
 use crate::recommendation::{Kill, KillSet};
 use crate::sizing::InputSize;
 use crate::workload::{Workload, WorkloadKey};

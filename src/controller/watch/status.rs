@@ -29,9 +29,9 @@ struct KindStatus {
     failures: AtomicU64,
 }
 
-/// Figures of one kind, all since the start.
+/// Counts of one kind, all since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KindFigures {
+pub struct WatchCounts {
     /// Since the API server last said anything about it; since the start where it never did. Alone, nothing may be
     /// wrong up to some five minutes: where nothing changes, the API server is silent.
     pub since_contact: Duration,
@@ -68,12 +68,12 @@ impl WatchStatus {
         self.published.load(Ordering::Relaxed)
     }
 
-    /// Figures of a kind.
-    pub fn of(&self, kind: Kind) -> KindFigures {
+    /// Counts of a kind.
+    pub fn of(&self, kind: Kind) -> WatchCounts {
         let status = self.kind(kind);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let contact = Duration::from_millis(count(&status.contact).saturating_sub(1));
-        KindFigures {
+        WatchCounts {
             since_contact: self.begun.elapsed().saturating_sub(contact),
             events: count(&status.events),
             lists: count(&status.lists),

@@ -82,7 +82,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Db, StoreError> {
 }
 
 /// Opens a file for reading without looking at what it holds.
-pub(super) fn open_unchecked(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
+fn open_unchecked(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
     Database::builder()
         .set_cache_size(CACHE_BYTES)
         .set_concurrency_mode(ConcurrencyMode::SingleWriter)
@@ -206,7 +206,7 @@ fn is_at(_: &File, path: &Path) -> bool {
 
 /// Takes over what can still be read, and says what happened.
 fn set_aside_notice(path: &Path, old: &Path, why: &str, db: &Database) -> Notice {
-    let saved = match salvage(old, db) {
+    let saved = match salvage(old, open_unchecked, db) {
         Salvaged { histories: 0, lost: _ } => "began an empty one".to_owned(),
         Salvaged { histories, lost: 0 } => format!("began a new one with all {histories} readable histories of it"),
         Salvaged { histories, lost } => {

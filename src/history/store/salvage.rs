@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable};
 
 use super::error::{StoreError, shielded};
-use super::open::open_unchecked;
 use super::records::open_history;
 use super::tables::{Content, HISTORIES, SCHEMA, content};
 
@@ -19,15 +18,18 @@ pub(super) struct Salvaged {
     pub lost: usize,
 }
 
+/// Opens a file for reading.
+pub(super) type Open = fn(&Path) -> Result<ReadOnlyDatabase, StoreError>;
+
 /// Copies every history of `old` whose checksum is right to `db`, in one transaction. Progress is not taken over: what
 /// is lost is then collected again, and what is not is known already.
-pub(super) fn salvage(old: &Path, db: &Database) -> Salvaged {
+pub(super) fn salvage(old: &Path, open: Open, db: &Database) -> Salvaged {
     // A failure leaves the new store empty, which is what it is without salvage.
-    shielded(old, || copy(old, db).map_err(|e| StoreError::database("read", old, e))).unwrap_or_default()
+    shielded(old, || copy(old, open, db).map_err(|e| StoreError::database("read", old, e))).unwrap_or_default()
 }
 
-fn copy(old: &Path, db: &Database) -> Result<Salvaged, redb::Error> {
-    let Ok(old) = open_unchecked(old) else { return Ok(Salvaged::default()) };
+fn copy(old: &Path, open: Open, db: &Database) -> Result<Salvaged, redb::Error> {
+    let Ok(old) = open(old) else { return Ok(Salvaged::default()) };
     let reading = old.begin_read()?;
     if content(&reading)? != Content::Store(SCHEMA) {
         return Ok(Salvaged::default());

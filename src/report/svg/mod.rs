@@ -9,8 +9,8 @@ pub(super) mod scale;
 
 use std::fmt::Write as _;
 
-use super::units;
 use crate::text;
+use crate::text::units;
 
 /// Size of a picture with axes, in its own units. Drawn at a width of 350 to 480 pixels its text stays readable.
 pub const WIDTH: f64 = 460.0;

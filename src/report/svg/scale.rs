@@ -1,6 +1,6 @@
 //! Round numbers for axes: of memory in binary units, of amounts in decimal ones, of time in days and hours.
 
-use super::super::units;
+use crate::text::units;
 
 const MIB: f64 = 1_048_576.0;
 const DAY_MS: i64 = 86_400_000;

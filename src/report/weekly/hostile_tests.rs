@@ -1,4 +1,4 @@
-//! Names that want to be markup, formulas, mentions or control sequences: harmless in every face.
+//! Names that want to be markup, formulas, mentions or control sequences: harmless in every renderer.
 
 use super::tests::{DAY, HOUR, history, key, report_of, run, settings};
 use super::*;
@@ -176,8 +176,8 @@ fn text_has_no_control_characters_and_fits() {
 
 #[test]
 fn file_names_come_from_the_day_alone() {
-    for face in Face::ALL {
-        let name = face.file_name(&report());
+    for renderer in Renderer::ALL {
+        let name = renderer.file_name(&report());
         assert!(name.starts_with("podfit-report-1970-01-15."), "{name}");
     }
 }

@@ -4,7 +4,7 @@ use super::columns::{self, Column, cells};
 use super::words::{self, SUMMARY_COLUMNS};
 use super::{Risk, Row, Weekly};
 use crate::report::markdown::cell;
-use crate::report::units;
+use crate::text::units;
 
 /// Rows of the table of all containers; the CSV has them all.
 const ROWS: usize = 200;

@@ -1,12 +1,11 @@
 //! The report of a period, a week by default: what was requested, used and recommended, what changed, what is at risk,
-//! what to do. One model; its faces only print it. Gets histories, asks nobody, knows no clock.
+//! what to do. One model; its renderers only print it. Gets histories, asks nobody, knows no clock.
 
 mod amounts;
 mod brief;
 mod changed;
 mod columns;
 pub mod csv;
-mod face;
 pub mod html;
 pub mod json;
 mod live;
@@ -14,6 +13,7 @@ pub mod markdown;
 mod method;
 mod money;
 mod period;
+mod renderer;
 mod risk;
 mod row;
 pub mod text;
@@ -32,10 +32,10 @@ use serde::Serialize;
 pub use amounts::{Amounts, Counts, End, Size, Sums};
 pub use brief::Brief;
 pub use changed::{SizeChange, Source};
-pub use face::{Face, Unwritten};
 pub use live::{Live, Objects, QuotaRoom};
 pub use money::Money;
 pub use period::Period;
+pub use renderer::{Renderer, Unwritten};
 pub use risk::{Risk, RiskKind};
 pub use row::{Entry, Peak, Row};
 pub use words::slug;

@@ -6,7 +6,7 @@ use super::words::{counted, were};
 use super::{Counts, Row};
 use crate::quantity::Quantity;
 use crate::recommendation::Change;
-use crate::report::units;
+use crate::text::units;
 
 /// What is at risk, the most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -9,7 +9,7 @@ use crate::history::{History, Run};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
 use crate::recommendation::{Change, Line, Verdict};
-use crate::report::units;
+use crate::text::units;
 
 /// What is known of one container.
 pub struct Entry<'a> {

@@ -195,8 +195,8 @@ fn what_did_not_run_lately_is_counted_only() {
 #[test]
 fn nothing_at_all_is_a_report_too() {
     let report = report_of(&[], &settings());
-    for face in Face::ALL {
-        assert!(!face.render(&report).unwrap().is_empty());
+    for renderer in Renderer::ALL {
+        assert!(!renderer.render(&report).unwrap().is_empty());
     }
     assert!(text::render(&report).contains("Nothing was requested"));
 }

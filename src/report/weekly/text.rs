@@ -4,10 +4,10 @@ use comfy_table::Cell;
 
 use super::{Row, Weekly, words};
 use crate::report::table::{COLUMNS, new_table, right, trim, wrapped, wrapped_from};
-use crate::report::units;
 use crate::text;
+use crate::text::units;
 
-/// Entries of the lists that a terminal shows; the other faces have more.
+/// Entries of the lists that a terminal shows; the other renderers have more.
 const ENTRIES: usize = 12;
 
 /// The report as text.

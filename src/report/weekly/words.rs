@@ -1,8 +1,8 @@
-//! The report's numbers and sentences as people read them: every face takes them from here, so that all say the same.
+//! The report's numbers and sentences as people read them: every renderer takes them from here, so that all say the same.
 
 use super::{Comparison, Counts, Prices, Source, Sums, Weekly};
-use crate::report::units;
 use crate::text;
+use crate::text::units;
 
 /// GiB-hours or core-hours: `0.4`, `12.3`, `1,240`.
 pub(super) fn amount(hours: f64) -> String {

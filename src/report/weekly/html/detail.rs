@@ -7,8 +7,8 @@ use crate::quantity::Quantity;
 use crate::report::svg::distribution::{self, Distribution};
 use crate::report::svg::escaped;
 use crate::report::svg::peaks::{self, Ending, Peaks, Point};
-use crate::report::units;
 use crate::text;
+use crate::text::units;
 
 /// Longest title of a picture.
 const TITLE: usize = 120;

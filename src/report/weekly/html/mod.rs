@@ -12,8 +12,8 @@ use super::words;
 use super::{Row, Weekly};
 use crate::report::svg::bars::{self, Bars, Item};
 use crate::report::svg::{self, escaped};
-use crate::report::units;
 use crate::text;
+use crate::text::units;
 use tables::{TableRow, heads, list, number, table, text};
 
 /// Entries of lists that are not cut to the top.

@@ -48,7 +48,7 @@ impl Column<'_> {
     }
 }
 
-/// The columns that other faces have too, behind the one of the rows' headings.
+/// The columns that other renderers have too, behind the one of the rows' headings.
 pub(super) fn heads<'a, T>(heading: &'a str, columns: &'a [columns::Column<T>]) -> Vec<Column<'a>> {
     let of = |c: &'a columns::Column<T>| Column {
         name: &c.name,

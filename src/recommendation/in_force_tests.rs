@@ -6,21 +6,18 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::object::Status;
-use super::status::{Facts, Learned, Survivor, next, survivors};
+use super::in_force::{Facts, Learned, Survivor, next, survivors};
+use super::status::Status;
+use super::{Kill, Line};
 use crate::fit::spark::KnownHeaps;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
-use crate::quantity::Quantity;
-use crate::recommendation::{Kill, Line};
+use crate::quantity::{GIB, MIB, Quantity};
 use crate::sizing::SizingPolicy;
 use crate::workload::{Workload, WorkloadKey};
 
-#[path = "status_heap_tests.rs"]
+#[path = "in_force_heap_tests.rs"]
 mod heaps;
-
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
 
 fn run(number: i64, peak: u64, limit: u64, outcome: Outcome) -> Run {
     let started_ms = 1_795_000_000_000 + number * 86_400_000;

@@ -11,10 +11,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::object::Status;
 use crate::admission::label_value;
 use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
+use crate::recommendation::status::{ContainerStatus, Status};
 use crate::workload::Workload;
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -22,7 +22,7 @@ type Gauges<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
 
 /// The metrics of the recommend loop.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct ControllerMetrics {
     leader: Gauge,
     last_success: Gauge<f64, AtomicU64>,
     failures: Counter,
@@ -45,7 +45,7 @@ struct Sizes {
     recommended: ContainerResources,
 }
 
-impl Figures {
+impl ControllerMetrics {
     /// Adds them to a registry, which puts its own prefix before their names.
     pub fn register(&self, r: &mut Registry) {
         r.register("leader", "1 on the replica that makes recommendations", self.leader.clone());
@@ -110,11 +110,8 @@ impl Figures {
 
     /// What is said of a workload in this cycle.
     pub(super) fn recommended(&self, workload: &Workload, status: &Status) {
-        let of = |c: &super::object::ContainerStatus| Sizes {
-            container: c.name.clone(),
-            current: c.current,
-            recommended: c.recommended,
-        };
+        let of =
+            |c: &ContainerStatus| Sizes { container: c.name.clone(), current: c.current, recommended: c.recommended };
         let sizes = status.containers.iter().map(of).collect();
         self.next.lock().unwrap_or_else(PoisonError::into_inner).push((workload.clone(), sizes));
     }
@@ -153,7 +150,7 @@ impl Figures {
 }
 
 #[cfg(test)]
-impl Figures {
+impl ControllerMetrics {
     /// Each of them counted once.
     pub(crate) fn example() -> Self {
         let (figures, status) = (

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::object::{Condition, ContainerStatus, Evidence, FlinkStatus, Frozen, InputMemory, Status, Summary};
+use super::status::{Condition, ContainerStatus, Evidence, FlinkStatus, Frozen, InputMemory, Status, Summary};
+use super::{Kill, Line};
 use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
 use crate::policy::{Policy, Resizing, RolloutMode, Services};
 use crate::quantity::Quantity;
-use crate::recommendation::{Kill, Line};
-use crate::report::units;
+use crate::text::units;
 use crate::workload::Workload;
 
 /// What was learned of one container.

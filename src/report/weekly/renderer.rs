@@ -1,10 +1,10 @@
-//! The report's five faces, by name.
+//! The report's five renderers, by name.
 
 use super::{Weekly, csv, html, json, markdown, text, words};
 
 /// A form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Face {
+pub enum Renderer {
     /// A page in one file.
     Html,
     /// For a pull request, a wiki or a chat.
@@ -17,7 +17,7 @@ pub enum Face {
     Text,
 }
 
-impl Face {
+impl Renderer {
     /// All five.
     pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Csv, Self::Json, Self::Text];
 
@@ -45,7 +45,7 @@ impl Face {
 
     /// By the end of a file's name.
     pub fn of_extension(extension: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|face| face.extension() == extension)
+        Self::ALL.into_iter().find(|renderer| renderer.extension() == extension)
     }
 
     /// The report in this form.
