@@ -3,21 +3,13 @@
 use serde::Serialize;
 
 use super::changed::{self, SizeChange};
-use super::{End, FoundAt, NotJudged, Period, Settings, Size, Sums, words};
+use super::{End, Entry, FoundAt, NotJudged, Period, Settings, Size, Sums, words};
 use crate::fit::ContainerResources;
 use crate::history::{History, Run};
 use crate::policy::Finding;
 use crate::quantity::Quantity;
-use crate::recommendation::{Change, Line, Verdict};
+use crate::recommendation::{Change, Verdict};
 use crate::text::units;
-
-/// What is known of one container.
-pub struct Entry<'a> {
-    /// Its runs.
-    pub history: &'a History,
-    /// What it asks for and what it should, from all its runs.
-    pub line: Line,
-}
 
 /// One container of one workload.
 #[derive(Clone, Debug, PartialEq, Serialize)]
