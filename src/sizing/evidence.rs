@@ -83,6 +83,7 @@ pub struct Evidence {
 
 /// Runs that do not count, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     /// Why: `failed`, `killed`, `suspected`, `lower-bound`, `unobserved`.
     pub why: &'static str,
@@ -94,6 +95,7 @@ pub struct LeftOut {
 
 /// A doubt, and the runs that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Doubted {
     /// Which.
     pub doubt: Doubt,
