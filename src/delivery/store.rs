@@ -27,7 +27,10 @@ pub(super) async fn put(bucket: &Bucket, report: &Weekly, patience: Patience) ->
         let attributes = Attributes::from_iter([(Attribute::ContentType, renderer.media_type())]);
         let options = PutOptions { attributes, ..PutOptions::default() };
         let at = folder.clone().join(renderer.file_name(report));
-        store.put_opts(&at, PutPayload::from(renderer.render(report)?), options).await.map_err(|e| failure(bucket, &e))?;
+        store
+            .put_opts(&at, PutPayload::from(renderer.render(report)?), options)
+            .await
+            .map_err(|e| failure(bucket, &e))?;
     }
     Ok(said(bucket, report))
 }
