@@ -78,8 +78,22 @@ pub async fn run<S: SeriesSource>(
 /// # Errors
 /// The store cannot be read.
 pub fn learned(store: &Store, namespaces: &[String], policy: SizingPolicy) -> Result<Learned, StoreError> {
-    let histories = histories(store, namespaces)?.collect::<Result<_, _>>()?;
-    let notes = store.take_notices().into_iter().map(|notice| notice.message).collect();
+    let mut histories = BTreeMap::new();
+    let mut left_alone: BTreeMap<String, u64> = BTreeMap::new();
+    for entry in store.histories(None)? {
+        let (key, history) = entry?;
+        if !is_asked_for(namespaces, &key) {
+            continue;
+        }
+        if does_the_work(key.workload.kind, &key.container) {
+            histories.insert(key, history);
+        } else {
+            let runs = history.older().runs.saturating_add(history.runs().len() as u64);
+            *left_alone.entry(key.container).or_default() += runs;
+        }
+    }
+    let mut notes: Vec<String> = note_of_left_alone(&left_alone).into_iter().collect();
+    notes.extend(store.take_notices().into_iter().map(|notice| notice.message));
     Ok(Learned { histories, notes, policy })
 }
 
@@ -92,11 +106,25 @@ pub fn histories<'a>(
     store: &'a Store,
     namespaces: &'a [String],
 ) -> Result<impl Iterator<Item = Result<(WorkloadKey, History), StoreError>> + 'a, StoreError> {
-    let wanted = |key: &WorkloadKey| {
-        (namespaces.is_empty() || namespaces.contains(&key.workload.namespace))
-            && does_the_work(key.workload.kind, &key.container)
-    };
+    let wanted = |key: &WorkloadKey| is_asked_for(namespaces, key) && does_the_work(key.workload.kind, &key.container);
     Ok(store.histories(None)?.filter(move |entry| entry.as_ref().map_or(true, |(key, _)| wanted(key))))
+}
+
+fn is_asked_for(namespaces: &[String], key: &WorkloadKey) -> bool {
+    namespaces.is_empty() || namespaces.contains(&key.workload.namespace)
+}
+
+/// Side containers that are not sized, by name, as one line.
+fn note_of_left_alone(runs: &BTreeMap<String, u64>) -> Option<String> {
+    let all: u64 = runs.values().sum();
+    let (containers, are) = if all == 1 { ("container", "is") } else { ("containers", "are") };
+    let names: Vec<String> = runs.iter().map(|(name, runs)| format!("{name} ({runs})")).collect();
+    (all > 0).then(|| {
+        format!(
+            "{all} side {containers} of past pods {are} left alone, as whoever adds them sizes them: {}",
+            names.join(", ")
+        )
+    })
 }
 
 /// What a collection has to tell.

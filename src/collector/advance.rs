@@ -5,13 +5,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::executors::Executors;
-use super::finish::{Place, Sight, run_of};
+use super::finish::{Sight, run_of};
 use super::life::{Life, LifeKey};
-use super::objects::{Objects, PodObject};
+use super::objects::Objects;
+use super::outcome::Around;
+use super::pod_object::PodObject;
 use super::read::Read;
+use super::unsampled::{self, Spans};
 use super::who::Who;
 use super::{Carried, days, jvm};
 use crate::history::{JvmUse, Outcome, PodSeen, Run};
+use crate::prometheus::TimeRange;
 use crate::workload::containers::does_the_work;
 use crate::workload::{Identity, Kind, WorkloadKey};
 
@@ -20,7 +24,7 @@ use crate::workload::{Identity, Kind, WorkloadKey};
 pub(super) fn advance(
     carried: &mut Carried,
     read: Read,
-    seen_until_ms: i64,
+    range: TimeRange,
     last: bool,
     who: &mut Who,
     recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
@@ -38,7 +42,8 @@ pub(super) fn advance(
     for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
         flink.note(key, life);
     }
-    let silent = carried.lives.ended_at(seen_until_ms);
+    let silent = carried.lives.ended_at(range.end_ms);
+    let spans = spans(followed.iter().chain(&carried.lives.0).chain(&silent));
     let mut pods_last_ms: HashMap<(String, String), i64> = HashMap::new();
     for (key, life) in followed.iter().chain(&silent).chain(&carried.lives.0) {
         let last_ms = life.last_ms().unwrap_or(i64::MIN);
@@ -54,16 +59,17 @@ pub(super) fn advance(
         }
         let uid = key.uid();
         let pod = (key.namespace.clone(), key.pod.clone());
-        let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref()), remembered.get(&pod)) {
+        let seen = seen(life);
+        let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref(), seen), remembered.get(&pod)) {
             (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
                 let mut object = before.clone();
-                object.update(now.clone());
+                object.update(now.clone(), range.start_ms);
                 Some(Cow::Owned(object))
             }
             (Some(now), _) => Some(Cow::Borrowed(now)),
             (None, before) => before.map(Cow::Borrowed),
         };
-        let place = if say == Say::Followed { Place::Followed } else { Place::Latest };
+        let around = Around::of(seen, spans.get(&container_of(key)).map_or(&[], Vec::as_slice));
         let found = match say {
             // Whoever it is of is counted when all of it is told.
             Say::PastDays => who.look_up(key, object.as_deref(), &objects, recorded).ok().map(|(found, _)| found),
@@ -74,8 +80,8 @@ pub(super) fn advance(
             return false;
         };
         let pod_last_ms = pods_last_ms.get(&pod).copied().unwrap_or(i64::MIN);
-        let sight = Sight { until_ms: seen_until_ms, pod_last_ms };
-        let Some(mut run) = run_of(key, life, object.as_deref(), place, sight, identity.attempt) else {
+        let sight = Sight { until_ms: range.end_ms, pod_last_ms };
+        let Some(mut run) = run_of(key, life, object.as_deref(), &around, sight, identity.attempt) else {
             return false;
         };
         let kind = identity.workload.kind;
@@ -136,7 +142,18 @@ pub(super) fn advance(
     for (key, life) in waiting {
         carried.lives.wait(key, life);
     }
-    carried.objects = kept(carried, remembered, &objects);
+    for unsampled in unsampled::of(&objects, &spans, range, &mut carried.unsampled) {
+        let (key, object) = (&unsampled.key, Some(unsampled.object));
+        let Some(identity) = who.identify(key, object, &objects, recorded) else { continue };
+        let kind = identity.workload.kind;
+        if kind.is_service() || !does_the_work(kind, &key.container) {
+            continue;
+        }
+        let mut run = unsampled.run(identity.attempt);
+        note_jvm(&mut run, key, &identity, object, &executors, who, recorded);
+        runs.push((WorkloadKey { workload: identity.workload, container: key.container.clone() }, run));
+    }
+    carried.objects = kept(carried, remembered, &objects, range.start_ms);
     carried.executors = executors;
     number_retries(&mut runs);
     // Histories fold what ended first.
@@ -149,22 +166,37 @@ fn kept(
     carried: &Carried,
     mut remembered: HashMap<(String, String), PodObject>,
     objects: &Objects,
+    slice_ms: i64,
 ) -> Vec<((String, String), PodObject)> {
     let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
-    for (key, _) in &carried.lives.0 {
+    for (key, life) in &carried.lives.0 {
         let pod = (key.namespace.clone(), key.pod.clone());
         if keep.contains_key(&pod) {
             continue;
         }
         let mut object = remembered.remove(&pod).unwrap_or_default();
-        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref()) {
-            object.update(now.clone());
+        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref(), seen(life)) {
+            object.update(now.clone(), slice_ms);
         }
         keep.insert(pod, object);
     }
     let mut kept: Vec<_> = keep.into_iter().collect();
     kept.sort_by(|(a, _), (b, _)| a.cmp(b));
     kept
+}
+
+/// First and last sample of a life.
+fn seen(life: &Life) -> (i64, i64) {
+    (life.first_ms().unwrap_or(i64::MIN), life.last_ms().unwrap_or(i64::MAX))
+}
+
+/// When the lives of each container were sampled.
+fn spans<'a>(lives: impl Iterator<Item = &'a (LifeKey, Life)>) -> Spans {
+    let mut spans = Spans::new();
+    for (key, life) in lives.filter(|(_, life)| !life.is_double) {
+        spans.entry(container_of(key)).or_default().push(seen(life));
+    }
+    spans
 }
 
 fn container_of(key: &LifeKey) -> (String, String, String) {

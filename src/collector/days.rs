@@ -25,6 +25,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::life::Life;
+use super::outcome;
 use super::plausible::{self, Frame};
 use super::segment::SILENCE_MS;
 use crate::history::{CpuUse, Day, Doubt, MemoryUse, Observation, Outcome, PeakSource, Run, ScaledOn};
@@ -273,6 +274,7 @@ pub(super) fn cut(life: &Life, run: &Run, scaled_on: ScaledOn, all: bool) -> Vec
                 }
             }
         }
+        outcome::of_day(&mut of_day, life, day, day == last);
         of_day.observation = of_day.observation.filter(|observation| **observation != Observation::default());
         runs.push(of_day);
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::objects::PodObject;
+use super::pod_object::PodObject;
 use crate::history::JvmUse;
 use crate::prometheus::Labels;
 use crate::workload::{Kind, kube_state_metrics_name};
@@ -138,7 +138,7 @@ fn application(object: &PodObject) -> Option<&String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::objects::ContainerObject;
+    use crate::collector::pod_object::ContainerObject;
     use crate::history::Resources;
 
     fn executors(samples: &[(&str, &str, &str, f64)]) -> Executors {

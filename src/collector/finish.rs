@@ -2,9 +2,9 @@
 //! Pure: the pod is given, nothing is looked up.
 
 use super::life::{Life, LifeKey};
-use super::objects::PodObject;
-use super::outcome::Told;
+use super::outcome::{Around, Told};
 use super::plausible::{self, Frame};
+use super::pod_object::PodObject;
 use super::segment::{CpuStretch, MemoryStretch};
 use crate::history::{CpuUse, Doubt, MemoryUse, PeakSource, Resources, Run};
 use crate::workload::{INPUT_BYTES, input_bytes, kube_state_metrics_name};
@@ -20,18 +20,6 @@ const CACHE_FACTOR: f64 = 1.25;
 /// scrape more.
 const LINGERING_MS: i64 = 6 * 60_000;
 
-/// Exit code of a Spark executor whose heap was full (`SparkExitCode.OOM`).
-pub(super) const SPARK_HEAP_EXHAUSTED: i32 = 52;
-
-/// Whether the life is the pod's latest in this container, or another one followed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// No later life of the same container of the same pod was seen.
-    Latest,
-    /// The container was started again.
-    Followed,
-}
-
 /// How far a life was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
@@ -46,7 +34,7 @@ pub fn run_of(
     key: &LifeKey,
     life: &Life,
     object: Option<&PodObject>,
-    place: Place,
+    around: &Around,
     sight: Sight,
     attempt: Option<u32>,
 ) -> Option<Run> {
@@ -57,9 +45,9 @@ pub fn run_of(
     let pod_start = object.and_then(|o| o.started_ms).filter(|s| *s <= first_ms);
     let trusted = plausible::start(life, cpu, pod_start, first_ms);
     let started_ms = life.reported_start_ms.or(trusted).unwrap_or_else(|| started(memory, cpu, pod_start, first_ms));
-    let told = Told::of(key, life, object, place, (started_ms, last_ms), sight.until_ms);
+    let told = Told::of(key, life, object, around, (started_ms, first_ms, last_ms), sight.until_ms);
     let completed_ms = told.completed_ms.filter(|_| told.ended);
-    let known_end = completed_ms.and_then(|completed| known_end(memory, last_ms, completed, place, sight));
+    let known_end = completed_ms.and_then(|completed| known_end(memory, last_ms, completed, around, sight));
     let ended_ms = match known_end {
         Some(end) => end,
         None if told.ended => last_alive(memory, cpu, last_ms),
@@ -105,7 +93,7 @@ pub fn run_of(
 }
 
 /// The size of the pod's input, where whoever made the pod said it.
-fn input_of(object: &PodObject) -> Option<f64> {
+pub(super) fn input_of(object: &PodObject) -> Option<f64> {
     let name = kube_state_metrics_name(INPUT_BYTES);
     let text = object.annotations.get(&name).or_else(|| object.labels.get(&name))?;
     Some(input_bytes(text)? as f64)
@@ -139,11 +127,11 @@ fn known_end(
     memory: Option<&MemoryStretch>,
     last_ms: i64,
     completed_ms: i64,
-    place: Place,
+    around: &Around,
     sight: Sight,
 ) -> Option<i64> {
     let soon_ms = 2 * memory.and_then(MemoryStretch::interval_ms).unwrap_or(60_000) + 60_000;
-    let alone = place == Place::Latest && sight.pod_last_ms - last_ms <= soon_ms;
+    let alone = around.later.is_empty() && sight.pod_last_ms - last_ms <= soon_ms;
     (completed_ms - last_ms <= soon_ms || alone).then_some(completed_ms)
 }
 
@@ -213,7 +201,7 @@ fn cpu_of(life: &Life, memory: Option<&MemoryStretch>, cpu: &CpuStretch, frame: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::objects::ContainerObject;
+    use super::super::pod_object::ContainerObject;
     use super::super::segment::{MemoryStretch, Stretch};
     use super::*;
     use crate::history::Outcome;
@@ -244,11 +232,13 @@ mod tests {
     }
 
     fn object(reason: Option<&str>, completed_ms: Option<i64>) -> PodObject {
-        let container = ContainerObject {
+        let mut container = ContainerObject {
             resources: Resources { memory_limit_bytes: Some(2048 * MIB), ..Resources::default() },
-            terminated_reason: reason.map(str::to_owned),
             ..ContainerObject::default()
         };
+        if let Some(reason) = reason {
+            container.ended.say(10_000_000, reason.to_owned());
+        }
         PodObject {
             completed_ms,
             started_ms: Some(0),
@@ -262,7 +252,7 @@ mod tests {
     }
 
     fn made(life: &Life, object: Option<&PodObject>) -> Run {
-        run_of(&key(), life, object, Place::Latest, sight(life, 10_000_000), None).unwrap()
+        run_of(&key(), life, object, &Around::default(), sight(life, 10_000_000), None).unwrap()
     }
 
     #[test]
@@ -310,7 +300,8 @@ mod tests {
         assert_eq!(made(&life(5, 1), Some(&object(Some("Completed"), None))).outcome, Outcome::Completed);
         assert_eq!(made(&life(5, 1), Some(&object(Some("Error"), None))).outcome, Outcome::Failed);
         assert_eq!(made(&life(5, 1), None).outcome, Outcome::Unknown);
-        let running = run_of(&key(), &life(5, 1), None, Place::Latest, sight(&life(5, 1), 140_000), None).unwrap();
+        let life = life(5, 1);
+        let running = run_of(&key(), &life, None, &Around::default(), sight(&life, 140_000), None).unwrap();
         assert_eq!(running.outcome, Outcome::Running);
     }
 

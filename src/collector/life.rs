@@ -92,6 +92,10 @@ pub struct Life {
     pub is_start_too_late: bool,
     /// Since when somebody looked for it, milliseconds since the epoch.
     pub watched_from_ms: Option<i64>,
+    /// Memory kills in it that the kernel counted while it lived, by the UTC day on which they were first seen.
+    pub oom_days: Vec<(i64, u32)>,
+    /// The memory limit that the kernel held it to when it was last seen, in bytes; 0 = none.
+    pub limit_in_force_bytes: Option<u64>,
     /// What its JVM said, where it is one of Flink's and was asked.
     pub flink: Option<Box<Seen>>,
     /// The start that was reported of this life; kept, so that every later view is of the same run.
@@ -113,6 +117,8 @@ pub struct LastSaid {
     starts: Vec<f64>,
     periods: Option<f64>,
     throttled: Option<f64>,
+    oom_events: Option<f64>,
+    limit_bytes: Option<f64>,
 }
 
 impl LastSaid {
@@ -125,6 +131,8 @@ impl LastSaid {
             1 if !is_below => self.starts.push(value),
             2 => self.periods = highest(self.periods),
             3 => self.throttled = highest(self.throttled),
+            4 => self.oom_events = highest(self.oom_events),
+            5 if !is_below => self.limit_bytes = highest(self.limit_bytes),
             _ => {}
         }
     }
@@ -162,6 +170,20 @@ impl Life {
         memory.chain(self.cpu.iter().map(|(_, c)| c.span()))
     }
 
+    /// Memory kills in it that the kernel counted, all days together.
+    pub fn oom_events(&self) -> u32 {
+        self.oom_days.iter().map(|(_, kills)| kills).sum()
+    }
+
+    /// Takes in how many there were so far.
+    pub(super) fn saw_oom_events(&mut self, so_far: u32) {
+        let new = so_far.saturating_sub(self.oom_events());
+        if new > 0 {
+            let day = self.last_sampled_day().unwrap_or_default();
+            self.oom_days.push((day, new));
+        }
+    }
+
     /// First sample of any kind.
     pub fn first_ms(&self) -> Option<i64> {
         self.spans().map(|(first, _)| first).min()
@@ -189,6 +211,12 @@ impl Life {
         }
         if let (Some(all), Some(throttled)) = (said.periods, said.throttled) {
             self.periods = Some((all, throttled));
+        }
+        if let Some(kills) = said.oom_events.filter(|kills| (0.0..1e6).contains(kills)) {
+            self.saw_oom_events(kills as u32);
+        }
+        if let Some(limit) = said.limit_bytes.filter(|limit| *limit >= 0.0) {
+            self.limit_in_force_bytes = Some(limit as u64);
         }
     }
 

@@ -16,17 +16,19 @@ pub const AUTOSCALER: &str = "kube_horizontalpodautoscaler_info";
 /// What it scales on.
 pub const AUTOSCALER_TARGET: &str = "kube_horizontalpodautoscaler_spec_target_metric";
 
-/// Of these cAdvisor series the last sample of a life says all: they only grow, or never change.
-pub const LAST_OF_CONTAINERS: [&str; 4] = [
+/// Of these cAdvisor series the last sample of a life says all: they only grow, never change, or their last value counts.
+pub const LAST_OF_CONTAINERS: [&str; 6] = [
     "container_memory_max_usage_bytes",
     "container_start_time_seconds",
     "container_cpu_cfs_periods_total",
     "container_cpu_cfs_throttled_periods_total",
+    "container_oom_events_total",
+    "container_spec_memory_limit_bytes",
 ];
 
 /// Of kube-state-metrics' series the last sample says what an object is. Those with most to say come first: they are
 /// read in this order, some at a time, and a long one at the end would be waited for alone.
-pub const LAST_OF_OBJECTS: [&str; 14] = [
+pub const LAST_OF_OBJECTS: [&str; 22] = [
     "kube_pod_container_resource_requests",
     "kube_pod_container_resource_limits",
     "kube_pod_labels",
@@ -39,6 +41,14 @@ pub const LAST_OF_OBJECTS: [&str; 14] = [
     "kube_replicaset_owner",
     "kube_pod_container_status_last_terminated_reason",
     "kube_pod_container_status_last_terminated_exitcode",
+    "kube_pod_status_phase",
+    "kube_pod_status_reason",
+    "kube_job_status_succeeded",
+    "kube_job_complete",
+    "kube_pod_init_container_resource_requests",
+    "kube_pod_init_container_resource_limits",
+    "kube_pod_init_container_status_terminated_reason",
+    "kube_pod_init_container_status_last_terminated_reason",
     AUTOSCALER,
     AUTOSCALER_TARGET,
 ];
@@ -79,7 +89,13 @@ impl Scope {
         if metric.ends_with("_resource_requests") || metric.ends_with("_resource_limits") {
             return selector.with("resource", MatchOp::Regex, "cpu|memory");
         }
-        selector
+        // Every pod has a series for each phase and each reason, most of them 0.
+        match metric {
+            "kube_pod_status_phase" => selector.with("phase", MatchOp::Regex, "Succeeded|Failed"),
+            "kube_pod_status_reason" => selector.equal("reason", "Evicted"),
+            "kube_job_complete" => selector.equal("condition", "true"),
+            _ => selector,
+        }
     }
 
     fn in_namespaces(&self, metric: &str) -> Selector {

@@ -3,6 +3,8 @@
 
 mod advance;
 mod cgroup;
+mod dated;
+mod dates;
 pub mod days;
 #[cfg(test)]
 mod days_tests;
@@ -10,6 +12,7 @@ pub mod executors;
 pub mod finish;
 pub mod flink;
 mod gaps;
+mod gathered;
 mod incomplete;
 pub mod jvm;
 #[cfg(test)]
@@ -21,6 +24,7 @@ pub mod objects;
 mod open_lives;
 mod outcome;
 mod plausible;
+mod pod_object;
 mod quiet;
 mod read;
 pub mod runs_csv;
@@ -28,6 +32,7 @@ pub mod segment;
 mod selection;
 mod slice;
 mod sources;
+mod unsampled;
 pub mod who;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -43,8 +48,8 @@ use executors::Executors;
 use gaps::Counts;
 use incomplete::Incomplete;
 use metrics::{MEMORY, Scope};
-use objects::PodObject;
 use open_lives::OpenLives;
+use pod_object::PodObject;
 use read::Read;
 use selection::Selection;
 
@@ -154,6 +159,8 @@ struct Carried {
     executors: Executors,
     /// The beginning of what was read.
     watched_from_ms: Option<i64>,
+    /// Pods that go on and have no sample yet.
+    unsampled: BTreeSet<unsampled::PodId>,
 }
 
 /// Collects what is new and commits it slice by slice.
@@ -212,7 +219,7 @@ pub async fn collect<S: SeriesSource>(
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
         slice_ms = next_slice(slice_ms, read.slice.samples);
-        let runs = advance(&mut carried, read, range.end_ms, range.end_ms == end_ms, who, |ns, pod| {
+        let runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
             store.pods_named(ns, pod).unwrap_or_default()
         });
         found.extend(runs.iter().map(|(key, _)| key.clone()));

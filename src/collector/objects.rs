@@ -1,88 +1,20 @@
 //! What kube-state-metrics says of pods, Jobs and ReplicaSets: labels, owners, requests, limits, how containers ended.
 //! Series in, facts out; sends no query itself.
+//!
+//! The last sample of a series is enough where all series of a fact say the same. Where they do not, or where a
+//! container was started again, the fact is contested: its samples are to be read, and the newest wins. So no answer
+//! depends on the order in which series arrive, nor on a source that does not tell the time of a last sample.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::{Deserialize, Serialize};
-
+use super::gathered::{Agrees, Gathered, amount, newest, put, size_of, sizes};
 use super::metrics::{AUTOSCALER, AUTOSCALER_TARGET};
 use super::names::get;
-use crate::history::{Resources, ScaledOn};
-use crate::prometheus::Labels;
+use super::pod_object::{ContainerObject, PodObject};
+use crate::history::ScaledOn;
+use crate::prometheus::{Labels, Sample};
 use crate::workload::recurring_name::recurring_name;
 use crate::workload::{ContainerFacts, Keys, Kind, Owner, PodFacts, Workload};
-
-/// One container of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ContainerObject {
-    /// Requests and limits.
-    pub resources: Resources,
-    /// Why it ended, while the pod was still there (`OOMKilled`, `Completed`, `Error` …).
-    pub terminated_reason: Option<String>,
-    /// Why the life before the present one ended.
-    pub last_terminated_reason: Option<String>,
-    /// The exit code of the life before the present one.
-    pub last_exit_code: Option<i32>,
-}
-
-/// One pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PodObject {
-    /// Its uid, where the series carry it.
-    pub uid: Option<String>,
-    /// Labels as kube-state-metrics writes them.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations as kube-state-metrics writes them.
-    pub annotations: BTreeMap<String, String>,
-    /// Kind and name of the controller.
-    pub owner: Option<(String, String)>,
-    /// Start time of the pod, milliseconds since the epoch.
-    pub started_ms: Option<i64>,
-    /// When its last container finished, milliseconds since the epoch.
-    pub completed_ms: Option<i64>,
-    /// Containers by name.
-    pub containers: BTreeMap<String, ContainerObject>,
-}
-
-impl PodObject {
-    /// Adds what a later slice says.
-    pub fn update(&mut self, later: Self) {
-        let Self { uid, labels, annotations, owner, started_ms, completed_ms, containers } = later;
-        self.uid = uid.or_else(|| self.uid.take());
-        self.labels.extend(labels);
-        self.annotations.extend(annotations);
-        self.owner = owner.or_else(|| self.owner.take());
-        self.started_ms = started_ms.or(self.started_ms);
-        self.completed_ms = completed_ms.or(self.completed_ms);
-        for (name, container) in containers {
-            let known = self.containers.entry(name).or_default();
-            let keep = |new: Option<u64>, old: Option<u64>| new.or(old);
-            known.resources = Resources {
-                cpu_request_millis: keep(container.resources.cpu_request_millis, known.resources.cpu_request_millis),
-                cpu_limit_millis: keep(container.resources.cpu_limit_millis, known.resources.cpu_limit_millis),
-                memory_request_bytes: keep(
-                    container.resources.memory_request_bytes,
-                    known.resources.memory_request_bytes,
-                ),
-                memory_limit_bytes: keep(container.resources.memory_limit_bytes, known.resources.memory_limit_bytes),
-            };
-            known.terminated_reason = container.terminated_reason.or(known.terminated_reason.take());
-            known.last_terminated_reason = container.last_terminated_reason.or(known.last_terminated_reason.take());
-            known.last_exit_code = container.last_exit_code.or(known.last_exit_code);
-        }
-    }
-}
-
-impl PodObject {
-    /// The container that the series is of.
-    fn container(&mut self, labels: &Labels) -> Option<&mut ContainerObject> {
-        let name = get(labels, "container")?;
-        if !self.containers.contains_key(name) {
-            self.containers.insert(name.to_owned(), ContainerObject::default());
-        }
-        self.containers.get_mut(name)
-    }
-}
 
 /// A `HorizontalPodAutoscaler`.
 #[derive(Debug, Default)]
@@ -91,15 +23,69 @@ struct Autoscaler {
     scaled_on: ScaledOn,
 }
 
+/// Facts of a pod that are settled together: where one of them is contested, the samples of all their series are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Requests and limits.
+    Sizes,
+    /// Why containers ended.
+    Ends,
+    /// Labels.
+    Labels,
+    /// Annotations.
+    Annotations,
+    /// The controller.
+    Owner,
+}
+
+impl Group {
+    const ALL: [Self; 5] = [Self::Sizes, Self::Ends, Self::Labels, Self::Annotations, Self::Owner];
+
+    /// Their series.
+    pub const fn metrics(self) -> &'static [&'static str] {
+        match self {
+            Self::Sizes => &[
+                "kube_pod_container_resource_requests",
+                "kube_pod_container_resource_limits",
+                "kube_pod_init_container_resource_requests",
+                "kube_pod_init_container_resource_limits",
+            ],
+            Self::Ends => &[
+                "kube_pod_container_status_terminated_reason",
+                "kube_pod_container_status_last_terminated_reason",
+                "kube_pod_container_status_last_terminated_exitcode",
+                "kube_pod_init_container_status_terminated_reason",
+                "kube_pod_init_container_status_last_terminated_reason",
+            ],
+            Self::Labels => &["kube_pod_labels"],
+            Self::Annotations => &["kube_pod_annotations"],
+            Self::Owner => &["kube_pod_owner"],
+        }
+    }
+
+    fn of(metric: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.metrics().contains(&metric))
+    }
+}
+
+/// Namespace and pod name.
+type Name = (String, String);
+
 /// What a slice of time says of the objects of the selected namespaces.
 #[derive(Debug, Default)]
 pub struct Objects {
-    /// By namespace and name.
+    /// By namespace and name; until they are settled.
+    gathered: HashMap<String, HashMap<String, Vec<Gathered>>>,
+    /// By namespace and name; once they are.
     pods: HashMap<String, HashMap<String, Vec<PodObject>>>,
-    jobs: HashMap<(String, String), (String, String)>,
-    replica_sets: HashMap<(String, String), (String, String)>,
+    /// By the label that names the pod, renamed or not.
+    contested: BTreeMap<(Group, &'static str), BTreeSet<Name>>,
+    jobs: HashMap<Name, (String, String)>,
+    /// How many pods of a Job did its work, by namespace and the Job's name.
+    successes: HashMap<Name, u64>,
+    replica_sets: HashMap<Name, (String, String)>,
     /// By namespace and name: what is scaled, and on what.
-    autoscalers: HashMap<(String, String), Autoscaler>,
+    autoscalers: HashMap<Name, Autoscaler>,
     /// Pods with at least one exported label.
     pub pods_with_labels: u64,
     /// Pods with an owner series.
@@ -115,34 +101,157 @@ fn slot<'a, V: Default>(map: &'a mut HashMap<String, V>, name: &str) -> Option<&
 }
 
 impl Objects {
-    fn pod(&mut self, labels: &Labels) -> Option<&mut PodObject> {
+    fn pod(&mut self, labels: &Labels) -> Option<&mut Gathered> {
         let (namespace, name) = (get(labels, "namespace")?, get(labels, "pod")?);
-        let uid = get(labels, "uid");
-        let pods = slot(slot(&mut self.pods, namespace)?, name)?;
-        let at = if let Some(at) = pods.iter().position(|p| p.uid.as_deref() == uid || p.uid.is_none() || uid.is_none())
-        {
-            at
-        } else {
-            pods.push(PodObject::default());
+        let uid = get(labels, "uid").filter(|uid| !uid.is_empty());
+        let pods = slot(slot(&mut self.gathered, namespace)?, name)?;
+        let at = pods.iter().position(|pod| pod.object.uid.as_deref() == uid).unwrap_or_else(|| {
+            let object = PodObject { uid: uid.map(str::to_owned), ..PodObject::default() };
+            pods.push(Gathered { object, ..Gathered::default() });
             pods.len() - 1
-        };
-        let pod = pods.get_mut(at)?;
-        if pod.uid.is_none() {
-            pod.uid = uid.map(str::to_owned);
-        }
-        Some(pod)
+        });
+        pods.get_mut(at)
     }
 
-    /// Takes in the last sample of one series of `metric`.
+    /// Takes in the last sample of one series of `metric`; its time does not matter.
     pub fn take(&mut self, metric: &str, labels: &Labels, value: f64) {
         match metric {
             "kube_job_owner" | "kube_replicaset_owner" => self.take_owner_of_owner(metric, labels),
+            "kube_job_status_succeeded" | "kube_job_complete" => self.take_success(labels, value),
             AUTOSCALER | AUTOSCALER_TARGET => {
                 self.take_of_autoscaler(metric, labels);
             }
             _ => {
-                self.take_of_pod(metric, labels, value);
+                if self.take_of_pod(metric, labels, value) == Some(Agrees::No) {
+                    self.contest(metric, labels);
+                }
             }
+        }
+    }
+
+    /// Says that the samples of all series of the same fact are to be read.
+    pub fn contest(&mut self, metric: &str, labels: &Labels) {
+        if let (Some(group), Some(namespace), Some(pod)) =
+            (Group::of(metric), get(labels, "namespace"), get(labels, "pod"))
+        {
+            let label = if labels.get("exported_pod").is_some() { "exported_pod" } else { "pod" };
+            self.contested.entry((group, label)).or_default().insert((namespace.to_owned(), pod.to_owned()));
+        }
+    }
+
+    /// What is contested: which facts, the label that names their pods, and the pods' names.
+    pub fn contested(&self) -> Vec<(Group, &'static str, BTreeSet<String>)> {
+        let names = |pods: &BTreeSet<Name>| pods.iter().map(|(_, pod)| pod.clone()).collect();
+        self.contested.iter().map(|((group, label), pods)| (*group, *label, names(pods))).collect()
+    }
+
+    fn is_contested(&self, group: Group, namespace: &str, pod: &str) -> bool {
+        let name = (namespace.to_owned(), pod.to_owned());
+        ["pod", "exported_pod"]
+            .iter()
+            .any(|label| self.contested.get(&(group, *label)).is_some_and(|p| p.contains(&name)))
+    }
+
+    /// Takes in samples of one series of a contested fact; those of other pods are left out.
+    pub fn take_samples(&mut self, metric: &str, labels: &Labels, samples: &[Sample]) {
+        let (Some(group), Some(namespace), Some(pod)) =
+            (Group::of(metric), get(labels, "namespace"), get(labels, "pod"))
+        else {
+            return;
+        };
+        if self.is_contested(group, namespace, pod) {
+            self.take_dated(metric, group, labels, samples);
+        }
+    }
+
+    fn take_dated(&mut self, metric: &str, group: Group, labels: &Labels, samples: &[Sample]) -> Option<()> {
+        let last_ms = samples.last()?.at_ms;
+        let pod = self.pod(labels)?;
+        let object = &mut pod.object;
+        match group {
+            Group::Labels => {
+                let said = prefixed(labels, "label_");
+                newest(&mut object.labels, &mut object.said_ms[0], said, last_ms);
+            }
+            Group::Annotations => {
+                let said = prefixed(labels, "annotation_");
+                newest(&mut object.annotations, &mut object.said_ms[1], said, last_ms);
+            }
+            Group::Owner => {
+                if let Some(said) = owner(labels) {
+                    newest(&mut object.owner, &mut object.said_ms[2], Some(said), last_ms);
+                }
+            }
+            Group::Sizes => {
+                let (name, resource) = (get(labels, "container")?, get(labels, "resource")?);
+                let which = size_of(resource, metric.ends_with("limits"))?;
+                let sizes = &mut pod.asking.entry(name.to_owned()).or_default().sizes[which];
+                for sample in samples {
+                    if let Some(size) = amount(which, sample.value) {
+                        sizes.say(sample.at_ms, size);
+                    }
+                }
+            }
+            Group::Ends => {
+                let container = container(object, metric, labels)?;
+                if metric.ends_with("exitcode") {
+                    for sample in samples.iter().filter(|s| EXIT_CODES.contains(&s.value)) {
+                        container.last_exit.say(sample.at_ms, sample.value as i32);
+                    }
+                    return Some(());
+                }
+                let reason = get(labels, "reason")?;
+                let said =
+                    if metric.contains("last_terminated") { &mut container.last_ended } else { &mut container.ended };
+                for sample in samples.iter().filter(|s| s.value == 1.0) {
+                    said.say(sample.at_ms, reason.to_owned());
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Settles every fact. `until_ms` is the end of the slice.
+    pub fn settle(&mut self, until_ms: i64) {
+        let mut of_job: HashMap<Name, u64> = HashMap::new();
+        for (namespace, pods) in std::mem::take(&mut self.gathered) {
+            let mut settled: HashMap<String, Vec<PodObject>> = HashMap::new();
+            for (name, mut gathered) in pods {
+                gathered.sort_by(|a, b| a.object.uid.cmp(&b.object.uid));
+                let ends = self.is_contested(Group::Ends, &namespace, &name);
+                let mut objects: Vec<PodObject> = gathered.into_iter().map(|pod| pod.settled(until_ms, ends)).collect();
+                // What is said without a uid is of the only pod of that name; of several it cannot be told of which.
+                if objects.len() == 2 && objects[0].uid.is_none() {
+                    let said = objects.remove(0);
+                    objects[0].complete_with(said);
+                }
+                for (kind, job) in objects.iter().filter_map(|object| object.owner.as_ref()) {
+                    if kind == "Job" {
+                        *of_job.entry((namespace.clone(), job.clone())).or_default() += 1;
+                    }
+                }
+                settled.insert(name, objects);
+            }
+            for object in settled.values_mut().flatten() {
+                let job = object.owner.as_ref().filter(|(kind, _)| kind == "Job");
+                let job = job.map(|(_, job)| (namespace.clone(), job.clone()));
+                object.succeeded |= job.is_some_and(|job| {
+                    let (pods, successes) = (of_job.get(&job), self.successes.get(&job));
+                    successes.is_some_and(|successes| pods <= Some(successes))
+                });
+            }
+            self.pods.insert(namespace, settled);
+        }
+    }
+
+    /// A Job that is complete has one success at least.
+    fn take_success(&mut self, labels: &Labels, value: f64) {
+        let condition = labels.get("condition").is_none_or(|condition| condition == "true");
+        if let (Some(namespace), Some(job), true, true) =
+            (get(labels, "namespace"), labels.get("job_name"), condition, value >= 1.0)
+        {
+            let known = self.successes.entry((namespace.to_owned(), job.to_owned())).or_default();
+            *known = (*known).max(value as u64);
         }
     }
 
@@ -184,49 +293,67 @@ impl Objects {
         }
     }
 
-    fn take_of_pod(&mut self, metric: &str, labels: &Labels, value: f64) -> Option<()> {
+    fn take_of_pod(&mut self, metric: &str, labels: &Labels, value: f64) -> Option<Agrees> {
         let milliseconds = (value > 0.0 && value < 1e11).then_some((value * 1000.0) as i64);
         let pod = self.pod(labels)?;
+        let object = &mut pod.object;
+        let mut agrees = Agrees::Yes;
         match metric {
             "kube_pod_labels" => {
                 let found = prefixed(labels, "label_");
                 let any = !found.is_empty();
-                pod.labels.extend(found);
+                agrees = put(&mut object.labels, found);
                 self.pods_with_labels += u64::from(any);
             }
-            "kube_pod_annotations" => pod.annotations.extend(prefixed(labels, "annotation_")),
+            "kube_pod_annotations" => agrees = put(&mut object.annotations, prefixed(labels, "annotation_")),
             "kube_pod_owner" => {
-                pod.owner = owner(labels).or_else(|| pod.owner.take());
+                if let Some(said) = owner(labels) {
+                    agrees = put(&mut object.owner, Some(said));
+                }
                 self.pods_with_owner += 1;
             }
-            "kube_pod_start_time" => pod.started_ms = milliseconds,
-            "kube_pod_completion_time" => pod.completed_ms = milliseconds,
-            "kube_pod_container_resource_requests" | "kube_pod_container_resource_limits" => {
-                let is_limit = metric.ends_with("limits");
-                set_resource(&mut pod.container(labels)?.resources, get(labels, "resource")?, is_limit, value);
+            "kube_pod_start_time" => object.started_ms = object.started_ms.max(milliseconds),
+            "kube_pod_completion_time" => object.completed_ms = object.completed_ms.max(milliseconds),
+            "kube_pod_status_phase" if value == 1.0 => match get(labels, "phase")? {
+                "Succeeded" => object.succeeded = true,
+                "Failed" => object.failed = true,
+                _ => {}
+            },
+            "kube_pod_status_reason" if value == 1.0 => object.evicted |= get(labels, "reason")? == "Evicted",
+            _ if metric.ends_with("_resource_requests") || metric.ends_with("_resource_limits") => {
+                let which = size_of(get(labels, "resource")?, metric.ends_with("limits"))?;
+                let size = amount(which, value)?;
+                let resources = &mut container(object, metric, labels)?.resources;
+                agrees = put(sizes(resources)[which], Some(size));
             }
-            "kube_pod_container_status_terminated_reason" if value == 1.0 => {
-                pod.container(labels)?.terminated_reason = get(labels, "reason").map(str::to_owned);
+            _ if metric.contains("_status_last_terminated_") => {
+                container(object, metric, labels)?;
+                agrees = if metric.ends_with("exitcode") || value == 1.0 { Agrees::No } else { Agrees::Yes };
             }
-            "kube_pod_container_status_last_terminated_reason" if value == 1.0 => {
-                pod.container(labels)?.last_terminated_reason = get(labels, "reason").map(str::to_owned);
-            }
-            "kube_pod_container_status_last_terminated_exitcode" if (-255.0..=255.0).contains(&value) => {
-                pod.container(labels)?.last_exit_code = Some(value as i32);
+            _ if metric.ends_with("_status_terminated_reason") && value == 1.0 => {
+                container(object, metric, labels)?;
+                let (name, reason) = (get(labels, "container")?, get(labels, "reason")?);
+                match pod.reasons.get_mut(name) {
+                    Some(known) => agrees = if known == reason { Agrees::Yes } else { Agrees::No },
+                    None => {
+                        pod.reasons.insert(name.to_owned(), reason.to_owned());
+                    }
+                }
             }
             _ => {}
         }
-        Some(())
+        Some(agrees)
     }
 
-    /// The pod of that name; with a uid the one of that uid, without one the latest started.
-    pub fn find(&self, namespace: &str, pod: &str, uid: Option<&str>) -> Option<&PodObject> {
+    /// The pod of that name; with a uid the one of that uid, without one the one that lived at the time, from first to
+    /// last sample in milliseconds.
+    pub fn find(&self, namespace: &str, pod: &str, uid: Option<&str>, seen: (i64, i64)) -> Option<&PodObject> {
         let pods = self.pods.get(namespace)?.get(pod)?;
         match uid {
             Some(uid) => {
                 pods.iter().find(|p| p.uid.as_deref() == Some(uid)).or_else(|| pods.iter().find(|p| p.uid.is_none()))
             }
-            None => pods.iter().max_by_key(|p| p.started_ms),
+            None => pods.iter().max_by_key(|p| (shared_ms(p, seen), p.started_ms)),
         }
     }
 
@@ -234,6 +361,15 @@ impl Objects {
     pub fn starts_of(&self, namespace: &str, pod: &str) -> Vec<i64> {
         let pods = self.pods.get(namespace).and_then(|pods| pods.get(pod));
         pods.into_iter().flatten().filter_map(|pod| pod.started_ms).collect()
+    }
+
+    /// All pods: namespace, name, what is known.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &PodObject)> {
+        self.pods.iter().flat_map(|(namespace, pods)| {
+            pods.iter().flat_map(move |(name, objects)| {
+                objects.iter().map(move |object| (namespace.as_str(), name.as_str(), object))
+            })
+        })
     }
 
     /// The controller of a Job or ReplicaSet.
@@ -248,12 +384,13 @@ impl Objects {
 
     /// Number of pods seen.
     pub fn len(&self) -> usize {
-        self.pods.values().flat_map(HashMap::values).map(Vec::len).sum()
+        let settled: usize = self.pods.values().flat_map(HashMap::values).map(Vec::len).sum();
+        settled + self.gathered.values().flat_map(HashMap::values).map(Vec::len).sum::<usize>()
     }
 
     /// Whether no pod was seen.
     pub fn is_empty(&self) -> bool {
-        self.pods.is_empty()
+        self.pods.is_empty() && self.gathered.is_empty()
     }
 }
 
@@ -278,20 +415,25 @@ fn prefixed(labels: &Labels, prefix: &str) -> BTreeMap<String, String> {
     labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.to_owned()))).collect()
 }
 
-fn set_resource(resources: &mut Resources, resource: &str, is_limit: bool, value: f64) {
-    const MOST: f64 = 9.0e15;
-    if !(0.0..=MOST).contains(&value) {
-        return;
+/// Exit codes that a container can have.
+const EXIT_CODES: std::ops::RangeInclusive<f64> = -255.0..=255.0;
+
+/// The container that the series is of.
+fn container<'a>(object: &'a mut PodObject, metric: &str, labels: &Labels) -> Option<&'a mut ContainerObject> {
+    let name = get(labels, "container")?;
+    if !object.containers.contains_key(name) {
+        object.containers.insert(name.to_owned(), ContainerObject::default());
     }
-    let millis = (value * 1000.0).ceil() as u64;
-    let bytes = value.ceil() as u64;
-    match (resource, is_limit) {
-        ("cpu", false) => resources.cpu_request_millis = Some(millis),
-        ("cpu", true) => resources.cpu_limit_millis = Some(millis),
-        ("memory", false) => resources.memory_request_bytes = Some(bytes),
-        ("memory", true) => resources.memory_limit_bytes = Some(bytes),
-        _ => {}
-    }
+    let container = object.containers.get_mut(name)?;
+    container.is_init |= metric.starts_with("kube_pod_init_container");
+    Some(container)
+}
+
+/// For how long a pod lived between two times, in milliseconds, as far as it is known; at least 1 where it may have.
+fn shared_ms(pod: &PodObject, (first_ms, last_ms): (i64, i64)) -> i64 {
+    let started_ms = pod.started_ms.unwrap_or(first_ms);
+    let ended_ms = pod.completed_ms.filter(|end| *end >= started_ms).unwrap_or(i64::MAX);
+    ended_ms.min(last_ms.saturating_add(1)).saturating_sub(started_ms.max(first_ms)).max(0)
 }
 
 /// What identity needs, from series.
@@ -305,6 +447,7 @@ pub fn pod_facts(
     let mut containers: Vec<ContainerFacts> = object
         .into_iter()
         .flat_map(|o| &o.containers)
+        .filter(|(_, c)| !c.is_init)
         .map(|(name, c)| ContainerFacts {
             name: name.clone(),
             env: BTreeMap::new(),
@@ -312,7 +455,8 @@ pub fn pod_facts(
             memory_request_bytes: c.resources.memory_request_bytes,
         })
         .collect();
-    if !containers.iter().any(|c| c.name == container) {
+    let is_init = object.and_then(|o| o.containers.get(container)).is_some_and(|c| c.is_init);
+    if !is_init && !containers.iter().any(|c| c.name == container) {
         containers.push(ContainerFacts { name: container.to_owned(), ..ContainerFacts::default() });
     }
     let owner = |(kind, name): &(String, String)| Owner::new(kind.clone(), name.clone());
@@ -327,5 +471,91 @@ pub fn pod_facts(
         owner_of_owner: owner_of_owner.map(owner),
         containers,
         init_containers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Series = (&'static str, Labels, Vec<Sample>);
+
+    fn series(metric: &'static str, labels: &[(&str, &str)], samples: impl IntoIterator<Item = (i64, f64)>) -> Series {
+        let pod = [("namespace", "etl"), ("pod", "db-0")];
+        let labels = pod.iter().chain(labels).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let samples = samples.into_iter().map(|(minute, value)| Sample { at_ms: minute * 60_000, value }).collect();
+        (metric, Labels::new(labels), samples)
+    }
+
+    /// A pod that was resized and relabelled while kube-state-metrics moved, and was killed before; another pod of its
+    /// name; and what an exporter without uids says.
+    fn all() -> Vec<Series> {
+        const LIMIT: &str = "kube_pod_container_resource_limits";
+        const LAST: &str = "kube_pod_container_status_last_terminated_reason";
+        let every = |from: i64, until: i64, value: f64| (from..until).step_by(10).map(move |at| (at, value));
+        let of = |uid: &'static str, by: &'static str| [("uid", uid), ("instance", by), ("container", "main")];
+        let memory = |uid, by| [&of(uid, by)[..], &[("resource", "memory")]].concat();
+        vec![
+            series(LIMIT, &memory("a", "10.0.0.9"), every(0, 500, 2e9)),
+            series(LIMIT, &memory("a", "10.0.0.10"), every(500, 900, 4e9).chain(every(900, 1000, 3e9))),
+            series(LIMIT, &memory("a", "10.0.0.7"), every(5, 95, 1e9)),
+            series(LIMIT, &memory("b", "10.0.0.10"), every(1100, 1200, 5e9)),
+            series(LAST, &[&of("a", "10.0.0.9")[..], &[("reason", "OOMKilled")]].concat(), every(200, 400, 1.0)),
+            series(LAST, &[&of("a", "10.0.0.9")[..], &[("reason", "Error")]].concat(), every(100, 190, 1.0)),
+            series(LAST, &[&of("a", "10.0.0.10")[..], &[("reason", "OOMKilled")]].concat(), every(500, 1000, 1.0)),
+            series("kube_pod_labels", &[("uid", "a"), ("label_app", "old")], every(0, 400, 1.0)),
+            series("kube_pod_labels", &[("uid", "a"), ("label_app", "new")], every(400, 1000, 1.0)),
+            series("kube_pod_start_time", &[("uid", "a"), ("instance", "10.0.0.9")], every(0, 500, 60.0)),
+            series("kube_pod_start_time", &[("uid", "b")], every(1100, 1200, 66_000.0)),
+            series("kube_pod_status_phase", &[("phase", "Succeeded")], every(1150, 1200, 1.0)),
+            series(
+                "kube_pod_owner",
+                &[("uid", "a"), ("owner_kind", "StatefulSet"), ("owner_name", "db")],
+                every(0, 9, 1.0),
+            ),
+        ]
+    }
+
+    fn settled(series: &[Series], piece: usize) -> Vec<PodObject> {
+        let mut objects = Objects::default();
+        for (metric, labels, samples) in series {
+            objects.take(metric, labels, samples.last().unwrap().value);
+        }
+        for (metric, labels, samples) in series {
+            for piece in samples.chunks(piece) {
+                objects.take_samples(metric, labels, piece);
+            }
+        }
+        objects.settle(72_000_000);
+        objects.iter().map(|(_, _, object)| object.clone()).collect()
+    }
+
+    #[test]
+    fn the_newest_wins_and_what_held_before_is_kept() {
+        let pods = settled(&all(), usize::MAX);
+        let main = &pods.iter().find(|p| p.uid.as_deref() == Some("a")).unwrap().containers["main"];
+        assert_eq!(main.resources.memory_limit_bytes, Some(3_000_000_000));
+        let held: Vec<_> = main
+            .held
+            .iter()
+            .map(|h| (h.until_ms / 60_000, h.resources.memory_limit_bytes.unwrap() / 1_000_000_000))
+            .collect();
+        assert_eq!(held.last(), Some(&(900, 4)), "{held:?}");
+        assert!(held.contains(&(500, 2)), "{held:?}");
+        let reasons: Vec<_> = main.last_ended.iter().map(|said| (said.from_ms / 60_000, said.value.as_str())).collect();
+        assert_eq!(reasons, [(100, "Error"), (200, "OOMKilled")]);
+        assert_eq!(pods.iter().map(|p| p.labels.get("app").map(String::as_str)).max(), Some(Some("new")));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_series_and_their_parts_does_not_matter(
+            shuffled in Just(all()).prop_shuffle(),
+            piece in 1_usize..60,
+        ) {
+            prop_assert_eq!(settled(&shuffled, piece), settled(&all(), usize::MAX));
+        }
     }
 }

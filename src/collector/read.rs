@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
+use super::dates::{read_changes, read_dates};
 use super::executors::{Executors, OF_EXECUTORS};
 use super::flink::{self, Gauge, Processes};
 use super::life::{LastSaid, LifeKey};
@@ -150,11 +151,14 @@ async fn read_objects<S: SeriesSource>(
             .await?;
         }
     };
-    tokio::try_join!(in_turn(), in_turn(), in_turn())?;
-    Ok(found.into_inner())
+    tokio::try_join!(in_turn(), in_turn(), in_turn(), read_changes(source, scope, range, &found))?;
+    let (mut objects, seen) = found.into_inner();
+    read_dates(source, scope, range, &mut objects).await?;
+    objects.settle(range.end_ms);
+    Ok((objects, seen))
 }
 
-async fn drain(
+pub(super) async fn drain(
     mut stream: SampleStream,
     mut take: impl FnMut(crate::prometheus::SeriesChunk),
 ) -> Result<(), SourceError> {

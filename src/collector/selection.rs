@@ -2,10 +2,11 @@
 //! Reads no sample.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::names::{EXPORTED_NAMESPACE, NAMESPACE};
-use crate::prometheus::{Error, Matcher, SampleStream, Selector, SeriesSource, TimeRange};
+use crate::prometheus::{Error, Labels, Matcher, SampleStream, Selector, SeriesSource, TimeRange};
 
 /// A source in which a selector of namespaces also finds the series whose namespace was renamed (see
 /// [`super::names`]).
@@ -55,6 +56,13 @@ impl<S: SeriesSource> SeriesSource for Selection<'_, S> {
         let Some((plain, renamed)) = self.both(selector) else { return self.source.last(selector, range).await };
         let first = self.source.last(&plain, range).await?;
         Ok(first.followed_by(self.source.last(&renamed, range).await?))
+    }
+
+    async fn changed(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Arc<Labels>>, Error> {
+        let Some((plain, renamed)) = self.both(selector) else { return self.source.changed(selector, range).await };
+        let mut changed = self.source.changed(&plain, range).await?;
+        changed.extend(self.source.changed(&renamed, range).await?);
+        Ok(changed)
     }
 
     async fn metric_names_present(

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::life::LifeKey;
-use super::objects::{Objects, PodObject, pod_facts};
+use super::objects::{Objects, pod_facts};
+use super::pod_object::PodObject;
 use crate::history::{JvmSeen, PodSeen};
 use crate::workload::known_names::KnownNames;
 use crate::workload::{Identity, IdentityRules, PodFacts, Unidentified, identify};

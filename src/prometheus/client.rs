@@ -13,10 +13,11 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::config::{Config, Mode};
 use super::error::Error;
 use super::http::Http;
-use super::limits::Limits;
+use super::labels::Labels;
+use super::limits::{Limits, is_too_much};
 use super::probe::{Capabilities, RemoteRead, Transport};
 use super::selector::{MatchOp, Matcher, Selector};
-use super::series::{SeriesSource, TimeRange};
+use super::series::{SeriesSource, TimeRange, changed_among};
 use super::sink::{Halt, SampleStream, Sink};
 use super::slices::Slices;
 use super::{probe, query, remote_read};
@@ -196,6 +197,15 @@ impl Client {
     }
 }
 
+/// The labels of all series of a stream.
+async fn labels_of(mut stream: SampleStream) -> Result<Vec<Arc<Labels>>, Error> {
+    let mut found = Vec::new();
+    while let Some(chunk) = stream.recv().await {
+        found.push(chunk?.labels);
+    }
+    Ok(found)
+}
+
 type Filling<'a> = Pin<Box<dyn Future<Output = Result<(), Halt>> + Send + 'a>>;
 
 impl SeriesSource for Client {
@@ -208,6 +218,23 @@ impl SeriesSource for Client {
 
     async fn last(&self, selector: &Selector, range: TimeRange) -> Result<SampleStream, Error> {
         Ok(self.stream(selector, move |inner, selector, sink| Box::pin(inner.last(selector, range, sink))))
+    }
+
+    async fn changed(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Arc<Labels>>, Error> {
+        let most_ms = self.inner.limits.longest_ms(&selector.metric);
+        if self.inner.mode != Mode::RemoteRead && (1..=most_ms).contains(&range.len_ms()) {
+            let ask = self.stream(selector, move |inner, selector, sink| {
+                Box::pin(async move {
+                    let _permit = inner.permits.acquire().await;
+                    query::changed(inner, selector, range, sink).await
+                })
+            });
+            match labels_of(ask).await {
+                Err(error) if is_too_much(&error) => {}
+                answer => return answer,
+            }
+        }
+        changed_among(self.samples(selector, range).await?).await
     }
 
     async fn metric_names_present(

@@ -76,6 +76,13 @@ pub(crate) async fn last(inner: &Inner, selector: &Selector, range: TimeRange, s
     Ok(())
 }
 
+/// Sends one sample of each series whose value is not the same all over the range, as the server finds them.
+pub(crate) async fn changed(inner: &Inner, selector: &Selector, range: TimeRange, sink: &Sink) -> Result<(), Halt> {
+    // The spread of equal values is exactly 0, on every server; `changes` of VictoriaMetrics counts a beginning too.
+    let query = format!("stddev_over_time({selector}[{}ms]) > 0", range.len_ms());
+    retrying(inner, &query, range, sink, |_| true).await.map(|_| ())
+}
+
 /// How many samples there are, as the server counts them. Asked once: without an answer the caller goes on carefully,
 /// and what is wrong with the server shows when it is asked for the samples.
 pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Labelled samples and where they come from, independent of the wire format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::selector::{Matcher, Selector};
@@ -65,6 +65,15 @@ pub trait SeriesSource: Send + Sync {
         range: TimeRange,
     ) -> impl Future<Output = Result<SampleStream, super::Error>> + Send;
 
+    /// The labels of the selected series whose value is not the same all over the range.
+    fn changed(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> impl Future<Output = Result<Vec<Arc<Labels>>, super::Error>> + Send {
+        async move { changed_among(self.samples(selector, range).await?).await }
+    }
+
     /// Which of these metrics have a series inside the range that passes the matchers; a server may count whole blocks
     /// of time around it.
     fn metric_names_present(
@@ -100,4 +109,17 @@ pub trait SeriesSource: Send + Sync {
 
     /// What to call this source in messages, without credentials.
     fn describe(&self) -> String;
+}
+
+/// The labels of the series in a stream whose value is not the same in all of it.
+pub(crate) async fn changed_among(mut stream: SampleStream) -> Result<Vec<Arc<Labels>>, super::Error> {
+    let mut series: HashMap<Arc<Labels>, (f64, bool)> = HashMap::new();
+    while let Some(chunk) = stream.recv().await {
+        let chunk = chunk?;
+        for sample in &chunk.samples {
+            let (first, changed) = series.entry(Arc::clone(&chunk.labels)).or_insert((sample.value, false));
+            *changed |= *first != sample.value;
+        }
+    }
+    Ok(series.into_iter().filter(|(_, (_, changed))| *changed).map(|(labels, _)| labels).collect())
 }

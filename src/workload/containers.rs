@@ -1,9 +1,9 @@
 //! Which containers of a workload's pods do its work; the others belong to the engine, a mesh or the user and are
-//! left alone.
+//! left alone. This is the one list of them; every other container is sized.
 
 use super::Kind;
 
-/// Side containers that come with any engine: meshes, log shippers, injected agents.
+/// Side containers that come with any engine: meshes, log shippers, injected agents. Whoever injects them sizes them.
 const EVERYWHERE: [&str; 8] = [
     "airflow-xcom-sidecar",
     "cloud-sql-proxy",

@@ -1,5 +1,6 @@
 //! What the binary answers to a history, as its user asks it.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -22,13 +23,18 @@ pub fn recommend(history: &History, more: &[&str]) -> Answer {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("history.om");
     history.write(&file);
+    ask(&file, more)
+}
+
+/// The same from a file.
+pub fn ask(file: &Path, more: &[&str]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_podfit"));
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("PODFIT_") || name.starts_with("KUBE")) {
             command.env_remove(name);
         }
     }
-    let command = command.arg("recommend").arg("--openmetrics").arg(&file).args(["-o", "json"]).args(more);
+    let command = command.arg("recommend").arg("--openmetrics").arg(file).args(["-o", "json"]).args(more);
     let output = command.env("HOME", "/nonexistent").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stderr}");
@@ -72,7 +78,7 @@ impl Row<'_> {
 
     /// Kills for memory.
     pub fn kills(&self) -> u64 {
-        self.evidence("oomKills") as u64
+        self.evidence("oom_kills") as u64
     }
 
     /// What it asks for, in bytes or cores, by its name in the JSON.

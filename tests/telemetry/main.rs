@@ -10,4 +10,5 @@ mod pods;
 mod series;
 
 mod outcomes;
+mod sizes;
 mod usage;

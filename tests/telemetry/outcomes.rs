@@ -1,8 +1,8 @@
 //! How runs ended: a reason belongs to the life in which it falls, and counts once.
 
-use super::answer::recommend;
-use super::pods::{Asks, GIB, MIB, Pod, climbs, nights};
-use super::series::History;
+use super::answer::{ask, recommend};
+use super::pods::{Asks, BEGIN, DAY, GIB, HOUR, MIB, Pod, climbs, nights};
+use super::series::{History, labels, with};
 
 /// A life killed at its limit after ten minutes, and one in the same pod that completes.
 fn killed_then_completed(has_id: bool, seen_at_once: bool) -> History {
@@ -25,7 +25,7 @@ fn killed_then_completed(has_id: bool, seen_at_once: bool) -> History {
 
 #[test]
 fn a_kill_counts_once_for_the_life_that_it_ended() {
-    for (has_id, seen_at_once) in [(true, false)] {
+    for (has_id, seen_at_once) in [(true, true), (true, false)] {
         let answer = recommend(&killed_then_completed(has_id, seen_at_once), &[]);
         let row = answer.row("main");
         assert_eq!((row.runs(), row.kills()), (20, 10), "id {has_id}, at once {seen_at_once}");
@@ -34,17 +34,192 @@ fn a_kill_counts_once_for_the_life_that_it_ended() {
 }
 
 #[test]
-fn runs_that_complete_are_not_killed() {
+fn a_kill_is_not_hidden_by_the_life_after_it() {
+    for seen_at_once in [true, false] {
+        let answer = recommend(&killed_then_completed(false, seen_at_once), &[]);
+        let row = answer.row("main");
+        assert_eq!(row.kills(), 10, "at once {seen_at_once}");
+        assert!(row.recommended("memoryLimit").unwrap() >= 1.4 * GIB, "{:#}", answer.json);
+    }
+}
+
+#[test]
+fn each_of_three_lives_has_its_own_reason() {
+    let mut history = History::default();
+    for start in nights(10) {
+        let (second, third) = (start + 620, start + 1260);
+        let end = third + 1200;
+        let pod = Pod::of_cronjob("etl", "nightly", start, end);
+        let near_limit = |lived: i64| (200.0 * MIB + lived as f64 / 600.0 * GIB).min(0.99 * GIB);
+        pod.measure(&mut history, ("main", 0), (start, start + 600), |_| 200.0 * MIB, 1.0);
+        pod.measure(&mut history, ("main", 1), (second, second + 600), near_limit, 1.0);
+        pod.measure(&mut history, ("main", 2), (third, end), |_| 300.0 * MIB, 1.0);
+        pod.ran(&mut history, "main", Asks::memory(GIB), "Completed");
+        pod.last_ended(&mut history, "main", "Error", (second + 15, third));
+        pod.last_ended(&mut history, "main", "OOMKilled", (third + 15, end + 300));
+    }
+    let answer = recommend(&history, &[]);
+    assert_eq!((answer.row("main").runs(), answer.row("main").kills()), (30, 10));
+}
+
+/// A Deployment's pod that was killed on its first day and runs well ever after.
+#[test]
+fn a_kill_of_long_ago_is_one_kill() {
+    let mut history = History::default();
+    let (start, died) = (BEGIN, BEGIN + 40_000);
+    let (again, end) = (died + 100, died + 100 + 10 * DAY);
+    let mut pod = Pod::new("etl", "web-6d5f7c9b8-x2x4z", start, end);
+    pod.owner = ("ReplicaSet".to_owned(), "web-6d5f7c9b8".to_owned());
+    pod.owner_of_owner = Some(("Deployment".to_owned(), "web".to_owned()));
+    (pod.interval, pod.stays) = (300, 0);
+    let near_limit = |lived: i64| (GIB + lived as f64 / 40_000.0 * GIB).min(1.98 * GIB);
+    pod.measure(&mut history, ("main", 0), (start, died), near_limit, 0.5);
+    pod.measure(&mut history, ("main", 1), (again, end), |_| 1.1 * GIB, 0.5);
+    pod.exists(&mut history);
+    pod.asks(&mut history, "main", Asks::memory(2.0 * GIB), (start, end));
+    pod.ended(&mut history, "main", "OOMKilled", (died + 20, died + 21));
+    pod.last_ended(&mut history, "main", "OOMKilled", (again + 30, end));
+    let answer = recommend(&history, &[]);
+    assert_eq!(answer.row("main").kills(), 1, "{:#}", answer.json);
+}
+
+/// Processes of a pool are killed; the container goes on and says that it completed.
+#[test]
+fn killed_children_count() {
     let mut history = History::default();
     for start in nights(13) {
-        let pod = Pod::of_cronjob("etl", "nightly", start, start + 1800);
-        pod.measure(&mut history, ("main", 0), (start, start + 1800), climbs(800.0 * MIB, 1800), 1.0);
-        pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+        let end = start + 1800;
+        let pod = Pod::of_cronjob("etl", "workers", start, end);
+        let sawtooth = |lived: i64| 0.3 * GIB + (lived % 500) as f64 / 500.0 * 0.69 * GIB;
+        let own = pod.measure(&mut history, ("main", 0), (start, end), sawtooth, 1.0);
+        for at in (start + 7..end).step_by(30) {
+            history.say("container_oom_events_total", &own, at, ((at - start) / 500) as f64);
+        }
+        pod.ran(&mut history, "main", Asks::memory(GIB), "Completed");
     }
     let answer = recommend(&history, &[]);
     let row = answer.row("main");
-    assert_eq!((row.runs(), row.kills()), (13, 0));
-    assert_eq!(row.evidence("peakMaxBytes"), 800.0 * MIB);
-    assert_eq!(row.current("memoryLimit"), Some(2.0 * GIB));
-    assert!(row.recommended("memoryLimit").is_some_and(|bytes| (800.0 * MIB..2.0 * GIB).contains(&bytes)));
+    assert!(row.kills() > 0 || row.recommended("memoryLimit").is_some_and(|b| b > GIB), "{:#}", answer.json);
+}
+
+/// What a shell reports when the kernel killed its child: Error, exit code 137.
+#[test]
+fn a_kill_at_the_limit_may_be_told_as_error_137() {
+    let mut history = History::default();
+    for (night, start) in nights(13).enumerate() {
+        let end = start + 1800;
+        let pod = Pod::of_cronjob("etl", "pipeline", start, end);
+        let is_killed = night % 5 > 0;
+        let (peak, reason) = if is_killed { (0.995 * GIB, "Error") } else { (0.7 * GIB, "Completed") };
+        pod.measure(&mut history, ("main", 0), (start, end), climbs(peak, 1800), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(GIB), reason);
+        if is_killed {
+            let own = with(&pod.object(), [("container", "main")]);
+            history.say("kube_pod_container_status_last_terminated_exitcode", &own, end + 11, 137.0);
+        }
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    let suspected = row.evidence("suspected_kills") as u64;
+    assert!(row.kills() + suspected >= 8, "{:#}", answer.json);
+    assert!(row.recommended("memoryLimit").is_some_and(|bytes| bytes > GIB), "{:#}", answer.json);
+}
+
+/// Page cache fills the limit, pods are deleted as they end, and their Jobs say that they succeeded.
+#[test]
+fn a_job_that_succeeded_was_not_killed() {
+    let mut history = History::default();
+    for start in nights(13) {
+        let end = start + 1800;
+        let mut pod = Pod::of_cronjob("etl", "cache", start, end);
+        pod.stays = 0;
+        pod.measure(&mut history, ("main", 0), (start, end), climbs(0.995 * 2.0 * GIB, 1800), 1.0);
+        pod.exists(&mut history);
+        pod.asks(&mut history, "main", Asks::memory(2.0 * GIB), (start, end));
+        let job = labels([("namespace", "etl"), ("job_name", &pod.owner.1)]);
+        history.say_all("kube_job_status_succeeded", &job, (end, end + 600, 30), 1.0);
+        history.say_all("kube_job_complete", &with(&job, [("condition", "true")]), (end, end + 600, 30), 1.0);
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!((row.kills(), row.evidence("suspected_kills")), (0, 0.0), "{:#}", answer.json);
+    assert!(row.recommended("memoryLimit").is_none_or(|bytes| bytes <= 2.0 * GIB), "{:#}", answer.json);
+}
+
+/// Jobs of seconds between two scrapes of the kubelet: kube-state-metrics alone saw them.
+fn too_short(history: &mut History) {
+    for run in 0..13 * 24 {
+        let start = BEGIN + run * HOUR + 20;
+        let pod = Pod::of_cronjob("etl", "tiny", start, start + 15);
+        pod.ran(history, "main", Asks::memory(128.0 * MIB), "OOMKilled");
+    }
+}
+
+#[test]
+fn runs_that_nobody_sampled_are_runs() {
+    let mut history = History::default();
+    too_short(&mut history);
+    for other in [false, true] {
+        if other {
+            for start in nights(13) {
+                let pod = Pod::of_cronjob("etl", "long", start, start + 1800);
+                pod.measure(&mut history, ("main", 0), (start, start + 1800), climbs(GIB, 1800), 1.0);
+                pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+            }
+        }
+        let answer = recommend(&history, &[]);
+        let tiny: Vec<_> = answer.rows().into_iter().filter(|row| row.0["workload"] == "cronjob/tiny").collect();
+        assert_eq!(tiny.len(), 1, "{:#}", answer.json);
+        assert_eq!((tiny[0].runs(), tiny[0].kills()), (312, 312));
+        assert_eq!(tiny[0].evidence("unobserved"), 312.0);
+        assert_eq!(tiny[0].current("memoryLimit"), Some(128.0 * MIB));
+        // Nothing that was measured says that less would do.
+        assert!(tiny[0].recommended("memoryLimit").is_none_or(|bytes| bytes >= 128.0 * MIB), "{:#}", answer.json);
+        if !other {
+            assert!(answer.text().contains("container_memory_working_set_bytes"), "the gap is told all the same");
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_is_sampled_later_is_one_run() {
+    let mut history = History::default();
+    for start in nights(5) {
+        let mut pod = Pod::of_cronjob("etl", "nightly", start, start + 3 * HOUR);
+        pod.stays = 2 * DAY;
+        pod.measure(&mut history, ("main", 0), (start + 5, start + 3 * HOUR), climbs(GIB, 10_800), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("history.om"), folder.path().join("history.redb"));
+    history.write(&file);
+    let store = store.to_str().unwrap();
+    for hour in [4, 5, 24, 27, 29, 53, 80, 200] {
+        let until = jiff::Timestamp::from_second(BEGIN + hour * HOUR).unwrap().to_string();
+        let answer = ask(&file, &["--store", store, "--at", &until]);
+        let seen = answer.rows().iter().map(|row| (row.runs(), row.evidence("unobserved"))).collect::<Vec<_>>();
+        assert!(seen.iter().all(|(runs, unobserved)| *runs <= 5 && *unobserved == 0.0), "{hour}: {seen:?}");
+    }
+    let answer = ask(&file, &["--store", store]);
+    assert_eq!((answer.row("main").runs(), answer.row("main").evidence("unobserved")), (5, 0.0));
+}
+
+/// A driver whose pod has the same name every hour; nothing but its uid tells one run from the next.
+#[test]
+fn pods_of_one_name_are_told_apart_by_their_uids() {
+    let mut history = History::default();
+    for hour in 0..72 {
+        let start = BEGIN + hour * HOUR;
+        let mut pod = Pod::new("etl", "pi-driver", start, start + 3000);
+        pod.owner = ("SparkApplication".to_owned(), "pi".to_owned());
+        pod.has_id = false;
+        pod.measure(&mut history, ("main", 0), (start, start + 3000), |_| (500 + 10 * (hour % 24)) as f64 * MIB, 1.0);
+        pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+        let role = with(&pod.object(), [("label_spark_role", "driver"), ("label_spark_app_name", "pi")]);
+        history.say_all("kube_pod_labels", &role, (start + 11, start + 3300, 30), 1.0);
+    }
+    let answer = recommend(&history, &[]);
+    let rows = answer.rows();
+    assert_eq!(rows.len(), 1, "{:#}", answer.json);
+    assert!((70..=72).contains(&rows[0].runs()), "{} runs", rows[0].runs());
 }
