@@ -122,9 +122,10 @@ impl fmt::Display for SeparateSizes {
         let told = |group: &Group| {
             let (least, most) = group.requests;
             let sizes = if least == most { size(least) } else { format!("{} to {}", size(least), size(most)) };
-            let names = match group.words.is_empty() {
-                true => String::new(),
-                false => format!(" (pods named {})", group.words.join(", ")),
+            let names = if group.words.is_empty() {
+                String::new()
+            } else {
+                format!(" (pods named {})", group.words.join(", "))
             };
             format!("{} ask for {sizes}{names}", group.runs)
         };
