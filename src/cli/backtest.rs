@@ -214,7 +214,7 @@ async fn from_history(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<Gr
                 failed += 1;
                 continue;
             }
-            let is_killed = run.outcome == RunOutcome::OomKilled;
+            let is_killed = run.was_killed();
             killed += u64::from(is_killed);
             let row = Row {
                 peak_bytes: run.memory.map(|m| m.peak_bytes as f64),

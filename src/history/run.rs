@@ -197,6 +197,11 @@ impl Run {
         self.held_between(i64::MIN, i64::MAX)
     }
 
+    /// Whether the kernel killed it, or a process in it, for memory.
+    pub fn was_killed(&self) -> bool {
+        self.outcome == Outcome::OomKilled || self.observation.as_ref().is_some_and(|o| o.killed_children > 0)
+    }
+
     /// Run time in seconds, never negative.
     pub fn seconds(&self) -> f64 {
         (self.ended_ms.saturating_sub(self.started_ms)).max(0) as f64 / 1000.0

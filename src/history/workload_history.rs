@@ -72,7 +72,7 @@ impl Older {
             first_ms: run.started_ms,
             last_ms: run.ended_ms,
             last_start_ms: run.started_ms,
-            ooms: u64::from(run.outcome == Outcome::OomKilled),
+            ooms: u64::from(run.was_killed()),
             max_peak_bytes: run.memory.map(|m| m.peak_bytes),
             total_ms: ms,
             ..Self::default()

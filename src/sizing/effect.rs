@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::end::{killed_at, was_killed};
+use super::end::killed_at;
 use super::is_finished;
 use crate::history::{History, Resources, Run};
 
@@ -43,7 +43,7 @@ impl Effect {
             return Self::default();
         };
         // A window shorter than a week says little about a week: it is not extrapolated.
-        let window = ((last - first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
+        let window = (last.saturating_sub(first).max(0) as f64 / 1000.0).max(WEEK_SECONDS);
         let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
         let retried: f64 =
             memory_bytes.map_or(0.0, |size| runs.iter().map(|r| beyond_first_try(r, size, ladder)).sum());
@@ -64,7 +64,7 @@ impl Effect {
             }),
             oom_kills_prevented: memory_bytes.map_or(0, |size| {
                 runs.iter()
-                    .filter(|r| is_finished(r) && was_killed(r) && r.resources.memory_limit_bytes.is_some())
+                    .filter(|r| is_finished(r) && r.was_killed() && r.resources.memory_limit_bytes.is_some())
                     .filter(|r| killed_at(r).is_some_and(|limit| size > limit))
                     .count() as u64
             }),

@@ -38,7 +38,7 @@ impl End {
         let well = if reached_limit(run) { Self::AtLimit } else { Self::Fine };
         match run.outcome {
             Outcome::Running => Self::Running,
-            _ if was_killed(run) => Self::Killed,
+            _ if run.was_killed() => Self::Killed,
             Outcome::Completed | Outcome::GoesOn => well,
             Outcome::Unknown if has_succeeded(run) || !reached_limit(run) => well,
             Outcome::Failed if has_succeeded(run) || !reached_limit(run) => Self::Failed,
@@ -80,11 +80,6 @@ impl Bearing {
             End::Fine | End::AtLimit => Self::Need,
         }
     }
-}
-
-/// Whether the kernel killed the run, or a process in it, for memory.
-pub fn was_killed(run: &Run) -> bool {
-    run.outcome == Outcome::OomKilled || observed(run).is_some_and(|o| o.killed_children > 0)
 }
 
 /// Whether its work was done, as far as was recorded; of a day of a service, whether its container outlived it.

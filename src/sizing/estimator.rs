@@ -3,7 +3,7 @@
 
 use super::by_input::ByInput;
 use super::tail::FAILING_SHARE;
-use crate::history::{Older, Outcome, Run};
+use crate::history::{Older, Run};
 
 /// A peak at or above this share of the limit says no more than that the limit was reached (page cache, a JVM's heap).
 pub const CENSORED_SHARE: f64 = 0.98;
@@ -37,7 +37,7 @@ impl Observed {
             start_seconds: Some(run.started_ms as f64 / 1000.0),
             input_bytes: run.input_bytes,
             limit_bytes: run.resources.memory_limit_bytes.map(|b| b as f64),
-            killed: run.outcome == Outcome::OomKilled,
+            killed: run.was_killed(),
             given_bytes: None,
         })
     }

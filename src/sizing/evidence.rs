@@ -6,7 +6,7 @@ use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::cpu::was_throttled;
-use super::end::{Bearing, End, has_succeeded, reached_limit, was_killed};
+use super::end::{Bearing, End, has_succeeded, reached_limit};
 use super::memory::plural;
 use super::{MIN_RUNS, is_finished};
 use crate::history::{Doubt, History, Outcome, PeakSource, Run, ScaledOn};
@@ -137,8 +137,8 @@ impl Evidence {
             completed: count(&|r| has_succeeded(r) && matches!(End::of(r), End::Fine | End::AtLimit)),
             failed: count(&|r| End::of(r) == End::Failed),
             ended_unknown: count(&|r| r.outcome == Outcome::Unknown && !has_succeeded(r) && End::of(r) == End::Fine),
-            oom_kills: history.older().ooms.saturating_add(count(&was_killed)),
-            censored: count(&|r| !was_killed(r) && reached_limit(r)),
+            oom_kills: history.older().ooms.saturating_add(count(&Run::was_killed)),
+            censored: count(&|r| !r.was_killed() && reached_limit(r)),
             suspected_kills: count(&|r| End::of(r) == End::Suspected),
             never_sampled: count(&|r| r.doubts().has(Doubt::NeverSampled)),
             counted,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::by_input::ByInput;
-use super::end::{Bearing, End, filled_limit, has_succeeded, killed_at, was_killed};
+use super::end::{Bearing, End, filled_limit, has_succeeded, killed_at};
 use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, Says};
 use super::ladder::{Need, ladder};
@@ -166,7 +166,7 @@ pub(super) fn size(
     if finished.runs.is_empty() {
         return Answer::Unknown(too_few_days(evidence).unwrap_or_else(|| unsampled(runs, evidence)));
     }
-    let killed_at = unanswered(runs, was_killed);
+    let killed_at = unanswered(runs, Run::was_killed);
     if let (Some(why), None) = (too_few_days(evidence), killed_at) {
         return Answer::Unknown(why);
     }
@@ -317,7 +317,7 @@ fn peak_in_limit(run: &Run) -> u64 {
 
 fn within_limit(run: &Run, bytes: f64) -> f64 {
     match run.resources.memory_limit_bytes {
-        Some(limit) if !was_killed(run) && filled_limit(run) => bytes.min(limit as f64),
+        Some(limit) if !run.was_killed() && filled_limit(run) => bytes.min(limit as f64),
         _ => bytes,
     }
 }
@@ -396,14 +396,11 @@ fn unsampled(runs: &[&Run], evidence: &Evidence) -> String {
     text.push_str(
         ": they end before the kubelet's refresh, every 10 to 15 s, and a scrape see them; let them push their own peak",
     );
-    let last = runs.iter().rev().find(|run| is_finished(run) && was_killed(run));
+    let last = runs.iter().rev().find(|run| is_finished(run) && run.was_killed());
     if let Some(limit) = last.and_then(|run| killed_at(run)) {
-        let quantity = |bytes: u64| Quantity::from_bytes_mib_rounded_up(bytes);
-        text.push_str(&format!(
-            "; the last kill was at {}: try {}",
-            quantity(limit),
-            quantity((OOM_FACTOR * limit as f64) as u64)
-        ));
+        let quantity = |bytes: f64| Quantity::from_bytes_mib_rounded_up(rounded(bytes));
+        let limit = limit as f64;
+        text.push_str(&format!("; the last kill was at {}: try {}", quantity(limit), quantity(OOM_FACTOR * limit)));
     }
     text
 }
