@@ -348,14 +348,14 @@ fn a_dead_container_that_is_still_told_of_is_no_run_time() {
 #[rstest]
 #[case::every_five_minutes(1320, 300)]
 #[case::down_sampled_to_an_hour(8 * HOUR, 3600)]
-fn rare_samples_are_enough_for_long_runs(
+fn rare_samples_see_a_long_run_to_its_end(
     #[case] seconds: i64,
     #[case] interval: usize,
     #[values(true, false)] has_id: bool,
 ) {
     let nightly = Nightly { seconds, interval, has_id, ..Nightly::default() };
     let answer = recommend(&nightly.history(), &[]);
-    is_sized(&answer, &nightly);
+    is_right(&answer, &nightly);
     assert_eq!(doubts(answer.row("main"), "end-unseen"), 0, "{:#}", answer.json);
 }
 
