@@ -272,11 +272,10 @@ mod tests {
             for Series { is_memory, chunk } in all {
                 let within = chunk.samples.iter().filter(|s| (bound[0]..bound[1]).contains(&s.at_ms));
                 let chunk = SeriesChunk { labels: Arc::clone(&chunk.labels), samples: within.copied().collect() };
-                if chunk.samples.is_empty() {
-                } else if *is_memory {
-                    slice.memory(&chunk);
-                } else {
-                    slice.cpu(&chunk);
+                match (chunk.samples.is_empty(), is_memory) {
+                    (true, _) => {}
+                    (false, true) => slice.memory(&chunk),
+                    (false, false) => slice.cpu(&chunk),
                 }
             }
             let until = starts.iter().map(|start| start * 1000).filter(|start| *start < bound[1]).collect::<Vec<_>>();

@@ -25,6 +25,8 @@ const LINGERING_MS: i64 = 6 * 60_000;
 const IDLE: (f64, f64) = (5.0, 0.05);
 /// A pod's start is told in whole seconds.
 const POD_START_TOLERANCE_MS: i64 = 2_000;
+/// No container is older: a start of 1970 is a clock that was not set.
+const OLDEST_MS: i64 = 10 * 365 * 86_400_000;
 /// A container may be this many times as busy at its start as at any time later.
 const BUSIER_AT_START: f64 = 8.0;
 /// A container was this much less busy before its first sample than after, if cAdvisor's start is true.
@@ -58,7 +60,8 @@ pub fn start(life: &Life, cpu: Option<&CpuStretch>, pod_start: Option<i64>, firs
     let can_be = |start: &&i64| {
         let after_pod = pod_start.is_none_or(|pod| **start >= pod - POD_START_TOLERANCE_MS);
         let watched = pod_start.is_none().then_some(life.watched_from_ms).flatten();
-        **start <= first_ms + 1_000 && after_pod && cpu.is_none_or(|cpu| !contradicts(cpu, **start, watched))
+        let is_near = (first_ms - OLDEST_MS..=first_ms + 1_000).contains(*start);
+        is_near && after_pod && cpu.is_none_or(|cpu| !contradicts(cpu, **start, watched))
     };
     life.starts_ms.iter().rev().find(can_be).map(|start| (*start).min(first_ms))
 }
