@@ -272,7 +272,7 @@ mod tests {
             for Series { is_memory, chunk } in all {
                 let within = chunk.samples.iter().filter(|s| (bound[0]..bound[1]).contains(&s.at_ms));
                 let chunk = SeriesChunk { labels: Arc::clone(&chunk.labels), samples: within.copied().collect() };
-                match (chunk.samples.is_empty(), is_memory) {
+                match (chunk.samples.is_empty(), *is_memory) {
                     (true, _) => {}
                     (false, true) => slice.memory(&chunk),
                     (false, false) => slice.cpu(&chunk),
