@@ -244,6 +244,27 @@ impl SeriesSource for Source {
         }
     }
 
+    async fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Server(client) => client.label_names(selector, range).await,
+            Self::File(file) => file.label_names(selector, range).await,
+            Self::Memory(store) => store.label_names(selector, range).await,
+        }
+    }
+
+    async fn label_values(
+        &self,
+        label: &str,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Server(client) => client.label_values(label, selector, range).await,
+            Self::File(file) => file.label_values(label, selector, range).await,
+            Self::Memory(store) => store.label_values(label, selector, range).await,
+        }
+    }
+
     async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
         match self {
             Self::Server(client) => client.count(selector, range).await,

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::metrics::{CPU, MEMORY, Scope};
+use super::scrapers::Scrapers;
 use crate::prometheus::{Matcher, SeriesSource, TimeRange};
 
 /// Pods seen in kube-state-metrics' series.
@@ -58,6 +59,9 @@ pub(super) fn of(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) 
 /// does not answer count as answered with no.
 pub(super) async fn nothing<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> String {
     let asked = scope.describe();
+    if let Some(unnamed) = unnamed(source, scope, window).await {
+        return unnamed;
+    }
     if has_without_container(source, scope, window).await {
         return format!(
             "{MEMORY} and {CPU} of {asked} have no label container: let Prometheus keep that label (a relabelling or a \
@@ -78,6 +82,20 @@ pub(super) async fn nothing<S: SeriesSource>(source: &S, scope: &Scope, window: 
          server that does, or give a longer --history",
         source.describe()
     )
+}
+
+/// Where a namespace is asked for and series of containers have no label for one.
+async fn unnamed<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> Option<String> {
+    if scope.namespaces.is_empty() {
+        return None;
+    }
+    let everywhere = Scope { namespaces: Vec::new(), ..scope.clone() };
+    let mut scrapers = Scrapers::default();
+    let mut series = source.last(&everywhere.containers(MEMORY), window).await.ok()?;
+    while let Some(Ok(chunk)) = series.recv().await {
+        scrapers.container(&chunk.labels);
+    }
+    scrapers.found().unnamed()
 }
 
 async fn has<S: SeriesSource>(source: &S, matchers: &[Matcher], window: TimeRange) -> bool {

@@ -1,8 +1,6 @@
 //! Which series are asked for, and how a missing one is got.
 //! Names only; sends nothing.
 
-use std::fmt::Write as _;
-
 use super::names::NAMESPACE;
 use crate::prometheus::{MatchOp, Matcher, Selector};
 
@@ -77,6 +75,11 @@ impl Scope {
         of_jobs(selector, &self.cadvisor_jobs)
     }
 
+    /// Series of a metric of cAdvisor or kube-state-metrics in scope.
+    pub(super) fn of(&self, metric: &str) -> Selector {
+        if metric.starts_with("container_") { self.containers(metric) } else { self.objects(metric) }
+    }
+
     /// Series of a metric in scope, whatever their labels say of containers.
     pub fn anything(&self, metric: &str) -> Selector {
         self.in_namespaces(metric)
@@ -111,24 +114,37 @@ impl Scope {
 
     /// In words, for messages.
     pub fn describe(&self) -> String {
-        let mut text = match self.namespaces.as_slice() {
+        let namespaces = match self.namespaces.as_slice() {
             [] => "all namespaces".to_owned(),
             [one] => format!("namespace {one}"),
             many => format!("namespaces {}", many.join(", ")),
         };
-        for m in &self.matchers {
-            let only = Selector { metric: String::new(), matchers: vec![m.clone()] };
-            text.push_str(" with ");
-            text.push_str(&only.matchers_only());
-        }
-        for (who, jobs) in [("cadvisor", &self.cadvisor_jobs), ("kube-state-metrics", &self.kube_state_metrics_jobs)] {
-            if !jobs.is_empty() {
-                let _ = write!(text, " by {who} job {}", jobs.join(", "));
-            }
-        }
-        text
+        let labels = self.labels_in_words();
+        if labels.is_empty() { namespaces } else { format!("{namespaces} {labels}") }
+    }
+
+    /// The part of it that is not about namespaces; empty where there is none.
+    pub(super) fn labels_in_words(&self) -> String {
+        let jobs = |who: &str, jobs: &[String]| {
+            let only = Selector::metric("").one_of(format!("{who} job"), jobs);
+            (!jobs.is_empty()).then(|| only.matchers_only())
+        };
+        let only = |m: &Matcher| Selector { metric: String::new(), matchers: vec![m.clone()] }.matchers_only();
+        let mut words: Vec<String> = self.matchers.iter().map(only).collect();
+        words.extend(jobs("cAdvisor", &self.cadvisor_jobs));
+        words.extend(jobs("kube-state-metrics", &self.kube_state_metrics_jobs));
+        words.iter_mut().for_each(|w| w.insert_str(0, WITH));
+        words.join(" ")
+    }
+
+    /// The same part of a text that ends with what [`Self::describe`] says.
+    pub(super) fn labels_of(described: &str) -> &str {
+        described.find(&format!(" {WITH}{{")).map_or("", |at| &described[at + 1..])
     }
 }
+
+/// Begins the words for a matcher.
+const WITH: &str = "with ";
 
 /// Only of these scrape jobs; empty = of all.
 fn of_jobs(selector: Selector, jobs: &[String]) -> Selector {

@@ -3,6 +3,7 @@
 
 mod advance;
 mod cgroup;
+mod clusters;
 mod dated;
 mod dates;
 pub mod days;
@@ -28,6 +29,7 @@ mod pod_object;
 mod quiet;
 mod read;
 pub mod runs_csv;
+mod scrapers;
 pub mod segment;
 mod selection;
 mod slice;
@@ -43,6 +45,7 @@ use crate::history::{Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use advance::advance;
+use clusters::Clusters;
 use days::DAY_MS;
 use executors::Executors;
 use gaps::Counts;
@@ -146,6 +149,22 @@ pub enum CollectError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Series of several clusters would become the same workloads.
+    #[error("{0}")]
+    Clusters(String),
+    /// The store was filled with other series labels.
+    #[error(
+        "what {path} remembers was read {had}, and is not mixed with what is read {wanted}: give another --store, or the \
+         same --series-label and jobs"
+    )]
+    OtherSeries {
+        /// The store.
+        path: String,
+        /// With which matchers it was filled.
+        had: String,
+        /// With which it should be filled now.
+        wanted: String,
+    },
 }
 
 /// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
@@ -175,6 +194,7 @@ pub async fn collect<S: SeriesSource>(
     mut progress: impl FnMut(Step),
 ) -> Result<Summary, CollectError> {
     let id = format!("{} {}", source.describe(), request.scope.describe());
+    same_series(store, &request.scope)?;
     let (mut carried, from_ms) = resume(store, &id, request)?;
     let alive = who.known.to_remember(request.window.end_ms);
     if !alive.is_empty() {
@@ -188,6 +208,12 @@ pub async fn collect<S: SeriesSource>(
     let mut counts = Counts::default();
     let source = &Selection::new(source, &request.scope, request.window).await;
     let mut incomplete = Incomplete::default();
+    let in_turn = match clusters::look(source, &request.scope, request.window).await? {
+        Clusters::One => None,
+        Clusters::InTurn(note) => Some(note),
+        Clusters::Several(problem) => return Err(CollectError::Clusters(problem)),
+    };
+    let (mut of_containers, mut of_pods) = (scrapers::Found::default(), scrapers::Found::default());
     let mut slice_ms = first_slice(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
     let mut start_ms = from_ms;
     let mut again = TRIES_OF_SLICES;
@@ -216,6 +242,8 @@ pub async fn collect<S: SeriesSource>(
         summary.absurd_samples += read.slice.absurd;
         summary.samples += read.slice.samples;
         metrics_seen.append(&mut read.metrics_seen);
+        of_containers.join(std::mem::take(&mut read.containers));
+        of_pods.join(std::mem::take(&mut read.pods));
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
         slice_ms = next_slice(slice_ms, read.slice.samples);
@@ -254,6 +282,10 @@ pub async fn collect<S: SeriesSource>(
         };
     }
     summary.gaps.extend(incomplete.note());
+    summary.gaps.extend(of_containers.unnamed());
+    summary.gaps.extend(of_containers.doubles("containers", "--cadvisor-job"));
+    summary.gaps.extend(of_pods.doubles("pods", "--kube-state-metrics-job"));
+    summary.gaps.extend(in_turn);
     Ok(summary)
 }
 
@@ -302,6 +334,20 @@ fn next_slice(slice_ms: i64, samples: u64) -> i64 {
     let fits = slice_ms as f64 * SLICE_SAMPLES as f64 / samples.max(1) as f64;
     let most = slice_ms.saturating_mul(MOST_GROWTH);
     (fits.min(most as f64) as i64).max(SHORTEST_SLICE_MS)
+}
+
+/// What is in a store is not to be mixed with what other labels select.
+fn same_series(store: &Store, scope: &Scope) -> Result<(), CollectError> {
+    let wanted = scope.labels_in_words();
+    for id in store.sources()? {
+        let had = Scope::labels_of(&id);
+        if had != wanted {
+            let path = store.path().display().to_string();
+            let told = |words: &str| if words.is_empty() { "without labels".to_owned() } else { words.to_owned() };
+            return Err(CollectError::OtherSeries { path, had: told(had), wanted: told(&wanted) });
+        }
+    }
+    Ok(())
 }
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {

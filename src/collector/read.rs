@@ -10,6 +10,7 @@ use super::flink::{self, Gauge, Processes};
 use super::life::{LastSaid, LifeKey};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::objects::Objects;
+use super::scrapers::{Found, Scrapers};
 use super::slice::{Before, Slice};
 use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
 
@@ -21,6 +22,10 @@ pub(super) struct Read {
     pub executors: Executors,
     pub flink: Processes,
     pub metrics_seen: BTreeSet<&'static str>,
+    /// Who tells of containers.
+    pub containers: Found,
+    /// Who tells of pods.
+    pub pods: Found,
 }
 
 impl Read {
@@ -33,10 +38,14 @@ impl Read {
     ) -> Result<Self, SourceError> {
         let measured = async {
             let memory = async {
-                let mut slice = Slice::after(before);
+                let (mut slice, mut scrapers) = (Slice::after(before), Scrapers::default());
                 let stream = source.samples(&scope.containers(MEMORY), range).await?;
-                drain(stream, |chunk| slice.memory(&chunk)).await?;
-                Ok::<_, SourceError>(slice)
+                drain(stream, |chunk| {
+                    scrapers.container(&chunk.labels);
+                    slice.memory(&chunk);
+                })
+                .await?;
+                Ok::<_, SourceError>((slice, scrapers.found()))
             };
             let cpu = async {
                 let mut slice = Slice::after(before);
@@ -47,7 +56,7 @@ impl Read {
             let (memory, cpu) = tokio::try_join!(memory, cpu)?;
             Ok((memory, cpu))
         };
-        let ((memory, cpu), of_lives, (objects, mut metrics_seen), executors, flink) = tokio::try_join!(
+        let (((memory, containers), cpu), of_lives, (objects, mut metrics_seen, pods), executors, flink) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
             read_objects(source, scope, range),
@@ -62,7 +71,7 @@ impl Read {
         }
         let mut slice = memory;
         slice.join(cpu);
-        Ok(Self { slice, of_lives, objects, executors, flink, metrics_seen })
+        Ok(Self { slice, of_lives, objects, executors, flink, metrics_seen, containers, pods })
     }
 }
 
@@ -131,8 +140,8 @@ async fn read_objects<S: SeriesSource>(
     source: &S,
     scope: &Scope,
     range: TimeRange,
-) -> Result<(Objects, BTreeSet<&'static str>), SourceError> {
-    let found = RefCell::new((Objects::default(), BTreeSet::new()));
+) -> Result<(Objects, BTreeSet<&'static str>, Found), SourceError> {
+    let found = RefCell::new((Objects::default(), BTreeSet::new(), Scrapers::default()));
     // One after the other they would be what a collection waits for; some at a time keep every core of the server and
     // of this machine busy to the end.
     let waiting = RefCell::new(LAST_OF_OBJECTS.iter());
@@ -143,8 +152,11 @@ async fn read_objects<S: SeriesSource>(
             let stream = source.last(&scope.objects(metric), range).await?;
             drain(stream, |chunk| {
                 if let Some(sample) = chunk.samples.last() {
-                    let (objects, seen) = &mut *found.borrow_mut();
+                    let (objects, seen, scrapers) = &mut *found.borrow_mut();
                     seen.insert(*metric);
+                    if *metric == "kube_pod_owner" {
+                        scrapers.pod(&chunk.labels);
+                    }
                     objects.take(metric, &chunk.labels, sample.value);
                 }
             })
@@ -152,10 +164,10 @@ async fn read_objects<S: SeriesSource>(
         }
     };
     tokio::try_join!(in_turn(), in_turn(), in_turn(), read_changes(source, scope, range, &found))?;
-    let (mut objects, seen) = found.into_inner();
+    let (mut objects, seen, scrapers) = found.into_inner();
     read_dates(source, scope, range, &mut objects).await?;
     objects.settle(range.end_ms);
-    Ok((objects, seen))
+    Ok((objects, seen, scrapers.found()))
 }
 
 pub(super) async fn drain(

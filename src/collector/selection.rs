@@ -74,6 +74,27 @@ impl<S: SeriesSource> SeriesSource for Selection<'_, S> {
         self.source.metric_names_present(names, range, matchers).await
     }
 
+    async fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<BTreeSet<String>, Error> {
+        let Some((plain, renamed)) = self.both(selector) else { return self.source.label_names(selector, range).await };
+        let mut all = self.source.label_names(&plain, range).await?;
+        all.extend(self.source.label_names(&renamed, range).await?);
+        Ok(all)
+    }
+
+    async fn label_values(
+        &self,
+        label: &str,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> Result<BTreeSet<String>, Error> {
+        let Some((plain, renamed)) = self.both(selector) else {
+            return self.source.label_values(label, selector, range).await;
+        };
+        let mut all = self.source.label_values(label, &plain, range).await?;
+        all.extend(self.source.label_values(label, &renamed, range).await?);
+        Ok(all)
+    }
+
     async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
         let Some((plain, renamed)) = self.both(selector) else { return self.source.count(selector, range).await };
         match (self.source.count(&plain, range).await, self.source.count(&renamed, range).await) {

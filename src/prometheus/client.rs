@@ -17,7 +17,7 @@ use super::labels::Labels;
 use super::limits::{Limits, is_too_much};
 use super::probe::{Capabilities, RemoteRead, Transport};
 use super::selector::{MatchOp, Matcher, Selector};
-use super::series::{SeriesSource, TimeRange, changed_among};
+use super::series::{SeriesSource, TimeRange, changed_among, names_by_last, values_by_last};
 use super::sink::{Halt, SampleStream, Sink};
 use super::slices::Slices;
 use super::{probe, query, remote_read};
@@ -182,6 +182,29 @@ impl Client {
         }
     }
 
+    /// A list of names that the server has for some series.
+    async fn listed(&self, path: &str, series: String, range: TimeRange) -> Result<Vec<String>, Error> {
+        let params = [
+            ("match[]", series),
+            ("start", query::seconds(range.start_ms)),
+            ("end", query::seconds(range.end_ms)),
+        ];
+        let inner = &*self.inner;
+        let _permit = inner.permits.acquire().await;
+        let ask = async || {
+            let mut body = inner.http.get(path, &params).await?.reject_page()?;
+            body.read_all(VALUES_CAP).await
+        };
+        let bytes = inner.http.retrying(ask, Error::is_transient).await?;
+        let answer: probe::Answer<Vec<String>> = probe::parse(inner, &bytes)?;
+        // What an answer that is not whole does not name may be there.
+        if let Some(words) = answer.missing() {
+            let (url, message) = (inner.http.shown().to_owned(), inner.http.secrets.shown(&words));
+            return Err(Error::Server { url, kind: "incomplete".to_owned(), message });
+        }
+        Ok(answer.data.unwrap_or_default())
+    }
+
     /// Starts a task that fills a stream.
     fn stream<F>(&self, selector: &Selector, fill: F) -> SampleStream
     where
@@ -248,31 +271,30 @@ impl SeriesSource for Client {
         }
         let mut selector = Selector { metric: String::new(), matchers: Vec::new() }.one_of("__name__", names);
         selector.matchers.extend(matchers.iter().cloned());
-        let params = [
-            ("match[]", selector.matchers_only()),
-            ("start", query::seconds(range.start_ms)),
-            ("end", query::seconds(range.end_ms)),
-        ];
-        let inner = &*self.inner;
-        let _permit = inner.permits.acquire().await;
-        let values = inner
-            .http
-            .retrying(
-                async || {
-                    let mut body = inner.http.get("api/v1/label/__name__/values", &params).await?.reject_page()?;
-                    body.read_all(VALUES_CAP).await
-                },
-                Error::is_transient,
-            )
-            .await?;
-        let answer: probe::Answer<Vec<String>> = probe::parse(inner, &values)?;
-        // What an answer that is not whole does not name may be there.
-        if let Some(words) = answer.missing() {
-            let (url, message) = (inner.http.shown().to_owned(), inner.http.secrets.shown(&words));
-            return Err(Error::Server { url, kind: "incomplete".to_owned(), message });
+        let values = self.listed("api/v1/label/__name__/values", selector.matchers_only(), range).await?;
+        Ok(values.into_iter().filter(|n| names.contains(&n.as_str())).collect())
+    }
+
+    async fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<BTreeSet<String>, Error> {
+        // Not every server that can be read knows this.
+        let Ok(names) = self.listed("api/v1/labels", selector.to_string(), range).await else {
+            return names_by_last(self, selector, range).await;
+        };
+        // Others cannot stand in an address.
+        let is_plain = |name: &String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        Ok(names.into_iter().filter(is_plain).collect())
+    }
+
+    async fn label_values(
+        &self,
+        label: &str,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> Result<BTreeSet<String>, Error> {
+        match self.listed(&format!("api/v1/label/{label}/values"), selector.to_string(), range).await {
+            Ok(values) => Ok(values.into_iter().collect()),
+            Err(_) => values_by_last(self, label, selector, range).await,
         }
-        let wanted: BTreeSet<&str> = names.iter().copied().collect();
-        Ok(answer.data.unwrap_or_default().into_iter().filter(|n| wanted.contains(n.as_str())).collect())
     }
 
     async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {

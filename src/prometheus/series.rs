@@ -95,6 +95,26 @@ pub trait SeriesSource: Send + Sync {
         }
     }
 
+    /// The names of the labels of the selected series inside the range; a server may look at whole blocks of time around
+    /// it.
+    fn label_names(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> impl Future<Output = Result<BTreeSet<String>, super::Error>> + Send {
+        names_by_last(self, selector, range)
+    }
+
+    /// The values of a label among the selected series inside the range, by the same rules; those without it give none.
+    fn label_values(
+        &self,
+        label: &str,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> impl Future<Output = Result<BTreeSet<String>, super::Error>> + Send {
+        values_by_last(self, label, selector, range)
+    }
+
     /// How many samples the selected series have inside the range, stale and NaN ones perhaps among them; `None` where
     /// there are none, or the source cannot tell without sending them all.
     fn count(&self, _selector: &Selector, _range: TimeRange) -> impl Future<Output = Option<u64>> + Send {
@@ -122,4 +142,41 @@ pub(crate) async fn changed_among(mut stream: SampleStream) -> Result<Vec<Arc<La
         }
     }
     Ok(series.into_iter().filter(|(_, (_, changed))| *changed).map(|(labels, _)| labels).collect())
+}
+
+/// The names of the labels of series, from the series themselves.
+pub(crate) async fn names_by_last<S: SeriesSource + ?Sized>(
+    source: &S,
+    selector: &Selector,
+    range: TimeRange,
+) -> Result<BTreeSet<String>, super::Error> {
+    let mut names = BTreeSet::new();
+    let mut series = source.last(selector, range).await?;
+    while let Some(chunk) = series.recv().await {
+        for (name, _) in chunk?.labels.iter() {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The values of a label among series, from the series themselves.
+pub(crate) async fn values_by_last<S: SeriesSource + ?Sized>(
+    source: &S,
+    label: &str,
+    selector: &Selector,
+    range: TimeRange,
+) -> Result<BTreeSet<String>, super::Error> {
+    let mut values = BTreeSet::new();
+    let mut series = source.last(selector, range).await?;
+    while let Some(chunk) = series.recv().await {
+        if let Some(value) = chunk?.labels.get(label)
+            && !values.contains(value)
+        {
+            values.insert(value.to_owned());
+        }
+    }
+    Ok(values)
 }

@@ -13,12 +13,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use super::prometheus_server::skipped;
+use super::tools::{CANNOT_RUN_HERE, tool};
 
 /// What anything in a cluster may take; it takes this long only when it never comes.
 const DEADLINE: Duration = Duration::from_secs(180);
 const STEP: Duration = Duration::from_millis(25);
-/// Exit status of `up` where this machine cannot run a cluster.
-const CANNOT_RUN_HERE: i32 = 3;
 
 /// A running control plane and its admin's client.
 pub struct Cluster {
@@ -50,15 +49,7 @@ pub fn cluster(test: &str) -> Option<&'static Cluster> {
 /// Why there is none on this machine, for [`skipped`].
 pub fn operator(name: &str) -> Result<PathBuf, String> {
     let build = std::env::var_os("PODFIT_TEST_OPERATORS").is_some_and(|v| v == "1");
-    let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
-    let option = if build { "--build-only" } else { "--print-if-built" };
-    let answer = Command::new(up).args([option, name]).output().unwrap();
-    let said = String::from_utf8_lossy(&answer.stderr);
-    if answer.status.code() == Some(CANNOT_RUN_HERE) {
-        return Err(said.trim().to_owned());
-    }
-    assert!(answer.status.success(), "tests/cluster/up {option} {name}: {said}");
-    Ok(PathBuf::from(String::from_utf8(answer.stdout).unwrap().trim()))
+    tool(name, build)
 }
 
 /// A cluster of the test's own, for what others must not be disturbed by. Where there can be none, says so for the test

@@ -15,4 +15,6 @@ pub mod engine_client;
 pub mod fault_server;
 pub mod prometheus_server;
 pub mod python;
+pub mod tools;
+pub mod victoria_metrics;
 pub mod webhook;

@@ -48,10 +48,19 @@ impl PrometheusServer {
         Self::start(dir, &file, args)
     }
 
+    /// The same with another release of `prometheus` (its program); the blocks are made by the `promtool` on the PATH.
+    pub fn start_program(program: &Path, openmetrics: &str, args: &[&str]) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.om");
+        std::fs::write(&file, openmetrics).unwrap();
+        Self::make_blocks(&dir, &file)?;
+        Some(Self::run(program, dir, "scrape_configs: []\n", args))
+    }
+
     /// A server without a history, with this configuration (YAML).
     pub fn start_with_config(config: &str) -> Option<Self> {
         on_path("promtool")?;
-        Self::run(tempfile::tempdir().unwrap(), config, &[])
+        Some(Self::run(&on_path("prometheus")?, tempfile::tempdir().unwrap(), config, &[]))
     }
 
     /// The answer of its API: `data` of `/api/v1/PATH` with these parameters.
@@ -77,6 +86,13 @@ impl PrometheusServer {
     }
 
     fn start(dir: tempfile::TempDir, history: &Path, args: &[&str]) -> Option<Self> {
+        let program = on_path("prometheus")?;
+        Self::make_blocks(&dir, history)?;
+        Some(Self::run(&program, dir, "scrape_configs: []\n", args))
+    }
+
+    /// `None` without a `promtool`.
+    fn make_blocks(dir: &tempfile::TempDir, history: &Path) -> Option<()> {
         let promtool = on_path("promtool")?;
         let data = dir.path().join("data");
         let made = Command::new(promtool)
@@ -88,17 +104,16 @@ impl PrometheusServer {
             .output()
             .unwrap();
         assert!(made.status.success(), "promtool: {}", String::from_utf8_lossy(&made.stderr));
-        Self::run(dir, "scrape_configs: []\n", args)
+        Some(())
     }
 
-    fn run(dir: tempfile::TempDir, config: &str, args: &[&str]) -> Option<Self> {
-        let prometheus = on_path("prometheus")?;
+    fn run(program: &Path, dir: tempfile::TempDir, config: &str, args: &[&str]) -> Self {
         let (data, file) = (dir.path().join("data"), dir.path().join("prometheus.yml"));
         std::fs::write(&file, config).unwrap();
         // The port may be taken between finding and using it: then the child ends and another port is tried.
         for _ in 0..3 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let child = Command::new(&prometheus)
+            let child = Command::new(program)
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", data.display()))
                 .arg(format!("--web.listen-address={address}"))
@@ -111,7 +126,7 @@ impl PrometheusServer {
             let mut server = Self { child, address, files: None };
             if server.wait_until_ready() {
                 server.files = Some(dir);
-                return Some(server);
+                return server;
             }
         }
         panic!("prometheus did not start on three ports");

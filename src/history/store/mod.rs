@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 pub use commit::CommitSummary;
 use error::shielded;
@@ -134,6 +134,21 @@ impl Store {
             Some(Ok(progress)) => Ok(Some(progress)),
             None => Ok(None),
         }
+    }
+
+    /// The sources that were collected from so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn sources(&self) -> Result<Vec<String>, StoreError> {
+        self.read("read", |txn| {
+            let table = txn.open_table(PROGRESS)?;
+            let mut sources = Vec::new();
+            for entry in table.iter()? {
+                sources.push(entry?.0.value().to_owned());
+            }
+            Ok(sources)
+        })
     }
 
     fn damage(&self, key: &str, reason: &str) -> Notice {
