@@ -1,42 +1,87 @@
-//! How long `podfit recommend` takes for 500 CronJobs, 7,000 pods and 14 days on a real Prometheus, beside the time
-//! that curl needs to fetch the same vectors from the same server. Run with `cargo bench --bench collection`.
+//! How long `podfit recommend` takes for 14 days of CronJobs on real servers, beside the time that curl needs to fetch
+//! the same vectors from the same server. `cargo bench --bench collection` measures all, a word after `--` one of them:
+//! `prometheus` (7,000 pods), `large` (70,000 pods), `victoria-metrics` (7,000 pods).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "a bench may fail loudly")]
 
 #[path = "../tests/support/prometheus_server.rs"]
 mod prometheus_server;
+#[path = "../tests/support/tools.rs"]
+mod tools;
+#[path = "../tests/support/victoria_metrics.rs"]
+mod victoria_metrics;
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use podfit::collector::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
-use podfit::simulate::platforms::five_hundred_cronjobs;
+use podfit::simulate::platforms::cronjobs;
 use prometheus_server::PrometheusServer;
+use victoria_metrics::VictoriaMetrics;
 
 /// 2026-11-22T12:00:00Z
 const NOON: i64 = 1_795_348_800;
 const DAYS: i64 = 14;
-const PAIRS: usize = 7;
 
 fn main() {
     // `cargo test --benches` passes --test: nothing is measured then.
     if std::env::args().any(|a| a == "--test") {
         return;
     }
-    eprintln!("writing 14 days of 7,000 pods …");
-    let simulation = five_hundred_cronjobs().simulate(NOON * 1000, 1);
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|c| c == name);
+    if wanted("prometheus") {
+        on_prometheus(500, 7);
+    }
+    if wanted("large") {
+        on_prometheus(5_000, 3);
+    }
+    if wanted("victoria-metrics") {
+        on_victoria_metrics(500, 7);
+    }
+}
+
+fn on_prometheus(count: u64, pairs: usize) {
+    let pods = 14 * count;
+    eprintln!("writing 14 days of {pods} pods …");
+    let simulation = cronjobs(count).simulate(NOON * 1000, 1);
     let server = PrometheusServer::start_with_writer(
         |out| {
             let mut out = out;
             let _ = simulation.write_openmetrics(&mut out);
         },
-        &[],
+        &["--query.max-samples=500000000"],
     );
+    drop(simulation);
     let Some(server) = server else {
         println!("podfit-test-skipped: collection: prometheus or promtool is not on PATH");
         return;
     };
-    let url = server.url();
+    measure(&format!("Prometheus, {count} CronJobs, {pods} pods, 14 days"), &server.url(), pairs);
+}
+
+fn on_victoria_metrics(count: u64, pairs: usize) {
+    let program = match tools::tool("victoria-metrics", true) {
+        Ok(program) => program,
+        Err(reason) => {
+            println!("podfit-test-skipped: collection: {reason}");
+            return;
+        }
+    };
+    let pods = 14 * count;
+    eprintln!("writing 14 days of {pods} pods …");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.om");
+    let mut out = BufWriter::new(File::create(&file).unwrap());
+    cronjobs(count).simulate(NOON * 1000, 1).write_openmetrics(&mut out).unwrap();
+    out.flush().unwrap();
+    let server = VictoriaMetrics::start_with(&program, File::open(&file).unwrap());
+    measure(&format!("VictoriaMetrics, {count} CronJobs, {pods} pods, 14 days"), &server.url(), pairs);
+}
+
+fn measure(what: &str, url: &str, pairs: usize) {
     let scope = Scope::default();
     let raw = [scope.containers(MEMORY), scope.containers(CPU)].map(|s| format!("{s}[{DAYS}d]"));
     let last: Vec<String> = LAST_OF_CONTAINERS
@@ -52,14 +97,14 @@ fn main() {
     let mut curl_all = Vec::new();
     let mut peak_kib = 0;
     let dir = std::env::temp_dir().join(format!("podfit-bench-{}", std::process::id()));
-    for pair in 0..=PAIRS {
-        let raw_time: Duration = raw.iter().map(|q| curl(&url, q)).sum();
-        let last_time: Duration = last.iter().map(|q| curl(&url, q)).sum();
-        let (time, kib) = podfit(&url, &[]);
+    for pair in 0..=pairs {
+        let raw_time: Duration = raw.iter().map(|q| curl(url, q)).sum();
+        let last_time: Duration = last.iter().map(|q| curl(url, q)).sum();
+        let (time, kib) = podfit(url, &[]);
         let store = dir.with_extension(format!("{pair}.redb"));
         let path = store.to_string_lossy().into_owned();
-        let (first_time, _) = podfit(&url, &["--store", &path]);
-        let (again_time, _) = podfit(&url, &["--store", &path]);
+        let (first_time, _) = podfit(url, &["--store", &path]);
+        let (again_time, _) = podfit(url, &["--store", &path]);
         let _ = std::fs::remove_file(&store);
         if pair == 0 {
             continue; // caches are cold
@@ -76,7 +121,7 @@ fn main() {
         r.sort_by(f64::total_cmp);
         r[r.len() / 2]
     };
-    println!("median of {PAIRS} pairs, 500 CronJobs, 7,000 pods, 14 days");
+    println!("median of {pairs} pairs, {what}");
     println!("  podfit recommend                      {:>8.3} s, peak memory {} MiB", median(&ours), peak_kib / 1024);
     println!("  curl, the same vectors                {:>8.3} s", median(&curl_all));
     println!("  curl, memory and CPU samples only     {:>8.3} s", median(&curl_raw));

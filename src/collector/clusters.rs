@@ -16,16 +16,42 @@ use super::life::LifeKey;
 use super::metrics::{MEMORY, Scope};
 use super::names::{self, NAMESPACE};
 use crate::prometheus::{Error, Labels, SeriesSource, TimeRange};
-use crate::workload::recurring_name::recurring_name;
+use crate::workload::recurring_name::{cronjob_of_job, recurring_name};
 
 /// What kube-state-metrics says of every pod.
 const OWNER: &str = "kube_pod_owner";
 /// Labels of exporters and of scrapes, and those that tell the replicas of one Prometheus apart.
 const NO_CLUSTER: [&str; 30] = [
-    "__name__", "__replica__", "container", "container_name", "endpoint", "host", "hostname", "host_ip", "id", "image",
-    "instance", "job", "metrics_path", "name", "namespace", "node", "nodename", "owner_is_controller", "owner_kind",
-    "owner_name", "pod", "pod_ip", "pod_name", "prometheus", "prometheus_replica", "receive", "replica", "scheme",
-    "service", "uid",
+    "__name__",
+    "__replica__",
+    "container",
+    "container_name",
+    "endpoint",
+    "host",
+    "hostname",
+    "host_ip",
+    "id",
+    "image",
+    "instance",
+    "job",
+    "metrics_path",
+    "name",
+    "namespace",
+    "node",
+    "nodename",
+    "owner_is_controller",
+    "owner_kind",
+    "owner_name",
+    "pod",
+    "pod_ip",
+    "pod_name",
+    "prometheus",
+    "prometheus_replica",
+    "receive",
+    "replica",
+    "scheme",
+    "service",
+    "uid",
 ];
 /// In how many pieces the window is looked at, to see who was there at the same time; at most 64.
 const PIECES: u32 = 48;
@@ -135,8 +161,11 @@ fn names_a_cluster(name: &str) -> bool {
 fn piece_of(window: TimeRange, piece: u32) -> TimeRange {
     let length = (window.len_ms() / u64::from(PIECES)).max(1);
     let start_ms = window.start_ms.saturating_add_unsigned(length * u64::from(piece));
-    let end_ms =
-        if piece + 1 == PIECES { window.end_ms } else { start_ms.saturating_add_unsigned(length - 1).min(window.end_ms) };
+    let end_ms = if piece + 1 == PIECES {
+        window.end_ms
+    } else {
+        start_ms.saturating_add_unsigned(length - 1).min(window.end_ms)
+    };
     TimeRange { start_ms, end_ms }
 }
 
@@ -248,10 +277,8 @@ impl Seen {
             for (i, (a, of_a)) in clusters.iter().enumerate() {
                 for (b, of_b) in &clusters[i + 1..] {
                     let values = [self.of_cluster(*a), self.of_cluster(*b)];
-                    let is_named = candidates
-                        .iter()
-                        .enumerate()
-                        .any(|(c, candidate)| candidate.is_named && differ(&values, c));
+                    let is_named =
+                        candidates.iter().enumerate().any(|(c, candidate)| candidate.is_named && differ(&values, c));
                     if !is_named && of_a.names.is_disjoint(&of_b.names) {
                         continue;
                     }
@@ -296,7 +323,8 @@ fn pod_of(labels: &Labels, candidates: &[Candidate]) -> Option<(String, u64, u64
     }
     let owner = labels.get("owner_name").filter(|name| *name != "<none>");
     let mut name = DefaultHasher::new();
-    (labels.get("owner_kind"), recurring_name(owner.unwrap_or(pod))).hash(&mut name);
+    let owner = owner.unwrap_or(pod);
+    (labels.get("owner_kind"), recurring_name(cronjob_of_job(owner).unwrap_or(owner))).hash(&mut name);
     Some((namespace.to_owned(), hash.finish(), name.finish()))
 }
 
@@ -305,8 +333,7 @@ fn told(pairs: &[Pair], seen: &Seen, candidates: &[Candidate]) -> Clusters {
     let among = if together.is_empty() { pairs.iter().collect() } else { together };
     let Some(first) = among.first() else { return Clusters::One };
     // Only labels that tell all of them apart from each other.
-    let telling: Vec<usize> =
-        (0..candidates.len()).filter(|c| among.iter().any(|p| differ(&p.values, *c))).collect();
+    let telling: Vec<usize> = (0..candidates.len()).filter(|c| among.iter().any(|p| differ(&p.values, *c))).collect();
     let is_named = telling.iter().any(|c| candidates[*c].is_named);
     let telling: Vec<usize> = telling.into_iter().filter(|c| candidates[*c].is_named || !is_named).collect();
     let mut clusters: BTreeMap<Vec<&str>, u64> = BTreeMap::new();

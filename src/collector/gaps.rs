@@ -59,6 +59,13 @@ pub(super) fn of(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) 
 /// does not answer count as answered with no.
 pub(super) async fn nothing<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> String {
     let asked = scope.describe();
+    let any_job = Scope { cadvisor_jobs: Vec::new(), ..scope.clone() };
+    if !scope.cadvisor_jobs.is_empty()
+        && let Ok(mut series) = source.last(&any_job.containers(MEMORY), window).await
+        && let Some(Ok(_)) = series.recv().await
+    {
+        return format!("no {MEMORY} and no {CPU} for {asked}, only of other scrape jobs: check --cadvisor-job");
+    }
     if let Some(unnamed) = unnamed(source, scope, window).await {
         return unnamed;
     }

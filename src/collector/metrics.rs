@@ -89,7 +89,7 @@ impl Scope {
     pub fn objects(&self, metric: &str) -> Selector {
         let selector = of_jobs(self.in_namespaces(metric), &self.kube_state_metrics_jobs);
         // Reasons that a container does not have are exported too, as 0, by older versions.
-        if metric.ends_with("_resource_requests") || metric.ends_with("_resource_limits") {
+        if ["_resource_requests", "_resource_limits", "_allocatable"].iter().any(|of| metric.ends_with(of)) {
             return selector.with("resource", MatchOp::Regex, "cpu|memory");
         }
         // Every pod has a series for each phase and each reason, most of them 0.

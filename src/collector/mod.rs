@@ -2,6 +2,7 @@
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
 mod advance;
+mod bound;
 mod cgroup;
 mod clusters;
 mod dated;
@@ -21,6 +22,7 @@ mod late_tests;
 pub mod life;
 pub mod metrics;
 mod names;
+mod nodes;
 pub mod objects;
 mod open_lives;
 mod outcome;
@@ -41,10 +43,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::Allocatable;
 use crate::history::{Store, StoreError};
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use advance::advance;
+use bound::Bound;
 use clusters::Clusters;
 use days::DAY_MS;
 use executors::Executors;
@@ -117,6 +121,9 @@ pub struct Summary {
     pub by_name: BTreeMap<String, u64>,
     /// What was missing and what to do about it.
     pub gaps: Vec<String>,
+    /// What the largest node that kube-state-metrics told of can give to pods.
+    #[serde(skip)]
+    pub largest_node: Allocatable,
 }
 
 /// Lives without a workload.
@@ -203,6 +210,7 @@ pub async fn collect<S: SeriesSource>(
     let end_ms = request.window.end_ms;
     let settled = settled_until(request, from_ms);
     let mut summary = Summary::default();
+    let mut bound = Bound::new(store.workloads()?);
     let mut found: HashSet<WorkloadKey> = HashSet::new();
     let mut metrics_seen: BTreeSet<&'static str> = BTreeSet::new();
     let mut counts = Counts::default();
@@ -247,9 +255,10 @@ pub async fn collect<S: SeriesSource>(
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
         slice_ms = next_slice(slice_ms, read.slice.samples);
-        let runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
+        let mut runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
             store.pods_named(ns, pod).unwrap_or_default()
         });
+        runs.retain(|(key, _)| bound.takes(key));
         found.extend(runs.iter().map(|(key, _)| key.clone()));
         let committed = if range.end_ms <= settled && incomplete.is_empty() {
             let open = postcard::to_extend(&carried, CARRIED.to_vec()).unwrap_or_default();
@@ -281,11 +290,19 @@ pub async fn collect<S: SeriesSource>(
             None => vec![gaps::nothing(source, &request.scope, request.window).await],
         };
     }
+    if let Some(unnamed) = of_containers.unnamed() {
+        // Where no series names its pod, nothing else is to blame.
+        if !of_containers.has_named() {
+            summary.gaps.clear();
+        }
+        summary.gaps.push(unnamed);
+    }
     summary.gaps.extend(incomplete.note());
-    summary.gaps.extend(of_containers.unnamed());
     summary.gaps.extend(of_containers.doubles("containers", "--cadvisor-job"));
     summary.gaps.extend(of_pods.doubles("pods", "--kube-state-metrics-job"));
     summary.gaps.extend(in_turn);
+    summary.gaps.extend(bound.notes());
+    summary.largest_node = nodes::largest(source, &request.scope, request.window).await?;
     Ok(summary)
 }
 

@@ -141,7 +141,8 @@ async fn read_objects<S: SeriesSource>(
     scope: &Scope,
     range: TimeRange,
 ) -> Result<(Objects, BTreeSet<&'static str>, Found), SourceError> {
-    let found = RefCell::new((Objects::default(), BTreeSet::new(), Scrapers::default()));
+    let found = RefCell::new((Objects::default(), BTreeSet::new()));
+    let scrapers = RefCell::new(Scrapers::default());
     // One after the other they would be what a collection waits for; some at a time keep every core of the server and
     // of this machine busy to the end.
     let waiting = RefCell::new(LAST_OF_OBJECTS.iter());
@@ -152,10 +153,10 @@ async fn read_objects<S: SeriesSource>(
             let stream = source.last(&scope.objects(metric), range).await?;
             drain(stream, |chunk| {
                 if let Some(sample) = chunk.samples.last() {
-                    let (objects, seen, scrapers) = &mut *found.borrow_mut();
+                    let (objects, seen) = &mut *found.borrow_mut();
                     seen.insert(*metric);
                     if *metric == "kube_pod_owner" {
-                        scrapers.pod(&chunk.labels);
+                        scrapers.borrow_mut().pod(&chunk.labels);
                     }
                     objects.take(metric, &chunk.labels, sample.value);
                 }
@@ -164,10 +165,10 @@ async fn read_objects<S: SeriesSource>(
         }
     };
     tokio::try_join!(in_turn(), in_turn(), in_turn(), read_changes(source, scope, range, &found))?;
-    let (mut objects, seen, scrapers) = found.into_inner();
+    let (mut objects, seen) = found.into_inner();
     read_dates(source, scope, range, &mut objects).await?;
     objects.settle(range.end_ms);
-    Ok((objects, seen, scrapers.found()))
+    Ok((objects, seen, scrapers.into_inner().found()))
 }
 
 pub(super) async fn drain(

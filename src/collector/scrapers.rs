@@ -100,6 +100,11 @@ impl Found {
         self.has_named |= other.has_named;
     }
 
+    /// Whether a series named the container it is of.
+    pub(super) fn has_named(&self) -> bool {
+        self.has_named
+    }
+
     /// Of jobs that tell of the same: what it means, and the flag that chooses.
     pub(super) fn doubles(&self, of: &str, flag: &str) -> Option<String> {
         let example = self.doubles.values().min()?;

@@ -184,11 +184,8 @@ impl Client {
 
     /// A list of names that the server has for some series.
     async fn listed(&self, path: &str, series: String, range: TimeRange) -> Result<Vec<String>, Error> {
-        let params = [
-            ("match[]", series),
-            ("start", query::seconds(range.start_ms)),
-            ("end", query::seconds(range.end_ms)),
-        ];
+        let params =
+            [("match[]", series), ("start", query::seconds(range.start_ms)), ("end", query::seconds(range.end_ms))];
         let inner = &*self.inner;
         let _permit = inner.permits.acquire().await;
         let ask = async || {

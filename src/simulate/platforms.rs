@@ -6,7 +6,7 @@ mod demo_pods;
 mod nightly;
 mod retail;
 
-pub use bulk::five_hundred_cronjobs;
+pub use bulk::{cronjobs, five_hundred_cronjobs};
 pub use demo_pods::{DemoPod, demo_pod};
 pub use nightly::{
     forty_seconds, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three, nightly_unlabelled,

@@ -43,10 +43,8 @@ fn a_cluster_without_a_label_is_another_one() {
 
 #[test]
 fn clusters_of_one_name_in_two_regions() {
-    let history = two(
-        &labels([("cluster", "main"), ("region", "eu")]),
-        &labels([("cluster", "main"), ("region", "us")]),
-    );
+    let history =
+        two(&labels([("cluster", "main"), ("region", "eu")]), &labels([("cluster", "main"), ("region", "us")]));
     refused(&history, &[], &["region=eu, region=us", "--series-label region="]);
 }
 

@@ -65,9 +65,18 @@ fn only_row(answer: &Value) -> (u64, f64) {
     let rows = answer["workloads"].as_array().unwrap();
     assert_eq!(rows.len(), 1, "{answer:#}");
     let evidence = &rows[0]["evidence"];
-    (evidence["runs"].as_u64().unwrap(), (evidence["peakMaxBytes"].as_f64().unwrap() / MIB).round())
+    (evidence["runs"].as_u64().unwrap(), (evidence["peak_max_bytes"].as_f64().unwrap() / MIB).round())
 }
 
+/// What is said of the whole, without that there are no pod labels: none of these histories has any.
 fn notes(answer: &Value) -> String {
-    answer["notes"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    let notes = answer["notes"].as_array().unwrap().iter().map(|n| n.as_str().unwrap());
+    notes.filter(|n| !n.starts_with("no pod labels")).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows and notes, whatever was asked for by which flags.
+#[track_caller]
+fn said(ran: &Ran) -> (Value, String) {
+    let answer = json(ran);
+    (answer["workloads"].clone(), notes(&answer))
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use crate::pods::{Asks, BEGIN, DAY, GIB, HOUR, MIB, Pod, climbs, nights};
-use crate::series::{History, Labels, labels, with};
+use crate::series::{History, Labels, labels};
 use crate::support::cli::{Ran, podfit};
 use crate::support::prometheus_server::{PrometheusServer, skipped};
 use crate::support::tools::tool;
@@ -71,7 +71,7 @@ fn service() -> History {
     history
 }
 
-/// A service that is given more memory where it is, when kube-state-metrics is another pod.
+/// A service that is given more memory where it is.
 fn resized() -> History {
     let mut history = History::default();
     let (start, middle, end) = (BEGIN, BEGIN + 3 * DAY, BEGIN + DAYS * DAY);
@@ -82,10 +82,6 @@ fn resized() -> History {
     pod.exists(&mut history);
     pod.asks(&mut history, "main", Asks::memory(2.0 * GIB), (start, middle));
     pod.asks(&mut history, "main", Asks::memory(4.0 * GIB), (middle, end));
-    history.relabel("kube_pod_container_resource", |labels, samples| {
-        let is_first = *samples.first_key_value().unwrap().0 < middle && samples.values().any(|v| *v < 3.0 * GIB);
-        *labels = with(labels, [("instance", if is_first { "10.0.0.9:8080" } else { "10.0.0.10:8080" })]);
-    });
     history
 }
 

@@ -2,7 +2,7 @@
 
 use crate::pods::{BEGIN, DAY};
 use crate::series::{History, Labels, labels};
-use crate::{json, nightly, notes, only_row, recommend};
+use crate::{json, nightly, notes, only_row, recommend, said};
 
 /// What Prometheus does to an exporter's labels without `honor_labels`, where the target has labels of these names.
 fn rename(labels: &mut Labels, target: &[(&str, &str)]) {
@@ -13,7 +13,8 @@ fn rename(labels: &mut Labels, target: &[(&str, &str)]) {
     }
 }
 
-const OF_OBJECTS: [(&str, &str); 3] = [("namespace", "monitoring"), ("pod", "ksm-0"), ("container", "kube-state-metrics")];
+const OF_OBJECTS: [(&str, &str); 3] =
+    [("namespace", "monitoring"), ("pod", "ksm-0"), ("container", "kube-state-metrics")];
 
 fn plain() -> History {
     let mut history = History::default();
@@ -34,7 +35,7 @@ fn renamed_labels_are_found_by_namespace() {
             history.relabel("kube_", |labels, _| rename(labels, of_objects));
             for more in [&["-n", "etl"][..], &[]] {
                 let answer = recommend(&history, more);
-                assert_eq!(answer.stdout, honored.stdout, "{of_containers:?} {of_objects:?} {more:?}");
+                assert_eq!(said(&answer), said(&honored), "{of_containers:?} {of_objects:?} {more:?}");
             }
         }
     }
@@ -50,7 +51,7 @@ fn the_setting_may_change_half_way() {
                 rename(labels, &OF_OBJECTS);
             }
         });
-        assert_eq!(recommend(&history, &["-n", "etl"]).stdout, honored.stdout, "{prefix}");
+        assert_eq!(said(&recommend(&history, &["-n", "etl"])), said(&honored), "{prefix}");
     }
 }
 
@@ -105,9 +106,10 @@ fn several_jobs_tell_of_the_same_and_one_can_be_chosen() {
     }
     let both = json(&recommend(&history, &[]));
     assert_eq!(only_row(&both), (13, 812.0));
-    let said = notes(&both);
-    assert!(said.contains("cadvisor, kubelet") && said.contains("--cadvisor-job kubelet"), "{said}");
-    assert!(said.contains("--kube-state-metrics-job kubelet"), "{said}");
+    let notes_of_both = notes(&both);
+    for words in ["cadvisor, kubelet", "--cadvisor-job kubelet", "--kube-state-metrics-job kubelet"] {
+        assert!(notes_of_both.contains(words), "{words}: {notes_of_both}");
+    }
     let chosen = ["--cadvisor-job", "kubelet", "--kube-state-metrics-job", "cadvisor"];
     let one = json(&recommend(&history, &chosen));
     assert_eq!((only_row(&one), notes(&one)), ((13, 812.0), String::new()));

@@ -6,14 +6,18 @@ use crate::simulate::{
     Asks, Engine, MIB, Metric, Part, Platform, Retention, Schedule, ScrapeOptions, Usage, WorkloadModel,
 };
 
-const CRON_JOBS: u64 = 500;
 /// Shortest and longest run, in seconds: 30.6 samples a run at 30 s on average.
 const SECONDS: (i64, i64) = (300, 1535);
 
 /// 500 CronJobs, 7,000 pods over 14 days, about 214,000 samples per usage metric at 30 s. Only the metrics that sizing
 /// reads, only containers, state every four minutes, pods deleted five minutes after their end.
 pub fn five_hundred_cronjobs() -> Platform {
-    let models = (0..CRON_JOBS)
+    cronjobs(500)
+}
+
+/// The same with another number of CronJobs, 14 pods each, 25 to a node.
+pub fn cronjobs(count: u64) -> Platform {
+    let models = (0..count)
         .map(|i| {
             let mut rng = Rng::new(mix(of_text("five hundred"), i));
             // Evenly spread, so that the number of samples does not hang on a few draws.
@@ -56,5 +60,5 @@ pub fn five_hundred_cronjobs() -> Platform {
         ]),
         ..ScrapeOptions::default()
     };
-    Platform { days: 14, nodes: 20, models, scrape }
+    Platform { days: 14, nodes: (count / 25).max(1) as u32, models, scrape }
 }
