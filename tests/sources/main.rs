@@ -65,7 +65,7 @@ fn only_row(answer: &Value) -> (u64, f64) {
     let rows = answer["workloads"].as_array().unwrap();
     assert_eq!(rows.len(), 1, "{answer:#}");
     let evidence = &rows[0]["evidence"];
-    (evidence["runs"].as_u64().unwrap(), (evidence["peak_max_bytes"].as_f64().unwrap() / MIB).round())
+    (evidence["runs"].as_u64().unwrap(), (evidence["peakMaxBytes"].as_f64().unwrap() / MIB).round())
 }
 
 /// What is said of the whole, without that there are no pod labels: none of these histories has any.
