@@ -190,9 +190,9 @@ impl Fitting {
             let why = format!(
                 "kept at {now}: {request} is more than {MOST_TIMES} times as much, and no node is known that could hold it"
             );
-            self.set_request(now, why.clone());
+            self.set_request(now, Cause::Node, why.clone());
             if let Some(limit) = self.current.limit {
-                self.set_limit(limit, why);
+                self.set_limit(limit, Cause::Node, why);
             } else {
                 self.pair.limit = None;
             }
