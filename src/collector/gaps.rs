@@ -5,13 +5,51 @@ use std::collections::BTreeSet;
 
 use super::metrics::{CPU, MEMORY, Scope};
 use super::scrapers::Scrapers;
-use crate::prometheus::{Matcher, SeriesSource, TimeRange};
+use crate::prometheus::{Error, Matcher, SeriesSource, TimeRange};
+
+/// What kube-state-metrics says of every pod.
+const OWNER: &str = "kube_pod_owner";
 
 /// Pods seen in kube-state-metrics' series.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) pods: u64,
     pub(super) with_labels: u64,
+}
+
+/// Adds what the window holds beside what was read of it now: what an earlier collection read is not missing.
+///
+/// # Errors
+/// The source failed.
+pub(super) async fn look_back<S: SeriesSource>(
+    source: &S,
+    scope: &Scope,
+    window: TimeRange,
+    seen: &mut BTreeSet<&'static str>,
+    counts: &mut Counts,
+) -> Result<(), Error> {
+    let wanted = [
+        MEMORY,
+        CPU,
+        OWNER,
+        "kube_pod_container_resource_requests",
+        "kube_pod_container_resource_limits",
+        "kube_pod_container_status_terminated_reason",
+        "kube_pod_container_status_last_terminated_reason",
+    ];
+    for metric in wanted {
+        if !seen.contains(metric) && !source.label_names(&scope.of(metric), window).await?.is_empty() {
+            seen.insert(metric);
+        }
+    }
+    if counts.pods == 0 {
+        counts.pods = u64::from(seen.contains(OWNER));
+    }
+    if counts.with_labels == 0 {
+        let names = source.label_names(&scope.objects("kube_pod_labels"), window).await?;
+        counts.with_labels = u64::from(names.iter().any(|name| name.starts_with("label_")));
+    }
+    Ok(())
 }
 
 /// What is missing beside the measurements; `None` when there are no measurements either.

@@ -284,7 +284,10 @@ pub async fn collect<S: SeriesSource>(
         .collect();
     summary.by_name.clone_from(who.by_name());
     // A moment without data says nothing of what is missing.
-    if total_ms >= SHORTEST_SLICE_MS {
+    if request.window.end_ms - request.window.start_ms >= SHORTEST_SLICE_MS {
+        if from_ms > request.window.start_ms {
+            gaps::look_back(source, &request.scope, request.window, &mut metrics_seen, &mut counts).await?;
+        }
         summary.gaps = match gaps::of(&metrics_seen, &counts, &request.scope) {
             Some(gaps) => gaps,
             None => vec![gaps::nothing(source, &request.scope, request.window).await],
