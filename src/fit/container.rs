@@ -15,10 +15,6 @@ pub struct Fitted {
     pub skipped: Option<Skip>,
 }
 
-/// A history may ask for so many times the memory that is asked for now, where no node is known: from a namespace's
-/// default of 128 Mi to 8 Gi.
-const MOST_TIMES: u64 = 64;
-
 impl Fitted {
     /// The container as it is.
     pub const fn unchanged(current: ContainerResources, skipped: Option<Skip>) -> Self {
@@ -168,8 +164,7 @@ impl Fitting {
 
     /// No node can hold more; what the container already asks for stays.
     fn keep_node(&mut self, surroundings: &Surroundings, guaranteed: bool) {
-        let Some(request) = self.pair.request else { return };
-        let Some(most) = surroundings.largest_node(self.resource) else { return self.keep_believable(request) };
+        let (Some(most), Some(request)) = (surroundings.largest_node(self.resource), self.pair.request) else { return };
         let most = most.max(self.current.effective_request().unwrap_or(most));
         if request <= most {
             return;
@@ -179,23 +174,6 @@ impl Fitting {
         let together = self.wanted.request.is_some() && self.wanted.request == self.wanted.limit;
         if self.pair.limit.is_some_and(|limit| limit == request) && (together || guaranteed) {
             self.set_limit(most, Cause::Node, format!("held at {most}, what the largest node can give"));
-        }
-    }
-
-    /// Where no node is known to compare with, so much more memory than now is not taken from a history alone: somebody
-    /// may have written it.
-    fn keep_believable(&mut self, request: Quantity) {
-        let Some(now) = self.current.effective_request().filter(|now| !now.is_zero()) else { return };
-        if self.resource == Resource::Memory && request.bytes_rounded_up() / MOST_TIMES > now.bytes_rounded_up() {
-            let why = format!(
-                "kept at {now}: {request} is more than {MOST_TIMES} times as much, and no node is known that could hold it"
-            );
-            self.set_request(now, Cause::Node, why.clone());
-            if let Some(limit) = self.current.limit {
-                self.set_limit(limit, Cause::Node, why);
-            } else {
-                self.pair.limit = None;
-            }
         }
     }
 
