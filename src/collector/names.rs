@@ -34,7 +34,9 @@ pub fn of_container(labels: &Labels) -> Option<[&str; 3]> {
 
 /// Whether a cgroup is a node's, one of its services', or a whole pod's.
 fn is_above_containers(cgroup: &str) -> bool {
-    if ["/system.slice/", "/user.slice/"].iter().any(|above| cgroup.starts_with(above)) {
+    // Where the kubelet and the runtime disagree on the cgroup driver, pods lie below the runtime's own service.
+    let of_service = ["/system.slice/", "/user.slice/"].iter().any(|above| cgroup.starts_with(above));
+    if of_service && !cgroup.contains("kubepods") {
         return true;
     }
     let last = cgroup.rsplit('/').next().unwrap_or_default();
