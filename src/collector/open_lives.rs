@@ -327,7 +327,8 @@ mod tests {
             for _ in 0..all.len() {
                 all.rotate_left(1);
                 let life = only(&all, &[700]);
-                assert_eq!(said(&life), (1770.0, 59, 1770.0, 1.0));
+                // The stuck series counts as a sample more than the good one, whose first is zero.
+                assert_eq!(said(&life), (1770.0, 59 + factor as u32, 1770.0, 1.0));
                 assert_eq!((life.cpu().unwrap().stills.len(), life.memory().unwrap().all_stills().len()), (0, 0));
                 assert!(super::super::sources::disagree(&life.memory, &life.cpu));
             }
