@@ -8,7 +8,8 @@ fn every_file_that_the_documents_name_is_there() {
     for document in ["CONTRIBUTING.md", "docs/architecture.md"] {
         let text = std::fs::read_to_string(root.join(document)).unwrap();
         let is_path = |word: &&str| {
-            ["src/", "tests/", "deploy/", "docs/"].iter().any(|top| word.starts_with(top)) || word.ends_with(".md")
+            ["src/", "tests/", "deploy/", "docs/"].iter().any(|top| word.starts_with(top))
+                || Path::new(word).extension().is_some_and(|end| end == "md")
         };
         let named: Vec<&str> = text.split(['`', '(', ')', ' ', '\n']).filter(is_path).collect();
         assert!(named.len() > 3, "{document} names {named:?}");

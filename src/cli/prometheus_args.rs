@@ -35,10 +35,10 @@ pub struct PrometheusArgs {
     #[arg(long, value_name = "FILE", group = "oauth2_proof", requires = "prometheus_oauth2_token_url")]
     prometheus_oauth2_client_secret_file: Option<PathBuf>,
     /// File that holds a signed assertion (JWT) instead of a secret: workload identity, such as Azure's
-    /// $AZURE_FEDERATED_TOKEN_FILE
+    /// `AZURE_FEDERATED_TOKEN_FILE` names
     #[arg(long, value_name = "FILE", group = "oauth2_proof", requires = "prometheus_oauth2_token_url")]
     prometheus_oauth2_assertion_file: Option<PathBuf>,
-    /// Scope of the tokens, such as https://prometheus.monitor.azure.com/.default (repeatable)
+    /// Scope of the tokens, such as `https://prometheus.monitor.azure.com/.default` (repeatable)
     #[arg(long, value_name = "SCOPE", requires = "prometheus_oauth2_token_url")]
     prometheus_oauth2_scope: Vec<String>,
     /// Header to send, such as 'THANOS-TENANT: data' (repeatable)

@@ -21,6 +21,7 @@ use crate::workload::{Identity, Kind, WorkloadKey};
 
 /// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that
 /// still run, as far as they got.
+#[expect(clippy::too_many_lines, reason = "the steps of one slice, in their order; each is a function of its own")]
 pub(super) fn advance(
     carried: &mut Carried,
     read: Read,

@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn late_samples_are_as_good_as_prompt_ones(seed: u64, step in 5_i64..180) {
         let delay = |part| match mixed(seed, part) % 3 {
-            0 => (mixed(seed, part + 1_000_000) % LATE_MS as u64) as i64,
+            0 => (mixed(seed, part + 1_000_000) % LATE_MS.unsigned_abs()).cast_signed(),
             _ => 0,
         };
         let all = pods(delay);

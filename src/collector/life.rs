@@ -77,6 +77,7 @@ impl LifeKey {
 
 /// What was seen of a life so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none rules another out")]
 pub struct Life {
     /// Memory samples, by series.
     pub memory: BySource<MemoryStretch>,

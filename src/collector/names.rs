@@ -41,7 +41,10 @@ fn is_above_containers(cgroup: &str) -> bool {
     }
     let last = cgroup.rsplit('/').next().unwrap_or_default();
     let of_pod = || last.strip_prefix("pod").is_some_and(|uid| uid.len() >= 32);
-    last.is_empty() || last.ends_with(".slice") || matches!(last, "kubepods" | "burstable" | "besteffort") || of_pod()
+    last.is_empty()
+        || last.strip_suffix(".slice").is_some()
+        || matches!(last, "kubepods" | "burstable" | "besteffort")
+        || of_pod()
 }
 
 #[cfg(test)]

@@ -77,10 +77,14 @@ impl OpenLives {
 fn continued(mut life: Life, told: Told) -> Life {
     let before_ms = life.last_ms();
     for (source, stretches) in told.memory {
-        stretches.into_iter().for_each(|stretch| put(&mut life.memory, source, stretch));
+        for stretch in stretches {
+            put(&mut life.memory, source, stretch);
+        }
     }
     for (source, stretches) in told.cpu {
-        stretches.into_iter().for_each(|stretch| put(&mut life.cpu, source, stretch));
+        for stretch in stretches {
+            put(&mut life.cpu, source, stretch);
+        }
     }
     life.is_silent &= life.last_ms() == before_ms;
     life
@@ -224,8 +228,12 @@ fn join_doubles(open: &mut HashMap<LifeKey, Life>, ended: &mut Vec<(LifeKey, Lif
     ended.retain(|(key, life)| key.is_one() || !life.is_double && meant(key, life).is_empty());
     for (key, memory, cpu) in more {
         let Some(life) = open.get_mut(&key) else { continue };
-        memory.into_iter().for_each(|(source, stretch)| put(&mut life.memory, source, stretch));
-        cpu.into_iter().for_each(|(source, stretch)| put(&mut life.cpu, source, stretch));
+        for (source, stretch) in memory {
+            put(&mut life.memory, source, stretch);
+        }
+        for (source, stretch) in cpu {
+            put(&mut life.cpu, source, stretch);
+        }
     }
 }
 
@@ -412,7 +420,7 @@ mod tests {
             let mut all = Vec::new();
             for (n, replica) in ["a", "b", "c"].into_iter().enumerate() {
                 let (from, length) = away[n];
-                let times: Vec<i64> = (4 * n as i64..3600)
+                let times: Vec<i64> = (4 * i64::try_from(n).unwrap()..3600)
                     .step_by(30)
                     .filter(|at| !(from..from + length).contains(at))
                     .collect();

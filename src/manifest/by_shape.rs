@@ -130,22 +130,22 @@ impl Search<'_> {
     }
 
     /// An image without a container around it.
-    fn images(&mut self, value: &Value, at: String, path: &[&str]) {
+    fn images(&mut self, value: &Value, at: &str, path: &[&str]) {
         match (path.split_first(), value) {
-            (None, Value::String(image)) => self.part(json!({"image": image}), &at, "", OF_IMAGES),
+            (None, Value::String(image)) => self.part(json!({"image": image}), at, "", OF_IMAGES),
             (Some((&"*", rest)), Value::Object(fields)) => {
                 for (key, value) in fields {
-                    self.images(value, format!("{at}/{}", escape(key)), rest);
+                    self.images(value, &format!("{at}/{}", escape(key)), rest);
                 }
             }
             (Some((&"*", rest)), Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.images(item, format!("{at}/{index}"), rest);
+                    self.images(item, &format!("{at}/{index}"), rest);
                 }
             }
             (Some((key, rest)), value) => {
                 if let Some(value) = value.get(key) {
-                    self.images(value, format!("{at}/{}", escape(key)), rest);
+                    self.images(value, &format!("{at}/{}", escape(key)), rest);
                 }
             }
             _ => {}
@@ -154,12 +154,11 @@ impl Search<'_> {
 
     fn part(&mut self, container: Value, at: &str, container_at: &str, rules: &'static [&'static str]) {
         let mut container = container;
-        let name = match container.get("name").and_then(Value::as_str) {
-            Some(name) => name.to_owned(),
-            None => {
-                let mut keys = at.rsplit('/').filter(|key| key.parse::<u32>().is_err() && !key.is_empty());
-                keys.find(|key| !NO_NAMES.contains(key)).unwrap_or("main").to_owned()
-            }
+        let name = if let Some(name) = container.get("name").and_then(Value::as_str) {
+            name.to_owned()
+        } else {
+            let mut keys = at.rsplit('/').filter(|key| key.parse::<u32>().is_err() && !key.is_empty());
+            keys.find(|key| !NO_NAMES.contains(key)).unwrap_or("main").to_owned()
         };
         if let Some(fields) = container.as_object_mut() {
             fields.insert("name".to_owned(), json!(name));

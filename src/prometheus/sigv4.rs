@@ -37,14 +37,14 @@ impl Signer {
         let file = set("AWS_SHARED_CREDENTIALS_FILE")
             .map(PathBuf::from)
             .or_else(|| Some(std::env::home_dir()?.join(".aws").join("credentials")));
-        let source = match file.filter(|file| !given && (set("AWS_PROFILE").is_some() || file.is_file())) {
-            Some(file) => Source::Profile { file, profile: set("AWS_PROFILE").unwrap_or_else(|| "default".to_owned()) },
-            None => {
-                // A bucket has to be named, and is never asked for.
-                let builder = AmazonS3Builder::from_env().with_region(&region).with_bucket_name("none");
-                let store = builder.build().map_err(|e| aws(&e.to_string()))?;
-                Source::Role(store.credentials().clone())
-            }
+        let file = file.filter(|file| !given && (set("AWS_PROFILE").is_some() || file.is_file()));
+        let source = if let Some(file) = file {
+            Source::Profile { file, profile: set("AWS_PROFILE").unwrap_or_else(|| "default".to_owned()) }
+        } else {
+            // A bucket has to be named, and is never asked for.
+            let builder = AmazonS3Builder::from_env().with_region(&region).with_bucket_name("none");
+            let store = builder.build().map_err(|e| aws(&e.to_string()))?;
+            Source::Role(store.credentials().clone())
         };
         Ok(Self { region, service, source })
     }

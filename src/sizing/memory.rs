@@ -126,23 +126,17 @@ impl<'a> Finished<'a> {
     }
 }
 
-pub(super) fn size(
-    runs: &[&Run],
+/// Shows the estimator the runs one by one, and what it would have given each from those before it. As in a backtest it
+/// is asked anew at some lengths of the history only, and its answer holds in between.
+fn replayed(
+    estimator: &mut ByInput,
+    finished: &Finished<'_>,
     history: &History,
-    current: &Resources,
-    policy: &SizingPolicy,
-    evidence: &mut Evidence,
-) -> Answer<MemorySize> {
-    let finished = Finished::of(runs);
-    let is_service = evidence.days.is_some();
-    // A day is no run that is tried again: a kill there is an outage, so none is accepted.
-    let failing_share = if is_service { 0.0 } else { policy.failing_share };
-    let roomy = |bytes: f64, highest: f64| if is_service { bytes.max(SERVICE_MARGIN * highest) } else { bytes };
-    let mut estimator = new_estimator(failing_share, history);
+    roomy: impl Fn(f64, f64) -> f64,
+) -> Replay {
     let mut replay = Replay::default();
     let mut known = history.older().runs;
     let mut highest_before = history.older().max_peak_bytes.unwrap_or(0) as f64;
-    // As in a backtest, the replay asks anew at some lengths of the history only and holds the answer in between.
     let mut held_answer = None;
     for (run, bearing) in &finished.runs {
         let Some(seen) = Observed::of(run) else { continue };
@@ -158,7 +152,23 @@ pub(super) fn size(
             known = known.saturating_add(1);
         }
     }
-    evidence.replay = replay;
+    replay
+}
+
+pub(super) fn size(
+    runs: &[&Run],
+    history: &History,
+    current: &Resources,
+    policy: &SizingPolicy,
+    evidence: &mut Evidence,
+) -> Answer<MemorySize> {
+    let finished = Finished::of(runs);
+    let is_service = evidence.days.is_some();
+    // A day is no run that is tried again: a kill there is an outage, so none is accepted.
+    let failing_share = if is_service { 0.0 } else { policy.failing_share };
+    let roomy = |bytes: f64, highest: f64| if is_service { bytes.max(SERVICE_MARGIN * highest) } else { bytes };
+    let mut estimator = new_estimator(failing_share, history);
+    evidence.replay = replayed(&mut estimator, &finished, history, roomy);
 
     if evidence.scaled_on.memory {
         return Answer::Unknown(SCALED.to_owned());

@@ -108,7 +108,7 @@ fn a_larger_limit_answers_a_kill(
         let memory = r
             .memory
             .map(|m| if r.outcome == Outcome::OomKilled { MemoryUse { peak_bytes: m.peak_bytes / 2, ..m } } else { m });
-        Run { resources, memory, ..r }
+        Run { memory, resources, ..r }
     }));
     let sizing = recommend(&history, None, &SizingPolicy::default());
     let mib = memory_mib(&sizing);
@@ -259,7 +259,7 @@ proptest! {
         others in prop::collection::vec((0_i64..60, 1_u64..8000, 0_usize..8), 0..40),
         input in any::<bool>(),
     ) {
-        let input_of = |d: i64| input.then(|| (d % 9) as f64 * 1e9);
+        let input_of = |d: i64| input.then_some((d % 9) as f64 * 1e9);
         let needs: Vec<Run> = peaks.iter().zip(0..).map(|(p, d)| Run { input_bytes: input_of(d), ..run(d, *p, 0.5) }).collect();
         let other = |(at, (day, peak, kind)): (usize, &(i64, u64, usize))| {
             let base = Run { pod: format!("other-{at}"), input_bytes: input_of(*day), ..run(*day, *peak, 0.5) };
