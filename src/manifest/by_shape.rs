@@ -34,7 +34,7 @@ const NO_NAMES: [&str; 7] = ["spec", "template", "name", "custom", "image", "ima
 pub(super) fn find(object: &Value, base: &str, row: Option<&Row>, found: &mut Found, texts: u8) {
     let mut search = Search { object, base, row, found, texts, is_unjudged: false, is_by_shape: false };
     for path in row.map(|row| row.images).unwrap_or_default() {
-        search.images(object, String::new(), &path.split('/').skip(1).collect::<Vec<_>>());
+        search.images(object, "", &path.split('/').skip(1).collect::<Vec<_>>());
     }
     for (key, value) in object.as_object().into_iter().flatten().filter(|(key, _)| *key != "status") {
         search.walk(value, &format!("/{}", escape(key)), key);
