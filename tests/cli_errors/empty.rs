@@ -29,16 +29,29 @@ const NONE: &str =
 
 #[rstest]
 #[case::nothing_at_all(|_: &str, _| None, &[], "at all in Prometheus 2.53.0 at http://127.0.0.1:")]
-#[case::only_kube_state_metrics(
-    |metric: &str, labels| metric.starts_with("kube_").then_some(labels),
-    &["-n", "nightly"],
-    "/metrics/cadvisor and keep both, name the server that does, or give a longer --history"
-)]
 #[case::no_such_namespace(|_: &str, labels| Some(labels), &["-n", "nightlies"], "for namespace nightlies, only for other namespaces: check the name after -n")]
 #[case::no_such_series_label(|_: &str, labels| Some(labels), &["--series-label", "cluster=prod"], "for all namespaces with {cluster=\"prod\"}, only without that label: check --series-label")]
 fn no_measurements(#[case] change: fn(&str, Labels) -> Option<Labels>, #[case] args: &[&str], #[case] words: &str) {
     let server = changed(change);
     run(recommend(&server, NOON_TEXT).args(args)).refused_with(&[NONE, words]);
+}
+
+/// Runs that nobody measured are there all the same.
+#[test]
+fn only_kube_state_metrics() {
+    let server = changed(|metric, labels| metric.starts_with("kube_").then_some(labels));
+    let ran = run(recommend(&server, NOON_TEXT).args(["-n", "nightly"]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let workloads = answer["workloads"].as_array().unwrap();
+    assert_eq!(workloads.len(), 3, "{answer}");
+    for workload in workloads {
+        assert_eq!(workload["recommended"], serde_json::json!({}), "{workload}");
+        let notes = workload["notes"].to_string();
+        assert!(notes.contains("none sampled, long as they are: let Prometheus scrape /metrics/cadvisor"), "{notes}");
+    }
+    let notes = answer["notes"].to_string();
+    assert!(notes.contains("/metrics/cadvisor and keep both, name the server that does"), "{notes}");
 }
 
 #[test]

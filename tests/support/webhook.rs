@@ -22,6 +22,8 @@ pub struct Setup {
     pub recommended: Vec<(&'static str, &'static str, Value)>,
     /// `failurePolicy` of both entries.
     pub failure_policy: &'static str,
+    /// How long the API server waits for an answer.
+    pub timeout_seconds: u64,
     /// Further arguments of `podfit serve`.
     pub arguments: Vec<String>,
     /// The mutating entry is asked about applications of Spark's and Flink's operators too.
@@ -34,6 +36,7 @@ impl Default for Setup {
             policy: "{}\n".to_owned(),
             recommended: Vec::new(),
             failure_policy: "Fail",
+            timeout_seconds: 5,
             arguments: Vec::new(),
             applications: false,
         }
@@ -50,6 +53,7 @@ pub struct Webhook {
     pub metrics_address: String,
     dir: tempfile::TempDir,
     failure_policy: &'static str,
+    timeout_seconds: u64,
     applications: bool,
 }
 
@@ -159,8 +163,9 @@ impl Webhook {
         let arguments: Vec<String> = setup.arguments.iter().map(filled).collect();
         let serve = Serve::start(dir.path(), Some(cluster.kubeconfig()), &arguments);
         let (address, metrics_address) = (serve.address.clone(), serve.metrics_address.clone());
-        let Setup { failure_policy, applications, .. } = *setup;
-        let webhook = Self { namespace, serve, address, metrics_address, dir, failure_policy, applications };
+        let Setup { failure_policy, timeout_seconds, applications, .. } = *setup;
+        let webhook =
+            Self { namespace, serve, address, metrics_address, dir, failure_policy, timeout_seconds, applications };
         until("podfit serve is ready", || webhook.metrics_get("/readyz"));
         webhook.register();
         webhook
@@ -198,7 +203,7 @@ impl Webhook {
         };
         let entry = |name: &str, path: &str, rules: Value| {
             json!({"name": format!("{name}.{}.podfit.dev", self.namespace.name), "admissionReviewVersions": ["v1"],
-                "sideEffects": "None", "timeoutSeconds": 5, "failurePolicy": self.failure_policy,
+                "sideEffects": "None", "timeoutSeconds": self.timeout_seconds, "failurePolicy": self.failure_policy,
                 "matchPolicy": "Equivalent", "namespaceSelector": selector, "rules": rules,
                 "clientConfig": self.client_config(path)})
         };
