@@ -9,7 +9,7 @@ use super::learn::gather;
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
 use crate::admission::{Decision, Knowledge, Request, Sizing, Stamp, decide};
-use crate::cluster::{LiveWorkload, Reader, Snapshot};
+use crate::cluster::{ClusterError, LiveWorkload, Reader, Snapshot};
 use crate::collector::KnownPods;
 use crate::controller::crds::{self, IN_FORCE};
 use crate::controller::watch::policy_of;
@@ -76,6 +76,11 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Know
         admission.set_policy(super::review::policy(file)?);
         return Ok((admission, None));
     }
+    // Everyone who is logged in may ask which APIs there are. Without podfit's there is no policy, whatever one may read.
+    if let Ok(None) = reader.get(&format!("/apis/{}", crds::GROUP), "see whether podfit is installed").await {
+        admission.without_policy();
+        return Ok((admission, None));
+    }
     let path = format!("/apis/{}/{}/{}/{}", crds::GROUP, crds::VERSION, crds::POLICIES, IN_FORCE);
     let said = match reader.get(&path, "read the RightsizingPolicy").await {
         Ok(None) => None,
@@ -88,6 +93,9 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Know
                 "the RightsizingPolicy {IN_FORCE} cannot be used ({why}): rules are shown in their default modes"
             )),
         },
+        Err(ClusterError::Forbidden { what }) => {
+            Some(format!("you may not {what}: rules are shown in their default modes, or give --policy"))
+        }
         Err(error) => Some(format!("{error}; rules are shown in their default modes, or give --policy")),
     };
     admission.without_policy();

@@ -227,12 +227,11 @@ impl Seen {
                     seen.pods.push(0);
                     seen.combinations.len() - 1
                 });
-                match first.get(&pod) {
-                    Some(before) => seen.join(*before, place),
-                    None => {
-                        first.insert(pod, place);
-                        seen.pods[place] += 1;
-                    }
+                if let Some(before) = first.get(&pod) {
+                    seen.join(*before, place);
+                } else {
+                    first.insert(pod, place);
+                    seen.pods[place] += 1;
                 }
                 let presence = seen.namespaces.entry(namespace).or_default().entry(place).or_default();
                 presence.pieces |= 1 << piece;
@@ -299,7 +298,7 @@ fn differ(values: &[Vec<Vec<String>>; 2], candidate: usize) -> bool {
 
 /// Whether two were there at the same time, and the only piece that both have where that is not certain.
 fn side_by_side(a: u64, b: u64) -> (bool, u64) {
-    let (first, last) = (|x: u64| x.trailing_zeros(), |x: u64| 63 - x.leading_zeros());
+    let (first, last) = (|x: u64| x.trailing_zeros(), u64::ilog2);
     let in_turn = last(a) <= first(b) || last(b) <= first(a);
     // All that there is of both lies in one piece.
     (!in_turn || a == b, a & b)

@@ -133,7 +133,9 @@ impl Scope {
         let mut words: Vec<String> = self.matchers.iter().map(only).collect();
         words.extend(jobs("cAdvisor", &self.cadvisor_jobs));
         words.extend(jobs("kube-state-metrics", &self.kube_state_metrics_jobs));
-        words.iter_mut().for_each(|w| w.insert_str(0, WITH));
+        for word in &mut words {
+            word.insert_str(0, WITH);
+        }
         words.join(" ")
     }
 

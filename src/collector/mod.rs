@@ -189,6 +189,22 @@ struct Carried {
     unsampled: BTreeSet<unsampled::PodId>,
 }
 
+impl Summary {
+    /// Whose lives could not be named, and which were by their names alone.
+    fn say_who(&mut self, who: &Who) {
+        self.unidentified = who
+            .unidentified()
+            .map(|(namespace, reason, lives, example)| Unidentified {
+                namespace: namespace.to_owned(),
+                reason: reason.to_owned(),
+                lives,
+                example: example.to_owned(),
+            })
+            .collect();
+        self.by_name.clone_from(who.by_name());
+    }
+}
+
 /// Collects what is new and commits it slice by slice.
 ///
 /// # Errors
@@ -273,16 +289,7 @@ pub async fn collect<S: SeriesSource>(
     }
     prune_pods(store, from_ms, request.window)?;
     summary.workloads = found.len() as u64;
-    summary.unidentified = who
-        .unidentified()
-        .map(|(namespace, reason, lives, example)| Unidentified {
-            namespace: namespace.to_owned(),
-            reason: reason.to_owned(),
-            lives,
-            example: example.to_owned(),
-        })
-        .collect();
-    summary.by_name.clone_from(who.by_name());
+    summary.say_who(who);
     // A moment without data says nothing of what is missing.
     if request.window.end_ms - request.window.start_ms >= SHORTEST_SLICE_MS {
         if from_ms > request.window.start_ms {

@@ -395,6 +395,8 @@ pub(super) fn plural(n: usize) -> &'static str {
 
 /// Why there is no number where no finished run has a memory sample.
 fn unsampled(runs: &[&Run], evidence: &Evidence) -> String {
+    // A run of two minutes and more is seen wherever somebody looks.
+    const SEEN_SECONDS: f64 = 120.0;
     if evidence.never_sampled == 0 || evidence.never_sampled < evidence.unobserved {
         return evidence.too_few(0);
     }
@@ -403,8 +405,6 @@ fn unsampled(runs: &[&Run], evidence: &Evidence) -> String {
     if evidence.oom_kills > 0 {
         text.push_str(&format!(", {} killed", evidence.oom_kills));
     }
-    // A run of two minutes and more is seen wherever somebody looks.
-    const SEEN_SECONDS: f64 = 120.0;
     text.push_str(if evidence.median_seconds.is_some_and(|median| median >= SEEN_SECONDS) {
         ", long as they are: let Prometheus scrape /metrics/cadvisor of the kubelets that they ran on"
     } else {

@@ -53,7 +53,8 @@ impl Scene {
             reading("apps", &["replicasets"]),
             reading("autoscaling", &["horizontalpodautoscalers"]),
         ]);
-        let of_cluster = json!([reading("", &["nodes", "namespaces"])]);
+        let of_cluster =
+            json!([reading("", &["nodes", "namespaces"]), reading("podfit.dev", &["rightsizingpolicies"])]);
         let viewer = namespace.account("viewer", &rules, &of_cluster, files.path());
         Some(Self { namespace, prometheus, files, viewer, report: OnceLock::new() })
     }

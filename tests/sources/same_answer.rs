@@ -98,7 +98,7 @@ fn shuffled(history: &History) -> String {
     }
     let n = blocks.len();
     // Every place once: the step has no divisor in common with the number.
-    let step = (n / 3..).find(|step| gcd(*step, n) == 1).unwrap();
+    let step = (n / 3..=n + 1).find(|step| gcd(*step, n) == 1).unwrap();
     let order = (0..n).map(|i| (i * step + 7) % n);
     let lines: Vec<&str> = order.flat_map(|at| blocks[at].iter().copied()).collect();
     lines.join("\n") + "\n# EOF\n"
