@@ -65,10 +65,7 @@ impl Answer {
 impl Row<'_> {
     /// A number of its evidence, by its name in the JSON; 0 where it is not there.
     pub fn evidence(&self, name: &str) -> f64 {
-        let evidence = &self.0["evidence"];
-        let by_words: String =
-            name.chars().flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain(c.to_lowercase())).collect();
-        evidence[name].as_f64().or_else(|| evidence[&by_words].as_f64()).unwrap_or(0.0)
+        self.0["evidence"][name].as_f64().unwrap_or(0.0)
     }
 
     /// Finished runs.
@@ -78,7 +75,7 @@ impl Row<'_> {
 
     /// Kills for memory.
     pub fn kills(&self) -> u64 {
-        self.evidence("oom_kills") as u64
+        self.evidence("oomKills") as u64
     }
 
     /// What it asks for, in bytes or cores, by its name in the JSON.

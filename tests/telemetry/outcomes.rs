@@ -120,7 +120,7 @@ fn a_kill_at_the_limit_may_be_told_as_error_137() {
     }
     let answer = recommend(&history, &[]);
     let row = answer.row("main");
-    let suspected = row.evidence("suspected_kills") as u64;
+    let suspected = row.evidence("suspectedKills") as u64;
     assert!(row.kills() + suspected >= 8, "{:#}", answer.json);
     assert!(row.recommended("memoryLimit").is_some_and(|bytes| bytes > GIB), "{:#}", answer.json);
 }
@@ -142,7 +142,7 @@ fn a_job_that_succeeded_was_not_killed() {
     }
     let answer = recommend(&history, &[]);
     let row = answer.row("main");
-    assert_eq!((row.kills(), row.evidence("suspected_kills")), (0, 0.0), "{:#}", answer.json);
+    assert_eq!((row.kills(), row.evidence("suspectedKills")), (0, 0.0), "{:#}", answer.json);
     assert!(row.recommended("memoryLimit").is_none_or(|bytes| bytes <= 2.0 * GIB), "{:#}", answer.json);
 }
 

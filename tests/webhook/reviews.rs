@@ -79,13 +79,14 @@ async fn many_questions_on_one_connection_get_each_its_own_answer() {
 }
 
 #[tokio::test]
-async fn a_review_for_an_object_that_cannot_be_read_echoes_its_uid_or_fails() {
+async fn a_review_for_an_object_that_cannot_be_read_passes_unsized_and_is_denied_where_a_rule_enforces() {
     let scene = Scene::start(Setup::default()).await;
     let odd = review("e-1", "CREATE", &json!({"kind": "Pod", "spec": {"containers": "none"}})).to_string();
     let passed = response(&scene.ask(&post("/mutate", odd.as_bytes())).await.unwrap());
     assert_eq!((&passed["uid"], &passed["allowed"]), (&json!("e-1"), &json!(true)));
     assert!(passed["warnings"][0].as_str().unwrap().contains("not resized"), "{passed}");
-    let failed = scene.ask(&post("/validate", odd.as_bytes())).await.unwrap();
-    assert_eq!(failed.status, 500, "failurePolicy decides: {}", failed.text());
+    let denied = response(&scene.ask(&post("/validate", odd.as_bytes())).await.unwrap());
+    assert_eq!((&denied["uid"], &denied["allowed"]), (&json!("e-1"), &json!(false)), "a rule enforces");
+    assert!(denied["status"]["message"].as_str().unwrap().contains("the pod cannot be judged"), "{denied}");
     scene.answers().await;
 }

@@ -183,22 +183,34 @@ pub fn review(uid: &str, operation: &str, object: &Value) -> Value {
         "oldObject": null, "dryRun": false}})
 }
 
+/// As an API server writes it: the fields of a request in its own order, those that say who asks for what before the
+/// object.
+pub fn sent(review: &Value) -> String {
+    const FIRST: [&str; 8] = ["uid", "kind", "resource", "subResource", "name", "namespace", "operation", "userInfo"];
+    let mut rest = review["request"].as_object().unwrap().clone();
+    let first = FIRST.iter().filter_map(|key| Some(format!("\"{key}\":{}", rest.remove(*key)?)));
+    let first = first.collect::<Vec<_>>().join(",");
+    let rest = Value::Object(rest).to_string();
+    let head = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"#;
+    format!("{head}{first},{}}}", &rest[1..])
+}
+
 /// A review of a new pod that only `/mutate` has something to say to.
 pub fn created(uid: &str) -> Vec<u8> {
-    review(uid, "CREATE", &pod("registry.example/report:7")).to_string().into_bytes()
+    sent(&review(uid, "CREATE", &pod("registry.example/report:7"))).into_bytes()
 }
 
 /// A review of a new pod that breaks a rule.
 pub fn banned(uid: &str) -> Vec<u8> {
-    review(uid, "CREATE", &pod("registry.example/report:latest")).to_string().into_bytes()
+    sent(&review(uid, "CREATE", &pod("registry.example/report:latest"))).into_bytes()
 }
 
 /// A good review, padded to a length in bytes.
 pub fn padded(uid: &str, bytes: usize) -> Vec<u8> {
     let mut object = pod("registry.example/report:7");
-    let so_far = review(uid, "CREATE", &object).to_string().len();
+    let so_far = sent(&review(uid, "CREATE", &object)).len();
     object["metadata"]["annotations"] = json!({"pad": "x".repeat(bytes.saturating_sub(so_far + 25))});
-    let mut text = review(uid, "CREATE", &object).to_string().into_bytes();
+    let mut text = sent(&review(uid, "CREATE", &object)).into_bytes();
     text.resize(bytes.max(text.len()), b' ');
     text
 }
