@@ -227,6 +227,9 @@ impl Drop for Fence {
     }
 }
 
+/// What is changed, and how.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+
 #[test]
 fn with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_changed() {
     let test = "with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_changed";
@@ -254,7 +257,6 @@ fn with_podfits_token_nothing_but_the_bundle_of_its_own_configurations_can_be_ch
         // Until it is in force, and told apart from what the API server refuses by itself.
         until("the fence", || change(&|w| w[1]["timeoutSeconds"] = json!(29)).err());
         change(&|w| w[1]["clientConfig"]["caBundle"] = w[1]["clientConfig"]["caBundle"].clone()).unwrap();
-        type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
         let changes: [Change<'_>; 10] = [
             ("timeout", &|w| w[1]["timeoutSeconds"] = json!(29)),
             ("failure policy", &|w| w[1]["failurePolicy"] = json!("Ignore")),

@@ -33,9 +33,9 @@ fn encoded(text: &str, also: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.as_bytes().contains(&byte);
         if plain {
-            out.push(char::from(byte))
+            out.push(char::from(byte));
         } else {
-            write!(out, "%{byte:02X}").unwrap()
+            write!(out, "%{byte:02X}").unwrap();
         }
         out
     })

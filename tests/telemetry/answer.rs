@@ -62,6 +62,7 @@ impl Answer {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a row is asked again and again")]
 impl Row<'_> {
     /// A number of its evidence, by its name in the JSON; 0 where it is not there.
     pub fn evidence(&self, name: &str) -> f64 {

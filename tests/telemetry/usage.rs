@@ -30,6 +30,7 @@ impl Default for Nightly {
 }
 
 impl Nightly {
+    #[expect(clippy::unused_self, reason = "read as a property of the job")]
     fn peak(&self) -> f64 {
         800.0 * MIB
     }
@@ -173,7 +174,9 @@ fn a_start_that_cannot_be_is_not_used(#[case] said: fn(i64, i64) -> i64, #[value
     let nightly = Nightly::default();
     let mut history = nightly.history();
     change(&mut history, START, |start, samples| {
-        samples.iter_mut().for_each(|(at, value)| *value = said(start, *at) as f64);
+        for (at, value) in samples.iter_mut() {
+            *value = said(start, *at) as f64;
+        }
     });
     if !knows_pods {
         history.metrics.remove("kube_pod_start_time");
@@ -213,7 +216,9 @@ fn an_idle_container_is_not_frozen(#[case] cores: f64, #[case] at_its_start: f64
     let mut history = Nightly::default().history();
     change(&mut history, MEMORY, |_, samples| samples.values_mut().for_each(|value| *value = 800.0 * MIB));
     change(&mut history, CPU, |start, samples| {
-        samples.iter_mut().for_each(|(at, value)| *value = at_its_start + cores * (at - start) as f64);
+        for (at, value) in samples.iter_mut() {
+            *value = at_its_start + cores * (at - start) as f64;
+        }
     });
     let answer = recommend(&history, &[]);
     let row = answer.row("main");
@@ -402,7 +407,9 @@ fn page_cache_is_no_need() {
     let nightly = Nightly::default();
     let mut history = nightly.history();
     let mut marks = history.metrics[MEMORY].clone();
-    marks.values_mut().for_each(|samples| samples.values_mut().for_each(|value| *value = 1.99 * GIB));
+    for value in marks.values_mut().flat_map(|samples| samples.values_mut()) {
+        *value = 1.99 * GIB;
+    }
     history.metrics.insert("container_memory_max_usage_bytes".to_owned(), marks);
     let answer = recommend(&history, &[]);
     is_sized(&answer, &nightly);
