@@ -29,10 +29,7 @@ async fn both(
     .await;
     let prometheus = Fault::start(move |hit, _| {
         let sent = hit.headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or("");
-        match sent.strip_prefix("Bearer ").is_some_and(&accepts) {
-            true => status(200, EMPTY),
-            false => status(401, "no"),
-        }
+        if sent.strip_prefix("Bearer ").is_some_and(&accepts) { status(200, EMPTY) } else { status(401, "no") }
     })
     .await;
     let secret = tempfile::NamedTempFile::new().unwrap();
