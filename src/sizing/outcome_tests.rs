@@ -176,11 +176,14 @@ fn lower_bounds_alone_raise_and_never_lower(#[case] doubt: Doubt) {
 
 #[test]
 fn runs_that_nobody_sampled_exist() {
-    let tiny: Vec<Run> = (0..312).map(|d| unsampled(d, Outcome::OomKilled)).collect();
+    let short = |run: Run| Run { ended_ms: run.started_ms + 15_000, ..run };
+    let tiny: Vec<Run> = (0..312).map(|d| short(unsampled(d, Outcome::OomKilled))).collect();
     let sizing = sized(tiny.clone());
     let why = unknown(&sizing);
     assert!(why.starts_with("312 runs, none sampled, 312 killed: "), "{why}");
     assert!(why.contains("10 to 15 s") && why.ends_with("the last kill was at 128Mi: try 256Mi"), "{why}");
+    let long = sized((0..9).map(|d| unsampled(d, Outcome::Completed)).collect());
+    assert!(unknown(&long).contains("long as they are"), "{}", unknown(&long));
     assert_eq!((sizing.evidence.never_sampled, sizing.evidence.oom_kills), (312, 312));
     assert!(!unknown(&sized((0..9).map(|d| unsampled(d, Outcome::Completed)).collect())).contains("killed"));
     // Where some were sampled, the kills of the others count.
