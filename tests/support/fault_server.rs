@@ -41,6 +41,11 @@ impl Hit {
         self.params.get("query").is_some_and(|q| q.contains("count_over_time("))
     }
 
+    /// The slice of a collection that a query asks for; none of the questions about the whole window.
+    pub fn slice(&self) -> Option<TimeRange> {
+        self.range().filter(|range| range.len_ms() <= 86_400_000)
+    }
+
     /// The range of time whose samples or objects a query asks for.
     pub fn range(&self) -> Option<TimeRange> {
         if self.is_count() {
