@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::workload::WorkloadKey;
 
-/// Workloads (with container) kept of one namespace at most, some 3 KB each with all that is made of them: 60 MB.
+/// Workloads (with container) kept of one namespace at most, about 60 MB at an estimated, not measured, 3 KB each.
 pub const MOST_OF_NAMESPACE: usize = 20_000;
-/// The same of all namespaces: 600 MB.
+/// The same of all namespaces: about 600 MB by the same estimate.
 pub const MOST_OF_ALL: usize = 200_000;
 /// Names beyond them that are told apart at most, 8 bytes each.
 const MOST_COUNTED: usize = 1_000_000;
