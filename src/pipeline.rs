@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::collector::{CollectError, Request, Step, Summary, Who, collect};
+use crate::fit::Surroundings;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{History, Store, StoreError};
 use crate::prometheus::SeriesSource;
@@ -18,8 +19,10 @@ pub struct Learned {
     pub histories: BTreeMap<WorkloadKey, History>,
     /// What was missing and what to do about it.
     pub notes: Vec<String>,
-    /// What bounds the sizes.
+    /// What the user bounds the sizes by.
     pub policy: SizingPolicy,
+    /// What the cluster bounds them by, as far as the source told: the largest node.
+    pub surroundings: Surroundings,
 }
 
 /// Nothing was learned; says what follows from that, why, and what to do.
@@ -50,7 +53,10 @@ impl Learned {
     /// What each container should ask for, by its history alone.
     pub fn recommendations(&self) -> Vec<Line> {
         let heaps = KnownHeaps::default();
-        self.histories.iter().map(|(key, history)| Line::of_history(key, history, &self.policy, &heaps)).collect()
+        self.histories
+            .iter()
+            .map(|(key, history)| Line::of_history(key, history, &self.policy, &self.surroundings, &heaps))
+            .collect()
     }
 }
 
@@ -69,6 +75,7 @@ pub async fn run<S: SeriesSource>(
 ) -> Result<Learned, CollectError> {
     let summary = collect(source, store, request, who, progress).await?;
     let mut learned = learned(store, &request.scope.namespaces, policy)?;
+    learned.surroundings = Surroundings::default().with_largest_node(summary.largest_node);
     learned.notes.splice(0..0, notes(summary));
     Ok(learned)
 }
@@ -94,7 +101,7 @@ pub fn learned(store: &Store, namespaces: &[String], policy: SizingPolicy) -> Re
     }
     let mut notes: Vec<String> = note_of_left_alone(&left_alone).into_iter().collect();
     notes.extend(store.take_notices().into_iter().map(|notice| notice.message));
-    Ok(Learned { histories, notes, policy })
+    Ok(Learned { histories, notes, policy, surroundings: Surroundings::default() })
 }
 
 /// Histories of the containers that do their workload's work, in the order of their keys' text, read one after the other.

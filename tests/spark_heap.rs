@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use podfit::collector::{Request, Who, collect, metrics::Scope};
 use podfit::controller::watch::{Event, Index, Source};
+use podfit::fit::Surroundings;
 use podfit::fit::spark::KnownHeaps;
 use podfit::history::Store;
 use podfit::prometheus::{OpenMetricsFile, TimeRange};
@@ -212,7 +213,7 @@ fn watched(simulation: &Simulation, heap: &str, code: impl Fn(usize) -> i64) -> 
     runtime.block_on(collect(&file, &store, &request, &mut Who::default(), |_| {})).unwrap();
     let histories = store.histories(None).unwrap().map(Result::unwrap);
     let (key, history) = histories.into_iter().find(|(key, _)| key.workload.kind == Kind::SparkExecutor).unwrap();
-    Line::of_history(&key, &history, &SizingPolicy::default(), &KnownHeaps::default())
+    Line::of_history(&key, &history, &SizingPolicy::default(), &Surroundings::default(), &KnownHeaps::default())
 }
 
 /// Pods that are not started again: what they ended with is only in the pods themselves, which the controller watches.

@@ -66,7 +66,9 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let (gathered, _) = gathered(&simulation, Vec::new()).await?;
     if let Some(workload) = &args.explain {
         for (key, history) in find(&gathered.histories, workload)? {
-            std::io::stdout().lock().write_all(explain(key, history, &gathered.policy).as_bytes())?;
+            std::io::stdout()
+                .lock()
+                .write_all(explain(key, history, &gathered.policy, &gathered.surroundings).as_bytes())?;
         }
         return Ok(Outcome::Fine);
     }

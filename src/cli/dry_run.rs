@@ -443,7 +443,7 @@ mod tests {
         let workload = live.identity.workload.clone();
         let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
         let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
-        let of_history = Line::of_history(&key, &history, &policy, &KnownHeaps::default());
+        let of_history = Line::of_history(&key, &history, &policy, &Surroundings::default(), &KnownHeaps::default());
         let all = [(key.container.clone(), history)].into();
         let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Knowledge::default(), true)[0];
         assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");

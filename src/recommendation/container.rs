@@ -196,9 +196,15 @@ impl Line {
         }
     }
 
-    /// From a history alone, bound by nothing.
-    pub fn of_history(key: &WorkloadKey, history: &History, policy: &SizingPolicy, heaps: &KnownHeaps) -> Self {
-        Self::new(key, history, None, policy, &Surroundings::default(), heaps, |_| None)
+    /// From a history, without a pod; `surroundings` bind the container alone.
+    pub fn of_history(
+        key: &WorkloadKey,
+        history: &History,
+        policy: &SizingPolicy,
+        surroundings: &Surroundings,
+        heaps: &KnownHeaps,
+    ) -> Self {
+        Self::new(key, history, None, policy, surroundings, heaps, |_| None)
     }
 
     /// How urgent it is: what will be killed first, then what wastes most.

@@ -9,6 +9,7 @@ use rstest::rstest;
 use super::in_force::{Facts, Learned, Survivor, next, survivors};
 use super::status::Status;
 use super::{Kill, Line};
+use crate::fit::Surroundings;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
@@ -88,7 +89,13 @@ impl World {
     fn next(&mut self, learns: bool) -> Status {
         let workload = Workload::parse("etl", self.workload).unwrap();
         let key = WorkloadKey { workload: workload.clone(), container: "main".to_owned() };
-        let line = Line::of_history(&key, &self.history, &SizingPolicy::default(), &KnownHeaps::default());
+        let line = Line::of_history(
+            &key,
+            &self.history,
+            &SizingPolicy::default(),
+            &Surroundings::default(),
+            &KnownHeaps::default(),
+        );
         let alive: Vec<Survivor> = survivors(&self.history);
         let learned = [Learned { line: &line, survivors: &alive }];
         self.previous = next(&Facts {

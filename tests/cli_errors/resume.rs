@@ -18,7 +18,7 @@ const START: i64 = NOON - 14 * DAY_MS;
 
 /// First millisecond of each question for samples or objects.
 fn starts(server: &FaultServer) -> Vec<i64> {
-    server.hits().iter().filter_map(Hit::slice).map(|r| r.start_ms).collect()
+    server.hits().iter().filter_map(Hit::range).map(|r| r.start_ms).collect()
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_server_that_dies_after_the_first_slice() {
     // Whatever is asked of the second day meets a server that is gone.
     let dead = AtomicBool::new(false);
     server.script(move |hit, _| {
-        if hit.slice().is_some_and(|r| r.start_ms >= START + DAY_MS) {
+        if hit.range().is_some_and(|r| r.start_ms >= START + DAY_MS) {
             dead.store(true, Ordering::Relaxed);
         }
         dead.load(Ordering::Relaxed).then(|| say_with(502, &[], "gone")).flatten()
@@ -79,7 +79,7 @@ fn a_real_prometheus_that_dies_after_the_first_slice(#[values("auto", "query")] 
     let store = dir.path().join("history.redb");
     let dead = AtomicBool::new(false);
     server.script(move |hit, _| {
-        if hit.slice().is_some_and(|r| r.start_ms >= START + DAY_MS) {
+        if hit.range().is_some_and(|r| r.start_ms >= START + DAY_MS) {
             dead.store(true, Ordering::Relaxed);
         }
         uncounted(hit).or_else(|| dead.load(Ordering::Relaxed).then(|| say_with(502, &[], "gone")).flatten())
@@ -88,6 +88,7 @@ fn a_real_prometheus_that_dies_after_the_first_slice(#[values("auto", "query")] 
 
     server.heal();
     let report = run(remember(&server, NOON_TEXT, &store).args(transport)).report();
+    assert_eq!(starts(&server).iter().min(), Some(&(START + DAY_MS)), "it goes on at the watermark");
     assert_eq!(report, at_once);
 }
 
@@ -103,7 +104,7 @@ fn a_server_that_fails_all_the_time() {
         // From the second slice of each run on, nothing is answered.
         let first = Mutex::new(None);
         server.script(move |hit, _| {
-            let start = hit.slice()?.start_ms;
+            let start = hit.range()?.start_ms;
             let first = *first.lock().unwrap().get_or_insert(start);
             (start >= first + DAY_MS).then(|| say_with(503, &[], "full")).flatten()
         });

@@ -41,14 +41,10 @@ impl Hit {
         self.params.get("query").is_some_and(|q| q.contains("count_over_time("))
     }
 
-    /// The slice of a collection that a query asks for; none of the questions about the whole window.
-    pub fn slice(&self) -> Option<TimeRange> {
-        self.range().filter(|range| range.len_ms() <= 86_400_000)
-    }
-
     /// The range of time whose samples or objects a query asks for.
     pub fn range(&self) -> Option<TimeRange> {
-        if self.is_count() {
+        // What nodes can give is read of the whole window each time: it is no sample of a run.
+        if self.is_count() || self.params.get("query").is_some_and(|q| q.contains("kube_node_status_allocatable")) {
             return None;
         }
         let end_ms = (self.params.get("time")?.parse::<f64>().ok()? * 1000.0).round() as i64;
@@ -213,7 +209,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 
 async fn from_upstream(url: &str, client: &reqwest::Client, hit: Hit) -> Response {
     let path = hit.path.strip_prefix("/prom").unwrap_or(&hit.path);
-    let mut request = client.request(hit.method, format!("{url}{path}")).body(hit.body);
+    let mut request = client.request(hit.method, format!("{url}{path}?{}", hit.query)).body(hit.body);
     for name in ["content-type", "content-encoding", "accept", "x-prometheus-remote-read-version"] {
         if let Some(value) = hit.headers.get(name) {
             request = request.header(name, value);
@@ -240,21 +236,32 @@ async fn from_series(series: &SeriesStore, now_ms: Option<i64>, hit: &Hit) -> Re
             let text = param("query").trim_start_matches("last_over_time(");
             let selector = parse(text.rsplit_once('[').unwrap().0);
             let last = param("query").starts_with("last_over_time(");
-            matrix(series, &selector, hit.range().unwrap(), last).await
+            match hit.range() {
+                Some(range) => matrix(series, &selector, range, last).await,
+                // It does not count, and has no nodes.
+                None => json!({"resultType": "vector", "result": []}),
+            }
         }
         Some("status/buildinfo") => json!({"version": "2.53.0", "revision": "abc"}),
         Some("label/__name__/values") => {
             let mut selector = parse(param("match[]"));
             let at = selector.matchers.iter().position(|m| m.label == "__name__").unwrap();
             let names = selector.matchers.remove(at).value;
-            let range = TimeRange { start_ms: 0, end_ms: i64::MAX };
             let names: Vec<&str> = names.split('|').collect();
-            json!(series.metric_names_present(&names, range, &selector.matchers).await.unwrap())
+            json!(series.metric_names_present(&names, ALL_TIME, &selector.matchers).await.unwrap())
+        }
+        Some("labels") => json!(series.label_names(&parse(param("match[]")), ALL_TIME).await.unwrap()),
+        Some(label) if label.starts_with("label/") && label.ends_with("/values") => {
+            let name = label.trim_start_matches("label/").trim_end_matches("/values");
+            json!(series.label_values(name, &parse(param("match[]")), ALL_TIME).await.unwrap())
         }
         _ => return (StatusCode::NOT_FOUND, "404 page not found").into_response(),
     };
     axum::Json(json!({"status": "success", "data": data})).into_response()
 }
+
+/// Lists of names are of all time, as of a server with one block.
+const ALL_TIME: TimeRange = TimeRange { start_ms: 0, end_ms: i64::MAX };
 
 async fn matrix(series: &SeriesStore, selector: &Selector, range: TimeRange, last: bool) -> Value {
     let mut stream = series.samples(selector, range).await.unwrap();

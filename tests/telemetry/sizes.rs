@@ -78,3 +78,21 @@ fn side_containers_that_are_left_alone_are_counted() {
     let notes = answer.json["notes"].to_string();
     assert!(notes.contains("15 side containers") && notes.contains("istio-proxy (5)"), "{notes}");
 }
+
+/// Killed at all that it may use, a job wants twice as much; there is no node that has it.
+#[test]
+fn no_size_is_above_what_the_largest_node_can_give() {
+    let mut history = History::default();
+    for start in nights(8) {
+        let pod = Pod::of_cronjob("etl", "nightly", start, start + 1800);
+        pod.measure(&mut history, ("main", 0), (start, start + 1800), climbs(0.99 * GIB, 1740), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(GIB), "OOMKilled");
+    }
+    let of = |history: &History| recommend(history, &[]).row("main").recommended("memoryLimit");
+    assert_eq!(of(&history), Some(2.0 * GIB), "where no node is known");
+    for (node, gib) in [("small", 1.0), ("large", 1.5)] {
+        let node = labels([("node", node), ("resource", "memory"), ("unit", "byte")]);
+        history.say_all("kube_node_status_allocatable", &node, (BEGIN, BEGIN + 8 * DAY, 300), gib * GIB);
+    }
+    assert_eq!(of(&history), Some(1.5 * GIB));
+}

@@ -13,6 +13,7 @@ use super::metrics::ControllerMetrics;
 use super::write::{Recommendations, Stored, Written};
 use crate::admission::{Board, Knowledge};
 use crate::controller::lease::Term;
+use crate::fit::Surroundings;
 use crate::fit::spark::KnownHeaps;
 use crate::history::Store;
 use crate::pipeline;
@@ -293,7 +294,7 @@ fn by_namespace(
             return Ok(());
         }
         let heaps = KnownHeaps { of_sizes: known.heaps(&key), ..KnownHeaps::default() };
-        let line = Line::of_history(&key, &history, sizing, &heaps);
+        let line = Line::of_history(&key, &history, sizing, &Surroundings::default(), &heaps);
         let (_, workloads) = batch.get_or_insert_with(|| (namespace.clone(), BTreeMap::new()));
         workloads.entry(key.workload.clone()).or_default().push((line, survivors(&history)));
     }

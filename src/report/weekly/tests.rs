@@ -1,6 +1,7 @@
 //! The model on histories made by hand.
 
 use super::*;
+use crate::fit::Surroundings;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::recommendation::Line;
@@ -57,8 +58,9 @@ pub(crate) fn key(namespace: &str, name: &str, container: &str) -> WorkloadKey {
 }
 
 pub(crate) fn report_of(histories: &[(WorkloadKey, History)], settings: &Settings) -> Weekly {
-    let line =
-        |key: &WorkloadKey, history: &History| Line::of_history(key, history, &settings.policy, &KnownHeaps::default());
+    let line = |key: &WorkloadKey, history: &History| {
+        Line::of_history(key, history, &settings.policy, &Surroundings::default(), &KnownHeaps::default())
+    };
     let entries: Vec<Entry<'_>> =
         histories.iter().map(|(key, history)| Entry { history, line: line(key, history) }).collect();
     Weekly::new(&entries, None, vec!["a note of the data".to_owned()], settings)
