@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use podfit::admission::{Entry, Knowledge, Outcome, Recommended, answer};
+use podfit::admission::{Entry, Outcome, Recommended, Snapshot, answer};
 use podfit::fit::ContainerResources;
 use podfit::workload::{Kind, Workload};
 use serde_json::{Value, json};
@@ -74,14 +74,14 @@ fn instructions(what: &str, size: usize) -> Option<u64> {
 }
 
 struct Bench {
-    known: Knowledge,
+    known: Snapshot,
     review: Vec<u8>,
     sized: Vec<u8>,
 }
 
 impl Bench {
     fn new(size: usize, namespaces: usize) -> Self {
-        let known = knowledge(namespaces);
+        let known = snapshot(namespaces);
         let review = reviews::review(size, 0, 7, "4Gi");
         let first = answer(Entry::Mutate, &review, &known);
         assert_eq!(first.seen.outcome, Outcome::Resized, "the bench measures a pod that is resized");
@@ -110,8 +110,8 @@ impl Bench {
     }
 }
 
-fn knowledge(namespaces: usize) -> Knowledge {
-    let mut known = Knowledge::default();
+fn snapshot(namespaces: usize) -> Snapshot {
+    let mut known = Snapshot::default();
     let size: ContainerResources =
         serde_json::from_value(json!({"cpuRequest": "500m", "memoryRequest": "1536Mi", "memoryLimit": "1536Mi"}))
             .expect("sizes");

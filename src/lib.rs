@@ -2,11 +2,11 @@
 //! run should ask for.
 //!
 //! Data goes one way: series ([`prometheus`]) become runs ([`collector`]), runs become a [`history`] per [`workload`],
-//! a history becomes numbers ([`sizing`]), which are made right for their surroundings ([`fit`]), explained
+//! a history becomes numbers ([`sizing`]), which are made right for their constraints ([`fit`]), explained
 //! ([`recommendation`]) and applied to a pod ([`admission`]); [`pipeline`] is the way to the recommendation as one
-//! function. Pods as people write them come from a [`manifest`] and are judged in a [`review`]. The modules in the middle
-//! (`workload`, `history`, `sizing`, `fit`, `recommendation`, `policy`, `manifest`, `review`, `quantity`, `image`, `text`)
-//! know no network, no clock and no cluster client.
+//! function. Pods as people write them come from a [`manifest`] and are judged in a [`review`]. The modules in the
+//! middle (`workload`, `history`, `sizing`, `fit`, `recommendation`, `policy`, `manifest`, `review`, `quantity`,
+//! `image`, `text`) know no network, no clock and no cluster client.
 
 pub mod admission;
 pub mod certs;

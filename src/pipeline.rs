@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::collector::{CollectError, Request, Step, Summary, Who, collect};
-use crate::fit::Surroundings;
+use crate::fit::Constraints;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{History, Store, StoreError};
 use crate::prometheus::SeriesSource;
@@ -22,7 +22,7 @@ pub struct Learned {
     /// What the user bounds the sizes by.
     pub policy: SizingPolicy,
     /// What the cluster bounds them by, as far as the source told: the largest node.
-    pub surroundings: Surroundings,
+    pub constraints: Constraints,
 }
 
 /// Nothing was learned; says what follows from that, why, and what to do.
@@ -55,13 +55,13 @@ impl Learned {
         let heaps = KnownHeaps::default();
         self.histories
             .iter()
-            .map(|(key, history)| Line::of_history(key, history, &self.policy, &self.surroundings, &heaps))
+            .map(|(key, history)| Line::of_history(key, history, &self.policy, &self.constraints, &heaps))
             .collect()
     }
 }
 
-/// The whole way: reads what is new in a source into the store, and gives the histories of the namespaces that were asked
-/// for (`request.scope`; none = all).
+/// The whole way: reads what is new in a source into the store, and gives the histories of the namespaces that were
+/// asked for (`request.scope`; none = all).
 ///
 /// # Errors
 /// As [`collect`].
@@ -75,7 +75,7 @@ pub async fn run<S: SeriesSource>(
 ) -> Result<Learned, CollectError> {
     let summary = collect(source, store, request, who, progress).await?;
     let mut learned = learned(store, &request.scope.namespaces, policy)?;
-    learned.surroundings = Surroundings::default().with_largest_node(summary.largest_node);
+    learned.constraints = Constraints::default().with_largest_node(summary.largest_node);
     learned.notes.splice(0..0, notes(summary));
     Ok(learned)
 }
@@ -101,11 +101,11 @@ pub fn learned(store: &Store, namespaces: &[String], policy: SizingPolicy) -> Re
     }
     let mut notes: Vec<String> = note_of_left_alone(&left_alone).into_iter().collect();
     notes.extend(store.take_notices().into_iter().map(|notice| notice.message));
-    Ok(Learned { histories, notes, policy, surroundings: Surroundings::default() })
+    Ok(Learned { histories, notes, policy, constraints: Constraints::default() })
 }
 
-/// Histories of the containers that do their workload's work, in the order of their keys' text, read one after the other.
-/// `namespaces` empty = all.
+/// Histories of the containers that do their workload's work, in the order of their keys' text, read one after the
+/// other. `namespaces` empty = all.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -138,23 +138,23 @@ fn note_of_left_alone(runs: &BTreeMap<String, u64>) -> Option<String> {
 fn notes(summary: Summary) -> Vec<String> {
     let mut notes: Vec<String> = summary.gaps;
     notes.extend(summary.unidentified.iter().map(|u| {
-        let lives = if u.lives == 1 { "container" } else { "containers" };
+        let what = if u.instances == 1 { "container" } else { "containers" };
         format!(
-            "{} {lives} of past pods in {} belong to no workload, {} among them: {}",
-            u.lives, u.namespace, u.example, u.reason
+            "{} {what} of past pods in {} belong to no workload, {} among them: {}",
+            u.instances, u.namespace, u.example, u.reason
         )
     }));
-    notes.extend(summary.by_name.iter().map(|(namespace, lives)| {
-        let (containers, were) = if *lives == 1 { ("container", "was") } else { ("containers", "were") };
+    notes.extend(summary.by_name.iter().map(|(namespace, instances)| {
+        let (containers, were) = if *instances == 1 { ("container", "was") } else { ("containers", "were") };
         format!(
-            "{lives} {containers} of past pods in {namespace} {were} matched by their names alone, to pods that are \
+            "{instances} {containers} of past pods in {namespace} {were} matched by their names alone, to pods that are \
              there now: work of the same name that has no pod now is counted with them"
         )
     }));
-    if summary.absurd_samples > 0 {
+    if summary.samples_out_of_range > 0 {
         notes.push(format!(
             "{} samples were left out because no container can have such values: check what writes those series",
-            summary.absurd_samples
+            summary.samples_out_of_range
         ));
     }
     notes

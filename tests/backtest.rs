@@ -1,5 +1,5 @@
-//! `podfit backtest` as a user has it: files in, a table, a page and decisions out; and, where `PODFIT_TRACES` names the
-//! folder of the research traces, the figures that others' re-implementations of the known methods have there.
+//! `podfit backtest` as a user has it: files in, a table, a page and decisions out; and, where `PODFIT_TRACES` names
+//! the folder of the research traces, the figures that others' re-implementations of the known methods have there.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
 

@@ -1,6 +1,6 @@
 //! What becomes of a Flink cluster's process sizes: with its JVMs' own metrics, without them, where managed memory is
-//! used in full, after a container was killed. Histories are simulated; `podfit` runs as its user runs it, on a file and
-//! on a real Prometheus that promtool has filled.
+//! used in full, after a container was killed. Histories are simulated; `podfit` runs as its user runs it, on a file
+//! and on a real Prometheus that promtool has filled.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use podfit::admission::patch::{Op, apply};
-use podfit::admission::{Entry, Knowledge, LoadedRecommendations, answer};
+use podfit::admission::{Entry, LoadedRecommendations, Snapshot, answer};
 use podfit::policy::Applications;
 use podfit::quantity::Quantity;
 use podfit::simulate::{
@@ -221,7 +221,7 @@ fn deployment() -> Value {
 
 /// The deployment as it is stored, where admission knows these recommendations.
 fn created(report: &Value) -> Value {
-    let mut known = Knowledge { applications: Applications::SizedAtCreation, ..Knowledge::default() };
+    let mut known = Snapshot { applications: Applications::SizedAtCreation, ..Snapshot::default() };
     LoadedRecommendations::read(report.to_string().as_bytes()).unwrap().replace_in(&mut known);
     let resource = json!({"group": "flink.apache.org", "version": "v1beta1", "resource": "flinkdeployments"});
     let kind = json!({"group": "flink.apache.org", "version": "v1beta1", "kind": "FlinkDeployment"});

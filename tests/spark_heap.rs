@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use podfit::collector::{Request, Who, collect, metrics::Scope};
 use podfit::controller::watch::{Event, Index, Source};
-use podfit::fit::Surroundings;
+use podfit::fit::Constraints;
 use podfit::fit::spark::KnownHeaps;
 use podfit::history::Store;
 use podfit::prometheus::{OpenMetricsFile, TimeRange};
@@ -50,8 +50,8 @@ fn nightly(peak_mib: u64, spread: f64) -> Simulation {
     Platform { days: 14, nodes: 2, models, scrape: ScrapeOptions::default() }.simulate(NOON, 7)
 }
 
-/// The simulation's series, and what the drivers tell of their executors where `heap` says how much of it they used, and
-/// whether processes were looked at.
+/// The simulation's series, and what the drivers tell of their executors where `heap` says how much of it they used,
+/// and whether processes were looked at.
 fn history(simulation: &Simulation, heap: Option<(u64, bool)>) -> (tempfile::TempDir, PathBuf) {
     let mut text = Vec::new();
     simulation.write_openmetrics(&mut text).unwrap();
@@ -213,7 +213,7 @@ fn watched(simulation: &Simulation, heap: &str, code: impl Fn(usize) -> i64) -> 
     runtime.block_on(collect(&file, &store, &request, &mut Who::default(), |_| {})).unwrap();
     let histories = store.histories(None).unwrap().map(Result::unwrap);
     let (key, history) = histories.into_iter().find(|(key, _)| key.workload.kind == Kind::SparkExecutor).unwrap();
-    Line::of_history(&key, &history, &SizingPolicy::default(), &Surroundings::default(), &KnownHeaps::default())
+    Line::of_history(&key, &history, &SizingPolicy::default(), &Constraints::default(), &KnownHeaps::default())
 }
 
 /// Pods that are not started again: what they ended with is only in the pods themselves, which the controller watches.

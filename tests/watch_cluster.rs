@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use podfit::admission::{Board, Namespace as Known, Owned};
+use podfit::admission::{Namespace as Known, Owned, SharedState};
 use podfit::cluster::{Access, watch_client};
 use podfit::controller::watch::{self, Kind, Scope, WatchStatus, Watched};
 use podfit::fit::{LimitRanges, Quota, Resource};
@@ -25,7 +25,7 @@ const BATCH: &str = "/apis/batch/v1";
 
 /// Watches that run until this is dropped.
 struct Watching {
-    board: Arc<Board>,
+    board: Arc<SharedState>,
     status: Arc<WatchStatus>,
     stop: CancellationToken,
     runtime: tokio::runtime::Runtime,
@@ -36,7 +36,7 @@ impl Watching {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let access = Access { kubeconfig: Some(kubeconfig.to_owned()), context: None };
         let client = runtime.block_on(watch_client(&access)).unwrap();
-        let (board, status) = (Arc::<Board>::default(), Arc::<WatchStatus>::default());
+        let (board, status) = (Arc::<SharedState>::default(), Arc::<WatchStatus>::default());
         let stop = CancellationToken::new();
         assert!(!status.is_ready());
         let (to, of, end) = (Arc::clone(&board), Arc::clone(&status), stop.clone());
@@ -51,7 +51,7 @@ impl Watching {
     }
 
     fn most(&self, namespace: &Namespace) -> Option<Quantity> {
-        self.of(namespace).surroundings.limit_ranges.container(Resource::Memory).max
+        self.of(namespace).constraints.limit_ranges.container(Resource::Memory).max
     }
 
     fn until_most(&self, namespace: &Namespace, memory: Option<&str>) {
@@ -100,11 +100,11 @@ fn a_limit_range_is_known_as_it_comes_changes_and_goes() {
 
     namespace.create(CORE, "limitranges", &limit_range("4Gi"));
     watching.until_most(&namespace, Some("4Gi"));
-    assert_eq!(watching.of(&namespace).surroundings.largest_node_memory, memory);
+    assert_eq!(watching.of(&namespace).constraints.largest_node_memory, memory);
     change(&namespace, "PATCH", CORE, "limitranges/bounds", Some(&limit_range("2Gi")));
     watching.until_most(&namespace, Some("2Gi"));
     let stored = namespace.find(CORE, "limitranges/bounds").unwrap();
-    assert_eq!(watching.of(&namespace).surroundings.limit_ranges, LimitRanges::of_objects([&stored]));
+    assert_eq!(watching.of(&namespace).constraints.limit_ranges, LimitRanges::of_objects([&stored]));
     change(&namespace, "DELETE", CORE, "limitranges/bounds", None);
     watching.until_most(&namespace, None);
     let figures = watching.status.of(Kind::LimitRange);
@@ -123,7 +123,7 @@ fn a_quota_is_known_as_pods_use_it_up() {
         until(&format!("{used} of the quota used"), || {
             let stored = namespace.find(CORE, "resourcequotas/team")?;
             let counted = stored.pointer("/status/used")?.get("requests.memory")? == used;
-            let known = watching.of(&namespace).surroundings.quotas == [Quota::of_object(&stored).unwrap()];
+            let known = watching.of(&namespace).constraints.quotas == [Quota::of_object(&stored).unwrap()];
             (counted && known).then_some(())
         });
     };
@@ -134,7 +134,7 @@ fn a_quota_is_known_as_pods_use_it_up() {
         until_used(used);
     }
     change(&namespace, "DELETE", CORE, "resourcequotas/team", None);
-    until("no quota", || watching.of(&namespace).surroundings.quotas.is_empty().then_some(()));
+    until("no quota", || watching.of(&namespace).constraints.quotas.is_empty().then_some(()));
 }
 
 #[test]
@@ -176,8 +176,8 @@ fn who_may_not_list_nodes_is_told_so_and_knows_the_rest() {
     );
     namespace.create(CORE, "limitranges", &limit_range("4Gi"));
     watching.until_most(&namespace, Some("4Gi"));
-    let surroundings = watching.of(&namespace).surroundings;
-    assert_eq!((surroundings.limit_ranges.unreadable(), surroundings.largest_node_memory), (None, None));
+    let constraints = watching.of(&namespace).constraints;
+    assert_eq!((constraints.limit_ranges.unreadable(), constraints.largest_node_memory), (None, None));
     assert!(watching.board.current().elsewhere.limit_ranges.unreadable().is_some(), "other namespaces are not watched");
 
     namespace.account("granted", &json!([]), &watcher_rules(), files.path());
@@ -186,7 +186,7 @@ fn who_may_not_list_nodes_is_told_so_and_knows_the_rest() {
     let name = format!("{}-late", namespace.name);
     let binding = json!({"metadata": {"name": name}, "subjects": [subject], "roleRef": role});
     cluster.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
-    until("the largest node", || watching.of(&namespace).surroundings.largest_node_memory);
+    until("the largest node", || watching.of(&namespace).constraints.largest_node_memory);
     until("no trouble", || watching.status.troubles().is_empty().then_some(()));
     assert_eq!(watching.most(&namespace), "4Gi".parse().ok());
 }

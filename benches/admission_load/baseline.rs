@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use podfit::admission::review::{Answer, Review};
-use podfit::admission::{Board, Entry, Knowledge, Reply, Seen};
+use podfit::admission::review::{Review, ReviewOutcome};
+use podfit::admission::{Entry, Reply, Seen, SharedState, Snapshot};
 use podfit::certs::files::FilePair;
 use podfit::certs::resolver::ServedPair;
 use podfit::server::tls::server_config;
@@ -24,8 +24,8 @@ pub fn run(dir: &Path) {
         println!("{}", socket.local_addr().expect("an address"));
         std::io::stdout().flush().expect("standard output");
         let (metrics, limits) = (Arc::new(Metrics::new()), Arc::new(Limits::default()));
-        let board = Arc::new(Board::new(Knowledge::default()));
-        let reviewer = Reviewer::new(board, Arc::clone(&metrics), Arc::clone(&limits)).deciding(Arc::new(allow));
+        let shared = Arc::new(SharedState::new(Snapshot::default()));
+        let reviewer = Reviewer::new(shared, Arc::clone(&metrics), Arc::clone(&limits)).deciding(Arc::new(allow));
         let pair = FilePair::new(dir.join("tls.crt"), dir.join("tls.key")).load(Timestamp::now());
         let served = Arc::new(ServedPair::new(pair.expect("a certificate")));
         let stop = CancellationToken::new();
@@ -44,9 +44,9 @@ pub fn run(dir: &Path) {
     });
 }
 
-fn allow(_: Entry, body: &[u8], _: &Knowledge) -> Reply {
+fn allow(_: Entry, body: &[u8], _: &Snapshot) -> Reply {
     match Review::read(body) {
-        Ok(review) => Reply { status: 200, body: Answer::default().to_json(&review.uid), seen: Seen::default() },
+        Ok(review) => Reply { status: 200, body: ReviewOutcome::default().to_json(&review.uid), seen: Seen::default() },
         Err(_) => Reply { status: 400, body: Vec::new(), seen: Seen::default() },
     }
 }

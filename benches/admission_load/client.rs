@@ -58,7 +58,8 @@ pub struct Measured {
     pub cpu: f64,
     /// Seconds for one answer that its threads waited for a core.
     pub waited: f64,
-    /// Seconds from the first byte of a request to the last one of its answer; with its handshake where each has its own.
+    /// Seconds from the first byte of a request to the last one of its answer; with its handshake where each has its
+    /// own.
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,

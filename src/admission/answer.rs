@@ -8,15 +8,15 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 
 use super::applications::{self, Application};
-use super::executor_heap::Heaped;
+use super::executor_heap::HeapRewrite;
+use super::identity::whose;
 use super::judge::{Verdict, few, judge, soften, warning};
-use super::knowledge::{Knowledge, Namespace, Recommended, Rules};
 use super::object::{read_object, read_pod_to_judge, read_pod_to_size};
+use super::provenance::{self, Provenance};
 use super::resize::{Resizing, Sizing, resize, resize_with_heap};
 use super::retry;
-use super::review::{Answer, Operation, Review};
-use super::stamp::{self, Stamp};
-use super::whose::whose;
+use super::review::{Operation, Review, ReviewOutcome};
+use super::snapshot::{Namespace, Recommended, Rules, Snapshot};
 use crate::fit::{ContainerResources, Pair, Resource, spark_executor_heap};
 use crate::manifest;
 use crate::policy::{
@@ -80,7 +80,7 @@ pub enum Outcome {
 }
 
 /// Answers a review.
-pub fn answer(entry: Entry, body: &[u8], known: &Knowledge) -> Reply {
+pub fn answer(entry: Entry, body: &[u8], known: &Snapshot) -> Reply {
     let read = match entry {
         Entry::Mutate => Review::read_to_size(body),
         Entry::Validate => Review::read(body),
@@ -102,12 +102,14 @@ pub fn answer(entry: Entry, body: &[u8], known: &Knowledge) -> Reply {
 
 /// The answer to a review that cannot be decided, for a reason that is not its object's: no time, no room, a fault of
 /// podfit. The body may end early. `None` where it is no review.
-pub fn undecided(entry: Entry, body: &[u8], known: &Knowledge, why: &str) -> Option<Vec<u8>> {
+pub fn undecided(entry: Entry, body: &[u8], known: &Snapshot, why: &str) -> Option<Vec<u8>> {
     // The beginning says it all where it comes from an API server.
     let beginning = body.get(..HEAD_BYTES).unwrap_or(body);
     let review = Review::read_head(beginning).or_else(|| Review::read_head(body))?;
     let answer = match entry {
-        Entry::Mutate => Answer { warnings: vec![warning(&format!("not resized: {why}"))], ..Answer::default() },
+        Entry::Mutate => {
+            ReviewOutcome { warnings: vec![warning(&format!("not resized: {why}"))], ..ReviewOutcome::default() }
+        }
         Entry::Validate => unjudged(&review, known, why),
     };
     Some(answer.to_json(&review.uid))
@@ -117,21 +119,21 @@ pub fn undecided(entry: Entry, body: &[u8], known: &Knowledge, why: &str) -> Opt
 const HEAD_BYTES: usize = 16 * 1_024;
 
 /// The answer to what the rules could not be applied to.
-fn unjudged(review: &Review<'_>, known: &Knowledge, why: &str) -> Answer {
+fn unjudged(review: &Review<'_>, known: &Snapshot, why: &str) -> ReviewOutcome {
     let enforced = enforced(review, known);
     if enforced.is_empty() {
-        return Answer { warnings: vec![warning(&format!("not judged: {why}"))], ..Answer::default() };
+        return ReviewOutcome { warnings: vec![warning(&format!("not judged: {why}"))], ..ReviewOutcome::default() };
     }
     let rules = enforced.join(", ");
     let verb = if enforced.len() == 1 { "holds" } else { "hold" };
     let denial =
         format!("podfit: the pod cannot be judged, and {rules} {verb} in this namespace: {}", text::clean(why));
-    Answer { denial: Some(text::clip(&denial, MAX_NOTE_CHARS)), ..Answer::default() }
+    ReviewOutcome { denial: Some(text::clip(&denial, MAX_NOTE_CHARS)), ..ReviewOutcome::default() }
 }
 
 /// The rules that turn away what is asked about, as far as the head of its review tells. A kubelet's own requests are
 /// about mirrors of static pods, which run whatever is answered, and about pods that were judged before.
-fn enforced(review: &Review<'_>, known: &Knowledge) -> Vec<&'static str> {
+fn enforced(review: &Review<'_>, known: &Snapshot) -> Vec<&'static str> {
     let is_judged = review.is_of_pods()
         && matches!(review.sub_resource.as_ref(), "" | "ephemeralcontainers")
         && matches!(review.operation, Operation::Create | Operation::Update)
@@ -145,19 +147,19 @@ fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply
     Reply { status, body, seen: Seen { outcome: Outcome::Failed(reason), ..seen } }
 }
 
-fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut Seen) -> Answer {
+fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Snapshot, seen: &mut Seen) -> ReviewOutcome {
     let is_application =
         known.applications == Applications::SizedAtCreation && !review.is_of_pods() && review.sub_resource.is_empty();
     if !(review.is_pod() || is_application) || review.operation != Operation::Create {
-        return Answer::default();
+        return ReviewOutcome::default();
     }
     if known.resizing_stopped {
         seen.outcome = Outcome::Skipped("stopped");
-        return Answer::default();
+        return ReviewOutcome::default();
     }
     let not_read = |seen: &mut Seen, problem: &str| {
         seen.outcome = Outcome::Failed("unreadable-object");
-        Answer { warnings: vec![warning(&format!("not resized: {problem}"))], ..Answer::default() }
+        ReviewOutcome { warnings: vec![warning(&format!("not resized: {problem}"))], ..ReviewOutcome::default() }
     };
     let read = match (pod, review.object) {
         (Some(pod), _) => Ok(pod),
@@ -176,14 +178,14 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         if !stage.applies(&format!("{}/{name}", review.namespace), &review.uid) {
             seen.outcome = Outcome::Skipped(why_not(stage.mode));
-            return Answer::default();
+            return ReviewOutcome::default();
         }
         let application = Application {
             object: &object,
             namespace: &review.namespace,
             recommendations: &namespace.recommendations,
             identity: &known.identity,
-            surroundings: &namespace.surroundings,
+            constraints: &namespace.constraints,
             bounds: &known.bounds,
         };
         return answer_of(applications::size(&application), seen);
@@ -193,7 +195,7 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
         Err(problem) => return not_read(seen, &problem.to_string()),
     };
     let Some(identity) = whose(&object, &review.namespace, &namespace.owners, &known.identity) else {
-        return Answer::default();
+        return ReviewOutcome::default();
     };
     let workload = identity.workload.to_string();
     let recommended = namespace.recommendations.get(&identity.workload).map(|r| &**r);
@@ -210,16 +212,18 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
         }
         killed_at = retry::raise(&mut sizes, kills, recommended, identity.attempt, &pod);
     }
-    let stamp =
-        Stamp { workload: workload.clone(), recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default() };
+    let provenance = Provenance {
+        workload: workload.clone(),
+        recommendation: recommended.map(|r| r.id.clone()).unwrap_or_default(),
+    };
     seen.workload = Some(workload);
     let sizing = Sizing {
         pod: &object,
         kind: Some(identity.workload.kind),
         recommended: &sizes,
         killed_at: &killed_at,
-        stamp: Some(&stamp),
-        surroundings: &namespace.surroundings,
+        provenance: Some(&provenance),
+        constraints: &namespace.constraints,
         bounds: &known.bounds,
     };
     if known.executor_heaps == ExecutorHeaps::AsRecommended
@@ -238,10 +242,10 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Knowledge, seen: &mut
     answer_of(resizing, seen)
 }
 
-/// An executor's pod with the recommended heap and the size that belongs to it; `None` where it has that heap, or may not
-/// have that size.
+/// An executor's pod with the recommended heap and the size that belongs to it; `None` where it has that heap, or may
+/// not have that size.
 fn with_recommended_heap(sizing: &Sizing<'_>, recommended: &Recommended, pod: &PodSpec<'_>) -> Option<Resizing> {
-    let heaped = Heaped::of(sizing.pod, sizing.kind?, recommended, pod)?;
+    let heaped = HeapRewrite::of(sizing.pod, sizing.kind?, recommended, pod)?;
     let mut sizes = sizing.recommended.clone();
     let memory = Some(heaped.memory);
     sizes.get_mut(&heaped.container)?.set(Resource::Memory, Pair { request: memory, limit: memory });
@@ -286,7 +290,7 @@ fn for_input(
 }
 
 /// What a resize comes to.
-fn answer_of(resizing: Resizing, seen: &mut Seen) -> Answer {
+fn answer_of(resizing: Resizing, seen: &mut Seen) -> ReviewOutcome {
     let Resizing { ops, warnings, changes, skipped } = resizing;
     seen.outcome = match skipped {
         _ if !changes.is_empty() => Outcome::Resized,
@@ -301,7 +305,7 @@ fn answer_of(resizing: Resizing, seen: &mut Seen) -> Answer {
     if let Some(reason) = skipped {
         audit_annotations.insert("not-resized".to_owned(), reason.to_owned());
     }
-    Answer { denial: None, ops, warnings: few(warnings), audit_annotations }
+    ReviewOutcome { denial: None, ops, warnings: few(warnings), audit_annotations }
 }
 
 /// Why the administrator's rollout leaves a pod as it came, in one word; `None` where its sizes are applied.
@@ -309,7 +313,7 @@ fn held_back(
     review: &Review<'_>,
     workload: &Workload,
     recommended: Option<&Recommended>,
-    known: &Knowledge,
+    known: &Snapshot,
 ) -> Option<&'static str> {
     if recommended.is_some_and(|r| r.is_opted_out) {
         return Some("workload-opted-out");
@@ -335,19 +339,19 @@ const MAX_NOTE_CHARS: usize = 300;
 /// Most findings of one rule in one review that are written down.
 const MOST_FINDINGS: usize = 256;
 
-fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
+fn validate(review: &Review<'_>, known: &Snapshot, seen: &mut Seen) -> ReviewOutcome {
     let created = match review.operation {
         Operation::Create => true,
         Operation::Update => false,
-        Operation::Delete | Operation::Connect => return Answer::default(),
+        Operation::Delete | Operation::Connect => return ReviewOutcome::default(),
     };
     // Of a pod's subresources only this one brings containers; sizes and statuses are nobody's habit.
     if review.is_of_pods() && !matches!(review.sub_resource.as_ref(), "" | "ephemeralcontainers") {
-        return Answer::default();
+        return ReviewOutcome::default();
     }
     // Whatever there is to say of it was said when it was made: it must be able to lose its finalizers.
     if review.is_of_pods() && review.leaves_the_spec() {
-        return Answer::default();
+        return ReviewOutcome::default();
     }
     let (object, mut checked) = match look(review, known) {
         Ok(looked) => looked,
@@ -362,7 +366,7 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     let softest = if !review.is_of_pods() {
         // A template harms nobody until a pod is made of it, and that is judged then; its author is told now.
         Mode::Warn
-    } else if review.is_from_kubelet() && stamp::is_mirror(&object) {
+    } else if review.is_from_kubelet() && provenance::is_mirror(&object) {
         // The static pod runs whatever is answered.
         Mode::Audit
     } else {
@@ -389,11 +393,11 @@ fn validate(review: &Review<'_>, known: &Knowledge, seen: &mut Seen) -> Answer {
     } else if left_out(Mode::Warn) > 0 {
         warnings.push(warning(&format!("and {} more findings", left_out(Mode::Warn))));
     }
-    Answer { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations }
+    ReviewOutcome { denial, ops: Vec::new(), warnings: few(warnings), audit_annotations }
 }
 
 /// The object of a review, and what the rules find in it.
-fn look(review: &Review<'_>, known: &Knowledge) -> Result<(Value, Checked), String> {
+fn look(review: &Review<'_>, known: &Snapshot) -> Result<(Value, Checked), String> {
     let raw = review.object.ok_or("the review has no object")?;
     let read = if review.is_of_pods() { read_pod_to_judge(raw) } else { read_object(raw) };
     let object = read.map_err(|problem| problem.to_string())?;
@@ -403,7 +407,7 @@ fn look(review: &Review<'_>, known: &Knowledge) -> Result<(Value, Checked), Stri
 
 /// Everything that the rules find in an object: what comes as a pod is one, whatever kind it says it is; of other
 /// kinds, in the pods that are made from them. Exemptions are applied, and places are those of the object.
-fn findings(object: &Value, review: &Review<'_>, known: &Knowledge) -> Result<Checked, Malformed> {
+fn findings(object: &Value, review: &Review<'_>, known: &Snapshot) -> Result<Checked, Malformed> {
     let of = |pod: PodSpec<'_>| rules_say(pod, &review.namespace, Some(&review.user), &known.rules);
     if review.is_of_pods() {
         return Ok(of(PodSpec::of_pod(object)?));
@@ -437,7 +441,7 @@ pub(super) fn too_many_findings() -> String {
 
 /// Of the findings those that this update brings about: an update that leaves an old breach as it is must pass, or
 /// finalizers could not be removed from pods that were there before the rule.
-fn newly_found(found: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Knowledge) -> Vec<Finding> {
+fn newly_found(found: Vec<Finding>, object: &Value, review: &Review<'_>, known: &Snapshot) -> Vec<Finding> {
     let read = if review.is_of_pods() { read_pod_to_judge } else { read_object };
     let Some(old) = review.old_object.and_then(|raw| read(raw).ok()) else { return found };
     let Ok(before) = findings(&old, review, known) else { return found };

@@ -87,8 +87,8 @@ fn rules(modes: &[(&str, &str)]) -> Arc<Rules> {
     Arc::new(Rules::new(Settings::from_yaml(&format!("modes: {{{}}}", modes.join(", "))).unwrap()))
 }
 
-pub(super) fn known() -> Knowledge {
-    let mut known = Knowledge { rules: rules(&[]), ..Knowledge::default() };
+pub(super) fn known() -> Snapshot {
+    let mut known = Snapshot { rules: rules(&[]), ..Snapshot::default() };
     let namespace = known.namespace_mut("sales");
     let by = Owner::new("CronJob", "load");
     namespace.owners =
@@ -100,7 +100,7 @@ pub(super) fn known() -> Knowledge {
     known
 }
 
-pub(super) fn replied(entry: Entry, request: Value, known: &Knowledge) -> (Value, Seen) {
+pub(super) fn replied(entry: Entry, request: Value, known: &Snapshot) -> (Value, Seen) {
     let reply = answer(entry, &body(request), known);
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     let review: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -206,7 +206,7 @@ fn a_recommendation_of_another_namespace_is_not_used_whatever_the_pod_says() {
 
 #[test]
 fn while_resizing_is_stopped_nothing_is_patched_and_rules_hold_all_the_same() {
-    let stopped = Knowledge { resizing_stopped: true, ..known() };
+    let stopped = Snapshot { resizing_stopped: true, ..known() };
     let (response, seen) = replied(Entry::Mutate, create(&pod()), &stopped);
     assert_eq!((response, seen.outcome), (plainly_allowed(), Outcome::Skipped("stopped")));
     let mut bad = pod();
@@ -219,8 +219,8 @@ fn while_resizing_is_stopped_nothing_is_patched_and_rules_hold_all_the_same() {
 fn where_bounds_are_not_known_a_pod_goes_as_it_came_and_its_author_is_told_why() {
     let mut unsure = known();
     let limit_ranges = crate::fit::LimitRanges::unknown("podfit may not list them");
-    unsure.namespace_mut("sales").surroundings =
-        Arc::new(crate::fit::Surroundings { limit_ranges, ..Default::default() });
+    unsure.namespace_mut("sales").constraints =
+        Arc::new(crate::fit::Constraints { limit_ranges, ..Default::default() });
     let (response, seen) = replied(Entry::Mutate, create(&pod()), &unsure);
     assert_eq!(seen.outcome, Outcome::Skipped("unreadable-limit-range"));
     assert!(!ops(&response).iter().any(|op| op.path.contains("resources")));
@@ -232,7 +232,7 @@ fn where_bounds_are_not_known_a_pod_goes_as_it_came_and_its_author_is_told_why()
 fn where_quotas_are_not_known_nothing_is_raised() {
     let mut unsure = known();
     let quotas = vec![crate::fit::Quota::unknown("podfit may not list them")];
-    unsure.namespace_mut("sales").surroundings = Arc::new(crate::fit::Surroundings { quotas, ..Default::default() });
+    unsure.namespace_mut("sales").constraints = Arc::new(crate::fit::Constraints { quotas, ..Default::default() });
     let mut small = pod();
     small["spec"]["containers"][0]["resources"] =
         json!({"requests": {"memory": "512Mi"}, "limits": {"memory": "512Mi"}});
@@ -537,7 +537,7 @@ fn a_pod_that_is_told_apart_by_its_size_is_still_the_same_after_a_resize() {
     executor["metadata"] = json!({"name": "daily-exec-1", "labels": {
         "spark-role": "executor", "spark-app-name": "daily", "spark-exec-resourceprofile-id": "5"}});
     executor["spec"]["containers"][0]["name"] = json!("spark-kubernetes-executor");
-    let mut known = Knowledge::default();
+    let mut known = Snapshot::default();
     let size =
         serde_json::from_value(json!({"cpuRequest": "3", "memoryRequest": "6Gi", "memoryLimit": "6Gi"})).unwrap();
     let containers = [("spark-kubernetes-executor".to_owned(), size)].into_iter().collect();

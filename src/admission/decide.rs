@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use super::answer::{rules_say, too_many_findings};
 use super::judge::{Verdict, few, judge, soften};
-use super::knowledge::Rules;
 use super::patch::Op;
+use super::provenance::{self, Change};
 use super::resize::{Resizing, Sizing, resize};
-use super::stamp::{self, Change};
+use super::snapshot::Rules;
 use crate::policy::{Checked, Finding, Malformed, Mode, PodSpec};
 
 /// A pod to decide on, and what is known about it.
@@ -58,7 +58,7 @@ pub struct Decision {
 /// The pod spec cannot be walked. Then nothing was checked: not a pass, but a failed call.
 pub fn decide(request: &Request<'_>) -> Result<Decision, Malformed> {
     let pod = PodSpec::of_pod(request.sizing.pod)?;
-    let believed_mirror = request.from_kubelet && stamp::is_mirror(request.sizing.pod);
+    let believed_mirror = request.from_kubelet && provenance::is_mirror(request.sizing.pod);
     let softest = if believed_mirror { Mode::Audit } else { Mode::Enforce };
     let Checked { findings, left_out } = rules_say(pod, request.namespace, request.user, request.rules);
     let Verdict { mut denial, mut warnings, audit_annotations, findings } = judge(soften(findings, softest));

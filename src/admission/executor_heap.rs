@@ -6,10 +6,10 @@
 
 use serde_json::{Value, json};
 
-use super::knowledge::Recommended;
 use super::patch::{Action, Op};
+use super::provenance::HeapChange;
 use super::resize::Resizing;
-use super::stamp::HeapChange;
+use super::snapshot::Recommended;
 use crate::fit::spark::LEAST_HEAP_MIB;
 use crate::fit::{ContainerResources, EXECUTOR_HEAP, spark_executor_heap};
 use crate::policy::PodSpec;
@@ -17,7 +17,7 @@ use crate::quantity::Quantity;
 use crate::workload::Kind;
 
 /// A pod with another heap in it.
-pub(super) struct Heaped {
+pub(super) struct HeapRewrite {
     /// The pod.
     pub object: Value,
     /// The container.
@@ -30,9 +30,9 @@ pub(super) struct Heaped {
     op: Op,
 }
 
-impl Heaped {
-    /// The pod with the recommended heap; `None` where that is not proven, or the one that it has, or where the pod does
-    /// not say its heap in so many words.
+impl HeapRewrite {
+    /// The pod with the recommended heap; `None` where that is not proven, or the one that it has, or where the pod
+    /// does not say its heap in so many words.
     pub fn of(object: &Value, kind: Kind, recommended: &Recommended, pod: &PodSpec<'_>) -> Option<Self> {
         if !matches!(kind, Kind::SparkExecutor | Kind::AirflowSparkExecutor) {
             return None;

@@ -5,27 +5,27 @@ pub mod answer;
 pub mod applications;
 pub mod decide;
 mod executor_heap;
+pub mod identity;
 pub mod judge;
-pub mod knowledge;
 pub mod object;
 pub mod owners;
 pub mod patch;
+pub mod provenance;
 pub mod recommendations;
 pub mod resize;
 pub mod retry;
 pub mod review;
-pub mod stamp;
-pub mod whose;
+pub mod snapshot;
 
 pub use answer::{Entry, Outcome, Reply, Seen, answer, undecided};
 pub use decide::{Decision, Request, decide};
 pub use judge::{Verdict, few, judge, soften};
-pub use knowledge::{Board, Kills, Knowledge, Namespace, Recommendations, Recommended, Rules, Sizes};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
+pub use provenance::{Change, HeapChange, Provenance, Record, label_value};
 pub use recommendations::{LoadedRecommendations, id_of};
 pub use resize::{Resizing, Sizing, resize};
-pub use stamp::{Change, HeapChange, Record, Stamp, label_value};
+pub use snapshot::{Kills, Namespace, Recommendations, Recommended, Rules, SharedState, Sizes, Snapshot};
 
 #[cfg(test)]
 mod answer_tests;

@@ -46,7 +46,8 @@ pub fn read_pod_to_judge(raw: &RawValue) -> Result<Value, UnreadableObject> {
     read(raw, &POD_TO_JUDGE)
 }
 
-/// A pod as far as its size can depend on it. Its containers have their places and resources, but it is no pod to store:
+/// A pod as far as its size can depend on it. Its containers have their places and resources, but it is no pod to
+/// store:
 /// volumes, probes and the like are missing, and environment variables that podfit never reads are null.
 ///
 /// # Errors
@@ -292,11 +293,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::admission::identity::whose;
     use crate::admission::owners::Owners;
+    use crate::admission::provenance::Provenance;
     use crate::admission::resize::{Resizing, Sizing, resize};
-    use crate::admission::stamp::Stamp;
-    use crate::admission::whose::whose;
-    use crate::fit::{ContainerResources, Surroundings};
+    use crate::fit::{Constraints, ContainerResources};
     use crate::policy::{Bounds, PodSpec};
     use crate::workload::{IdentityRules, Kind};
 
@@ -425,7 +426,7 @@ mod tests {
                 .unwrap();
         let spec = PodSpec::of_pod(pod).unwrap();
         let recommended = spec.containers().map(|container| (container.name.to_owned(), size)).collect();
-        let stamp = Stamp { workload: "job/a".into(), recommendation: "r1".into() };
+        let provenance = Provenance { workload: "job/a".into(), recommendation: "r1".into() };
         Kind::ALL
             .into_iter()
             .map(|kind| {
@@ -434,8 +435,8 @@ mod tests {
                     kind: Some(kind),
                     recommended: &recommended,
                     killed_at: &BTreeMap::new(),
-                    stamp: Some(&stamp),
-                    surroundings: &Surroundings::default(),
+                    provenance: Some(&provenance),
+                    constraints: &Constraints::default(),
                     bounds: &Bounds::default(),
                 };
                 resize(&sizing, &spec)

@@ -22,7 +22,7 @@ fn memory_after(object: &Value, response: &Value) -> Value {
 }
 
 /// What is enough for inputs of up to 1 and 5 GB; 1Gi beyond.
-fn known_by_input() -> Knowledge {
+fn known_by_input() -> Snapshot {
     let mut known = known();
     let namespace = known.namespace_mut("sales");
     for recommended in Arc::make_mut(&mut namespace.recommendations).values_mut() {
@@ -107,7 +107,7 @@ fn spark_pod(role: &str, heap: Option<&str>, asked: &str) -> Value {
 }
 
 /// The heap is to shrink and what is beside it to grow.
-fn known_of_spark(kind: Kind, container: &str, heap_is_proven: bool) -> Knowledge {
+fn known_of_spark(kind: Kind, container: &str, heap_is_proven: bool) -> Snapshot {
     let divided =
         Divided { heap_mib: 1804, heap_is_proven, overhead_mib: 818, heap_now_mib: 4096, total_now_mib: 4505 };
     let size = serde_json::from_value(json!({"memoryRequest": "2622Mi", "memoryLimit": "2622Mi"})).unwrap();
@@ -116,14 +116,14 @@ fn known_of_spark(kind: Kind, container: &str, heap_is_proven: bool) -> Knowledg
         divided: vec![(container.into(), divided)],
         ..Recommended::default()
     };
-    let mut known = Knowledge::default();
+    let mut known = Snapshot::default();
     let workload = Workload::new("sales", kind, ["daily"]);
     Arc::make_mut(&mut known.namespace_mut("sales").recommendations).insert(workload, Arc::new(recommended));
     known
 }
 
 /// The heap and the limit that an executor of 4 GiB of heap in 4505 MiB is stored with; a second turn changes nothing.
-fn executor_stored(known: &Knowledge, mut pod: Value) -> (String, String) {
+fn executor_stored(known: &Snapshot, mut pod: Value) -> (String, String) {
     for turn in 0..2 {
         let (response, _) = replied(Entry::Mutate, create(&pod), known);
         if response.get("patch").is_some() {
@@ -139,7 +139,7 @@ fn executor_stored(known: &Knowledge, mut pod: Value) -> (String, String) {
 
 #[test]
 fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
-    let stored = |policy, heap_is_proven, change: &dyn Fn(&mut Knowledge, &mut Value)| {
+    let stored = |policy, heap_is_proven, change: &dyn Fn(&mut Snapshot, &mut Value)| {
         let mut known = known_of_spark(Kind::SparkExecutor, "spark-kubernetes-executor", heap_is_proven);
         known.executor_heaps = policy;
         let mut pod = spark_pod("executor", Some("4g"), "4505Mi");
@@ -147,14 +147,14 @@ fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
         executor_stored(&known, pod)
     };
     let sizes = |heap: &str, memory: &str| (heap.to_owned(), memory.to_owned());
-    let nothing = |_: &mut Knowledge, _: &mut Value| {};
+    let nothing = |_: &mut Snapshot, _: &mut Value| {};
     let (set, kept) = (ExecutorHeaps::AsRecommended, ExecutorHeaps::default());
     assert_eq!(stored(set, true, &nothing), sizes("1804m", "2622Mi"));
     assert_eq!(stored(kept, true, &nothing), sizes("4g", "4914Mi"), "by explicit policy alone");
     assert_eq!(stored(set, false, &nothing), sizes("4g", "4914Mi"), "nothing is guessed");
-    let floor = |known: &mut Knowledge, _: &mut Value| known.bounds.memory.floor = Some("4Gi".parse().unwrap());
+    let floor = |known: &mut Snapshot, _: &mut Value| known.bounds.memory.floor = Some("4Gi".parse().unwrap());
     assert_eq!(stored(set, true, &floor), sizes("4g", "4914Mi"), "both or neither");
-    let opted_out = |_: &mut Knowledge, pod: &mut Value| {
+    let opted_out = |_: &mut Snapshot, pod: &mut Value| {
         pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off"});
     };
     assert_eq!(stored(set, true, &opted_out), sizes("4g", "4505Mi"));
@@ -173,7 +173,7 @@ fn an_executor_gets_the_proven_heap_where_the_policy_says_so() {
         let heap = &record["containers"]["spark-kubernetes-executor"]["heap"];
         assert_eq!(*heap, json!({"from": "4Gi", "to": "1804Mi"}), "{record:#}");
     }
-    let by_reference = |_: &mut Knowledge, pod: &mut Value| {
+    let by_reference = |_: &mut Snapshot, pod: &mut Value| {
         let heap = &mut pod["spec"]["containers"][0]["env"][1];
         heap["value"] = json!("$(HEAP)");
     };

@@ -115,11 +115,11 @@ proptest! {
 
     #[test]
     fn holds_for_any_pod(
-        before in any_pod(), kind in any_kind(), surroundings in any_surroundings(),
+        before in any_pod(), kind in any_kind(), constraints in any_surroundings(),
         wanted in proptest::collection::btree_map("[abij]", any_size(), 0..4), enforce in any::<bool>()
     ) {
         let known = Known {
-            kind, surroundings, recommended: wanted,
+            kind, constraints, recommended: wanted,
             modes: Modes::all(if enforce { Mode::Enforce } else { Mode::Warn }),
             ..known(json!({}))
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::knowledge::{Knowledge, Recommendations, Recommended, Sizes};
+use super::snapshot::{Recommendations, Recommended, Sizes, Snapshot};
 use crate::fit::spark::Divided;
 use crate::fnv::fnv1a;
 use crate::quantity::Quantity;
@@ -66,14 +66,14 @@ impl LoadedRecommendations {
     }
 
     /// Puts them in place of all that were known.
-    pub fn replace_in(self, knowledge: &mut Knowledge) {
-        for namespace in knowledge.namespaces.values_mut() {
+    pub fn replace_in(self, snapshot: &mut Snapshot) {
+        for namespace in snapshot.namespaces.values_mut() {
             if !namespace.recommendations.is_empty() {
                 namespace.recommendations = Arc::default();
             }
         }
         for (name, recommendations) in self.namespaces {
-            knowledge.namespace_mut(&name).recommendations = recommendations;
+            snapshot.namespace_mut(&name).recommendations = recommendations;
         }
     }
 }
@@ -159,14 +159,14 @@ mod tests {
         read(&json!({"summary": {"new": 1}, "workloads": entries, "notes": []}).to_string()).unwrap()
     }
 
-    fn looked_up(knowledge: &Knowledge, workload: &str) -> Option<Arc<Recommended>> {
+    fn looked_up(snapshot: &Snapshot, workload: &str) -> Option<Arc<Recommended>> {
         let workload = Workload::parse("jobs", workload).unwrap();
-        knowledge.namespaces.get("jobs")?.recommendations.get(&workload).cloned()
+        snapshot.namespaces.get("jobs")?.recommendations.get(&workload).cloned()
     }
 
     #[test]
     fn what_recommend_prints_is_found_by_workload_and_container() {
-        let mut knowledge = Knowledge::default();
+        let mut snapshot = Snapshot::default();
         of(&[
             entry(
                 "cronjob/nightly",
@@ -176,14 +176,14 @@ mod tests {
             entry("cronjob/nightly", "sidecar", json!({"memoryRequest": "64Mi"})),
             entry("cronjob/unknown", "main", json!({})),
         ])
-        .replace_in(&mut knowledge);
-        let found = looked_up(&knowledge, "cronjob/nightly").unwrap();
+        .replace_in(&mut snapshot);
+        let found = looked_up(&snapshot, "cronjob/nightly").unwrap();
         assert_eq!(
             serde_json::to_value(found.containers.to_map()).unwrap(),
             json!({"main": {"cpuRequest": "500m", "memoryRequest": "1Gi", "memoryLimit": "1Gi"},
                 "sidecar": {"memoryRequest": "64Mi"}})
         );
-        assert!(looked_up(&knowledge, "cronjob/unknown").is_none(), "an entry without numbers is none");
+        assert!(looked_up(&snapshot, "cronjob/unknown").is_none(), "an entry without numbers is none");
     }
 
     #[test]
@@ -195,9 +195,9 @@ mod tests {
                 *value = value.as_u64().map_or_else(|| value.clone(), |mib| json!(mib << 20));
             }
             entry["spark"] = spark;
-            let mut knowledge = Knowledge::default();
-            of(&[entry]).replace_in(&mut knowledge);
-            looked_up(&knowledge, "spark-executor/join").unwrap().divided("spark-kubernetes-executor")
+            let mut snapshot = Snapshot::default();
+            of(&[entry]).replace_in(&mut snapshot);
+            looked_up(&snapshot, "spark-executor/join").unwrap().divided("spark-kubernetes-executor")
         };
         let whole = json!({"heapBytes": 1804, "heapIsProven": true, "overheadBytes": 409, "heapNowBytes": 4096,
             "totalNowBytes": 4505});
@@ -219,9 +219,9 @@ mod tests {
         let proven = |limit: &str, flink: Value| {
             let mut entry = entry("flink-taskmanager/clicks", "flink-main-container", json!({"memoryLimit": limit}));
             entry["flink"] = flink;
-            let mut knowledge = Knowledge::default();
-            of(&[entry]).replace_in(&mut knowledge);
-            looked_up(&knowledge, "flink-taskmanager/clicks").unwrap().is_proven_process("flink-main-container")
+            let mut snapshot = Snapshot::default();
+            of(&[entry]).replace_in(&mut snapshot);
+            looked_up(&snapshot, "flink-taskmanager/clicks").unwrap().is_proven_process("flink-main-container")
         };
         let gib = |is_proven: bool| json!({"processBytes": 1_u64 << 30, "processIsProven": is_proven});
         assert!(proven("1Gi", gib(true)));
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn sizes_by_input_are_kept() {
-        let mut knowledge = Knowledge::default();
-        of(&[by_input(json!([[10, 1 << 20], [20, 2 << 20]]))]).replace_in(&mut knowledge);
-        let found = looked_up(&knowledge, "job/a").unwrap();
+        let mut snapshot = Snapshot::default();
+        of(&[by_input(json!([[10, 1 << 20], [20, 2 << 20]]))]).replace_in(&mut snapshot);
+        let found = looked_up(&snapshot, "job/a").unwrap();
         let memory = |input| found.for_input("c", input).map(|size| size.to_string());
         assert_eq!([memory(10), memory(11), memory(21)], [Some("1Mi".into()), Some("2Mi".into()), None]);
         assert_eq!(found.for_input("other", 10), None);
@@ -243,9 +243,9 @@ mod tests {
     #[test]
     fn an_id_follows_the_sizes_alone() {
         let id = |entries: &[Value]| {
-            let mut knowledge = Knowledge::default();
-            of(entries).replace_in(&mut knowledge);
-            looked_up(&knowledge, "job/a").unwrap().id.clone()
+            let mut snapshot = Snapshot::default();
+            of(entries).replace_in(&mut snapshot);
+            looked_up(&snapshot, "job/a").unwrap().id.clone()
         };
         let (a, b) = (entry("job/a", "a", json!({"cpuRequest": "1"})), entry("job/a", "b", json!({"cpuRequest": "2"})));
         assert_eq!(id(&[a.clone(), b.clone()]), id(&[b.clone(), a.clone()]));
@@ -255,12 +255,12 @@ mod tests {
 
     #[test]
     fn new_ones_replace_all_and_leave_the_rest_of_a_namespace_alone() {
-        let mut knowledge = Knowledge::default();
-        of(&[entry("job/a", "a", json!({"cpuRequest": "1"}))]).replace_in(&mut knowledge);
-        let surroundings = Arc::clone(&knowledge.namespaces["jobs"].surroundings);
-        of(&[]).replace_in(&mut knowledge);
-        assert!(looked_up(&knowledge, "job/a").is_none());
-        assert!(Arc::ptr_eq(&surroundings, &knowledge.namespaces["jobs"].surroundings));
+        let mut snapshot = Snapshot::default();
+        of(&[entry("job/a", "a", json!({"cpuRequest": "1"}))]).replace_in(&mut snapshot);
+        let constraints = Arc::clone(&snapshot.namespaces["jobs"].constraints);
+        of(&[]).replace_in(&mut snapshot);
+        assert!(looked_up(&snapshot, "job/a").is_none());
+        assert!(Arc::ptr_eq(&constraints, &snapshot.namespaces["jobs"].constraints));
     }
 
     #[rstest]

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::patch::{Editor, Op, PatchError};
-use super::stamp::{self, Change, HeapChange, Record};
-use super::{judge, stamp::Stamp};
-use crate::fit::{self, ContainerResources, Pair, Resource, Surroundings, What};
+use super::provenance::{self, Change, HeapChange, Record};
+use super::{judge, provenance::Provenance};
+use crate::fit::{self, Constraints, ContainerResources, Pair, Resource, What};
 use crate::policy::{Bounds, PodSpec};
 use crate::quantity::Quantity;
 use crate::text;
@@ -26,9 +26,9 @@ pub struct Sizing<'a> {
     /// By container name, limits at which an earlier try was killed, where the size answers that.
     pub killed_at: &'a BTreeMap<String, Quantity>,
     /// Whose recommendation that is; `None` for a pod of no known workload, which is not changed at all.
-    pub stamp: Option<&'a Stamp>,
+    pub provenance: Option<&'a Provenance>,
     /// What it must fit into.
-    pub surroundings: &'a Surroundings,
+    pub constraints: &'a Constraints,
     /// What the administrator lets no size leave.
     pub bounds: &'a Bounds,
 }
@@ -53,17 +53,17 @@ pub fn resize(request: &Sizing<'_>, pod: &PodSpec<'_>) -> Resizing {
 
 /// The same for a pod with another heap in one of its containers, which is told and recorded too.
 pub(super) fn resize_with_heap(request: &Sizing<'_>, pod: &PodSpec<'_>, heap: Option<(&str, HeapChange)>) -> Resizing {
-    let Some(stamp) = request.stamp else { return Resizing::default() };
-    if stamp::is_mirror(request.pod) {
+    let Some(provenance) = request.provenance else { return Resizing::default() };
+    if provenance::is_mirror(request.pod) {
         return Resizing { skipped: Some("mirror-pod"), ..Resizing::default() };
     }
     let mut resizing = Resizing::default();
-    if stamp::is_opted_out(request.pod) {
+    if provenance::is_opted_out(request.pod) {
         resizing.skipped = Some("opted-out");
     } else if !request.recommended.is_empty() {
-        changes(request, pod, stamp, heap, &mut resizing);
+        changes(request, pod, provenance, heap, &mut resizing);
     }
-    match patch(request.pod, pod, stamp, &resizing.changes) {
+    match patch(request.pod, pod, provenance, &resizing.changes) {
         Ok(ops) => resizing.ops = ops,
         Err(error) => {
             let warning = judge::warning(&format!("not resized: {error}"));
@@ -76,11 +76,11 @@ pub(super) fn resize_with_heap(request: &Sizing<'_>, pod: &PodSpec<'_>, heap: Op
 fn changes(
     request: &Sizing<'_>,
     pod: &PodSpec<'_>,
-    stamp: &Stamp,
+    provenance: &Provenance,
     heap: Option<(&str, HeapChange)>,
     resizing: &mut Resizing,
 ) {
-    let fitted = fit::fit_pod(pod, request.kind, &held(request, pod), request.surroundings);
+    let fitted = fit::fit_pod(pod, request.kind, &held(request, pod), request.constraints);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());
         resizing.warnings.push(judge::warning(&format!("not resized: {skip}")));
@@ -95,7 +95,7 @@ fn changes(
         let heap = heap.filter(|(container, _)| *container == name).map(|(_, change)| change);
         if fitted.resources != from || heap.is_some() {
             let change = Change { from, to: fitted.resources, heap };
-            resizing.warnings.push(told(&name, &change, &stamp.workload, request.killed_at.get(&name).copied()));
+            resizing.warnings.push(told(&name, &change, &provenance.workload, request.killed_at.get(&name).copied()));
             resizing.changes.insert(name.clone(), change);
         }
         // What the pod as a whole may not have is news to its author; bending to an engine is not.
@@ -154,7 +154,7 @@ fn told(name: &str, change: &Change, workload: &str, killed_at: Option<Quantity>
 fn patch(
     pod: &Value,
     spec: &PodSpec<'_>,
-    stamp: &Stamp,
+    provenance: &Provenance,
     changes: &BTreeMap<String, Change>,
 ) -> Result<Vec<Op>, PatchError> {
     let mut editor = Editor::of_pod(pod);
@@ -175,11 +175,15 @@ fn patch(
             return Err(unmeant);
         }
     }
-    editor.set("", &["metadata", "labels", stamp::WORKLOAD], json!(stamp::label_value(&stamp.workload)))?;
+    editor.set(
+        "",
+        &["metadata", "labels", provenance::WORKLOAD],
+        json!(provenance::label_value(&provenance.workload)),
+    )?;
     if !changes.is_empty() {
-        let record = Record::new(stamp, changes, pod);
+        let record = Record::new(provenance, changes, pod);
         let record = serde_json::to_string(&record).unwrap_or_default();
-        editor.set("", &["metadata", "annotations", stamp::RESIZED], json!(record))?;
+        editor.set("", &["metadata", "annotations", provenance::RESIZED], json!(record))?;
     }
     Ok(editor.into_ops())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::knowledge::Recommended;
+use super::snapshot::Recommended;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::policy::PodSpec;
 use crate::quantity::Quantity;

@@ -144,8 +144,8 @@ impl<'a> Review<'a> {
         Ok(review)
     }
 
-    /// The same; a pod is read on the way, as far as its size can depend on it. It is most of the bytes, and to skip over
-    /// it first takes as long as to read it so.
+    /// The same; a pod is read on the way, as far as its size can depend on it. It is most of the bytes, and to skip
+    /// over it first takes as long as to read it so.
     ///
     /// # Errors
     /// [`BadReview`].
@@ -330,7 +330,7 @@ impl<'a> Visitor<'a> for HeadOfQuestion<'_, 'a> {
 
 /// What is answered.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct ReviewOutcome {
     /// Why the object is turned away; `None` when it is not.
     pub denial: Option<String>,
     /// What to change; empty = nothing, and no patch is sent.
@@ -373,7 +373,7 @@ struct Status<'a> {
     message: &'a str,
 }
 
-impl Answer {
+impl ReviewOutcome {
     /// The body of the response to the review of that uid.
     pub fn to_json(&self, uid: &str) -> Vec<u8> {
         let patch = (!self.ops.is_empty() && self.denial.is_none())

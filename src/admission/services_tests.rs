@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::answer::{Entry, Outcome};
 use super::answer_tests::{JOB_UID, create, known, ops, pod, replied, warnings};
-use super::knowledge::Recommended;
+use super::snapshot::Recommended;
 use crate::policy::Services;
 use crate::recommendation::Kill;
 use crate::workload::{Kind, Workload};
 
-/// A pod of a service is sized where the policy says so, and in no other case: not by its recommendation, not for a kill.
+/// A pod of a service is sized where the policy says so, and in no other case: not by its recommendation, not for a
+/// kill.
 #[rstest]
 #[case::a_deployment(Kind::Deployment, false, Services::RecommendedOnly, false)]
 #[case::a_deployment_by_policy(Kind::Deployment, false, Services::Sized, true)]

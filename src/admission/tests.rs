@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fit::{ContainerResources, LimitRanges, Quota, Surroundings};
+use crate::fit::{Constraints, ContainerResources, LimitRanges, Quota};
 use crate::policy::{Mode, Modes, RULES, Settings};
 use crate::text;
 use crate::workload::Kind;
@@ -20,8 +20,8 @@ fn size(json: Value) -> ContainerResources {
 pub(super) struct Known {
     pub(super) kind: Option<Kind>,
     pub(super) recommended: BTreeMap<String, ContainerResources>,
-    pub(super) stamp: Option<Stamp>,
-    pub(super) surroundings: Surroundings,
+    pub(super) provenance: Option<Provenance>,
+    pub(super) constraints: Constraints,
     pub(super) modes: Modes,
     pub(super) from_kubelet: bool,
 }
@@ -39,8 +39,8 @@ pub(super) fn known(recommended: Value) -> Known {
     Known {
         kind: None,
         recommended: serde_json::from_value(recommended).unwrap(),
-        stamp: Some(Stamp { workload: "cronjob/nightly".into(), recommendation: "r1".into() }),
-        surroundings: Surroundings::default(),
+        provenance: Some(Provenance { workload: "cronjob/nightly".into(), recommendation: "r1".into() }),
+        constraints: Constraints::default(),
         modes: of_images_and_users(),
         from_kubelet: false,
     }
@@ -60,8 +60,8 @@ impl Known {
                 kind: self.kind,
                 recommended: &self.recommended,
                 killed_at: &BTreeMap::new(),
-                stamp: self.stamp.as_ref(),
-                surroundings: &self.surroundings,
+                provenance: self.provenance.as_ref(),
+                constraints: &self.constraints,
                 bounds: &crate::policy::Bounds::default(),
             },
             namespace: "jobs",
@@ -222,7 +222,7 @@ fn a_kubelets_mirror_pod_is_left_alone() {
 
 #[test]
 fn a_pod_of_no_workload_is_not_changed() {
-    let known = Known { stamp: None, ..known(json!({"main": {"cpuRequest": "1"}})) };
+    let known = Known { provenance: None, ..known(json!({"main": {"cpuRequest": "1"}})) };
     let decision = known.decide(&pod(json!({"requests": {"cpu": "2"}})));
     assert!(decision.allowed && decision.ops.is_empty() && decision.warnings.is_empty());
 }
@@ -261,8 +261,8 @@ fn a_spec_that_cannot_be_walked_is_an_error() {
             kind: None,
             recommended: &known.recommended,
             killed_at: &BTreeMap::new(),
-            stamp: None,
-            surroundings: &known.surroundings,
+            provenance: None,
+            constraints: &known.constraints,
             bounds: &crate::policy::Bounds::default(),
         },
         namespace: "jobs",
@@ -278,9 +278,9 @@ fn the_namespace_is_heard_and_told() {
     let quota = json!({"metadata": {"name": "team"}, "spec": {"hard": {"requests.cpu": "10"}},
         "status": {"used": {"requests.cpu": "10"}}});
     let mut known = known(json!({"main": {"cpuRequest": "3", "memoryRequest": "64Mi"}}));
-    known.surroundings.quotas = vec![Quota::of_object(&quota).unwrap()];
+    known.constraints.quotas = vec![Quota::of_object(&quota).unwrap()];
     let range = json!({"spec": {"limits": [{"type": "Container", "min": {"memory": "128Mi"}}]}});
-    known.surroundings.limit_ranges = LimitRanges::of_objects([&range]);
+    known.constraints.limit_ranges = LimitRanges::of_objects([&range]);
     let decision = known.decide(&pod(json!({"requests": {"cpu": "2", "memory": "4Gi"}})));
     assert_eq!(
         decision.warnings,
@@ -299,7 +299,7 @@ fn a_second_turn_keeps_what_was_asked_at_first() {
     after["spec"]["containers"].as_array_mut().unwrap().push(
         json!({"name": "extra", "image": "a:1", "securityContext": {"runAsUser": 5}, "resources": {"requests": {"cpu": "3"}}}));
     let again = patched(&after, &known.decide(&after));
-    let record: Record = serde_json::from_str(stamp::annotation(&again, stamp::RESIZED).unwrap()).unwrap();
+    let record: Record = serde_json::from_str(provenance::annotation(&again, provenance::RESIZED).unwrap()).unwrap();
     let from = |name: &str| record.containers[name].from.cpu_request.unwrap().to_string();
     assert_eq!((from("main"), from("extra")), ("2".to_owned(), "3".to_owned()));
 }
@@ -312,7 +312,7 @@ fn a_forged_record_or_label_does_not_stay() {
     before["metadata"]["labels"]["podfit.dev/workload"] = json!("other");
     let after = patched(&before, &known(json!({"main": {"cpuRequest": "1"}})).decide(&before));
     assert_eq!(after["metadata"]["labels"]["podfit.dev/workload"], LABEL);
-    let record: Record = serde_json::from_str(stamp::annotation(&after, stamp::RESIZED).unwrap()).unwrap();
+    let record: Record = serde_json::from_str(provenance::annotation(&after, provenance::RESIZED).unwrap()).unwrap();
     assert_eq!(record.containers["main"].from, size(json!({"cpuRequest": "2"})));
     assert_eq!(record.workload, "cronjob/nightly");
 }

@@ -13,9 +13,9 @@ use super::explain::explain;
 use super::learn::{find, gather_from};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
-use crate::admission::{Request, Rules, Sizing, Stamp, decide};
+use crate::admission::{Provenance, Request, Rules, Sizing, decide};
 use crate::collector::KnownPods;
-use crate::fit::{ContainerResources, Surroundings};
+use crate::fit::{Constraints, ContainerResources};
 use crate::history::{History, Store};
 use crate::pipeline::Learned;
 use crate::policy::Bounds;
@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         for (key, history) in find(&gathered.histories, workload)? {
             std::io::stdout()
                 .lock()
-                .write_all(explain(key, history, &gathered.policy, &gathered.surroundings).as_bytes())?;
+                .write_all(explain(key, history, &gathered.policy, &gathered.constraints).as_bytes())?;
         }
         return Ok(Outcome::Fine);
     }
@@ -125,17 +125,18 @@ fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
                 }
             }
         }
-        let stamp =
-            identity.as_ref().map(|i| Stamp { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
-        let surroundings = Surroundings::default();
+        let provenance = identity
+            .as_ref()
+            .map(|i| Provenance { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
+        let constraints = Constraints::default();
         let decided = decide(&Request {
             sizing: Sizing {
                 pod: &pod,
                 kind: identity.as_ref().map(|i| i.workload.kind),
                 recommended: &recommended,
                 killed_at: &BTreeMap::new(),
-                stamp: stamp.as_ref(),
-                surroundings: &surroundings,
+                provenance: provenance.as_ref(),
+                constraints: &constraints,
                 bounds: &Bounds::default(),
             },
             namespace: &facts.namespace,

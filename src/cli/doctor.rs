@@ -1,5 +1,5 @@
-//! `podfit doctor`: reads what there is of podfit, a cluster and a Prometheus, and prints what [`crate::doctor`] makes of
-//! it. Changes nothing.
+//! `podfit doctor`: reads what there is of podfit, a cluster and a Prometheus, and prints what [`crate::doctor`] makes
+//! of it. Changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ChecksJson<'a> {
     checks: &'a [Check],
 }
 
@@ -78,7 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
             "give --prometheus-url URL, or PODFIT_PROMETHEUS_URL",
         ));
     }
-    args.output.print(&crate::doctor::table(&checks), &Answer { checks: &checks })?;
+    args.output.print(&crate::doctor::table(&checks), &ChecksJson { checks: &checks })?;
     Ok(if checks.iter().any(|c| c.state == State::Fail) { Outcome::Found } else { Outcome::Fine })
 }
 

@@ -8,19 +8,19 @@ use super::cluster_args::{ClusterArgs, namespace};
 use super::learn::gather;
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
-use crate::admission::{Decision, Knowledge, Request, Sizing, Stamp, decide};
-use crate::cluster::{ClusterError, LiveWorkload, Reader, Snapshot};
+use crate::admission::{Decision, Provenance, Request, Sizing, Snapshot, decide};
+use crate::cluster::{ClusterError, ClusterSnapshot, LiveWorkload, Reader};
 use crate::collector::KnownPods;
 use crate::controller::crds::{self, IN_FORCE};
 use crate::controller::watch::policy_of;
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{ContainerResources, Fitted, Pair, Resource, Surroundings, fit_pod, spark_executor_heap};
+use crate::fit::{Constraints, ContainerResources, Fitted, Pair, Resource, fit_pod, spark_executor_heap};
 use crate::history::History;
 use crate::pipeline::Learned;
 use crate::policy::{PodSpec, RolloutMode};
 use crate::quantity::Quantity;
 use crate::recommendation::{Line, Report, Wanted};
-use crate::sizing::{Answer, SizingPolicy};
+use crate::sizing::{Estimate, SizingPolicy};
 use crate::workload::containers::does_the_work;
 use crate::workload::{Kind, Workload, WorkloadKey, input_bytes, stated_input};
 
@@ -57,7 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let mut snapshots = BTreeMap::new();
     let mut known = KnownPods::default();
     for name in &namespaces {
-        let mut snapshot = Snapshot::read(&reader, name, &rules).await?;
+        let mut snapshot = ClusterSnapshot::read(&reader, name, &rules).await?;
         known.extend(std::mem::take(&mut snapshot.known));
         snapshots.insert(name.clone(), snapshot);
     }
@@ -70,13 +70,14 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
 }
 
 /// What admission goes by: the policy of the file, else that of the cluster; and what is to be said of it.
-async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Knowledge, Option<String>)> {
-    let mut admission = Knowledge::default();
+async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Snapshot, Option<String>)> {
+    let mut admission = Snapshot::default();
     if let Some(file) = file {
         admission.set_policy(super::review::policy(file)?);
         return Ok((admission, None));
     }
-    // Everyone who is logged in may ask which APIs there are. Without podfit's there is no policy, whatever one may read.
+    // Everyone who is logged in may ask which APIs there are. Without podfit's there is no policy, whatever one may
+    // read.
     if let Ok(None) = reader.get(&format!("/apis/{}", crds::GROUP), "see whether podfit is installed").await {
         admission.without_policy();
         return Ok((admission, None));
@@ -103,7 +104,7 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Know
 }
 
 /// What keeps admission from giving pods of a namespace their sizes at present.
-fn held_back(admission: &Knowledge, namespace: &str) -> Option<String> {
+fn held_back(admission: &Snapshot, namespace: &str) -> Option<String> {
     admission.policy.as_ref()?;
     if admission.resizing_stopped {
         return Some(format!("{namespace}: the policy has stopped resizing: admission leaves every pod as it comes"));
@@ -118,9 +119,9 @@ fn held_back(admission: &Knowledge, namespace: &str) -> Option<String> {
 
 /// What is live and what is remembered, workload by workload.
 fn report(
-    snapshots: &BTreeMap<String, Snapshot>,
+    snapshots: &BTreeMap<String, ClusterSnapshot>,
     gathered: Learned,
-    admission: &Knowledge,
+    admission: &Snapshot,
     show_patch: bool,
 ) -> Report {
     let lines = lines(snapshots, gathered.histories, &gathered.policy, admission, show_patch);
@@ -136,10 +137,10 @@ fn report(
 
 /// A line for each container that is live or remembered; what admission would say of it is said by its policy.
 pub(super) fn lines(
-    snapshots: &BTreeMap<String, Snapshot>,
+    snapshots: &BTreeMap<String, ClusterSnapshot>,
     known: BTreeMap<WorkloadKey, History>,
     policy: &SizingPolicy,
-    admission: &Knowledge,
+    admission: &Snapshot,
     show_patch: bool,
 ) -> Vec<Line> {
     let mut by_workload: BTreeMap<Workload, BTreeMap<String, History>> = BTreeMap::new();
@@ -151,20 +152,20 @@ pub(super) fn lines(
             by_workload.entry(workload.clone()).or_default();
         }
     }
-    let nothing = Surroundings::default();
+    let nothing = Constraints::default();
     let mut lines = Vec::new();
     for (workload, histories) in by_workload {
         let snapshot = snapshots.get(&workload.namespace);
-        let surroundings = snapshot.map_or(&nothing, |s| &s.surroundings);
+        let constraints = snapshot.map_or(&nothing, |s| &s.constraints);
         let scaled_on = snapshot.and_then(|s| s.scaled_on.get(&workload)).copied().unwrap_or_default();
         let policy = &SizingPolicy { scaled_on, ..*policy };
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
-                lines.extend(live_lines(&workload, histories, live, surroundings, policy, admission, show_patch));
+                lines.extend(live_lines(&workload, histories, live, constraints, policy, admission, show_patch));
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
-                let mut line = Line::new(&key, history, None, policy, surroundings, &KnownHeaps::default(), |_| None);
+                let mut line = Line::new(&key, history, None, policy, constraints, &KnownHeaps::default(), |_| None);
                 line.live_pods = Some(0);
                 line
             })),
@@ -178,9 +179,9 @@ fn live_lines(
     workload: &Workload,
     mut histories: BTreeMap<String, History>,
     live: &LiveWorkload,
-    surroundings: &Surroundings,
+    constraints: &Constraints,
     policy: &SizingPolicy,
-    admission: &Knowledge,
+    admission: &Snapshot,
     show_patch: bool,
 ) -> Vec<Line> {
     let containers = containers_of(live);
@@ -199,7 +200,7 @@ fn live_lines(
         })
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
-    let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, surroundings));
+    let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, constraints));
     let mut lines: Vec<Line> = histories
         .iter()
         .map(|(name, history)| {
@@ -213,12 +214,12 @@ fn live_lines(
                 }
             };
             let heaps = heaps_of(live, name);
-            let mut line = Line::new(&key, history, current, policy, surroundings, &heaps, |_| fitted_one());
+            let mut line = Line::new(&key, history, current, policy, constraints, &heaps, |_| fitted_one());
             line.live_pods = Some(live.pods);
             line
         })
         .collect();
-    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), surroundings, admission);
+    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), constraints, admission);
     let patch =
         decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
     for line in &mut lines {
@@ -287,7 +288,7 @@ fn in_pod(
     if let Some(spark) = spark {
         let total = Quantity::from_bytes(spark.divided().with_heap(heaps.of_pod_mib) << 20);
         size.set(Resource::Memory, Pair { request: Some(total), limit: Some(total) });
-    } else if matches!((&sizing.memory, &sizing.cpu), (Answer::Unknown(_), Answer::Unknown(_))) {
+    } else if matches!((&sizing.memory, &sizing.cpu), (Estimate::Unknown(_), Estimate::Unknown(_))) {
         return ContainerResources::default();
     }
     size
@@ -298,18 +299,18 @@ fn decision(
     workload: &Workload,
     live: &LiveWorkload,
     wanted: &BTreeMap<String, ContainerResources>,
-    surroundings: &Surroundings,
-    admission: &Knowledge,
+    constraints: &Constraints,
+    admission: &Snapshot,
 ) -> Option<Decision> {
-    let stamp = Stamp { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
+    let provenance = Provenance { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
     decide(&Request {
         sizing: Sizing {
             pod: &live.newest,
             kind: Some(workload.kind),
             recommended: wanted,
             killed_at: &BTreeMap::new(),
-            stamp: Some(&stamp),
-            surroundings,
+            provenance: Some(&provenance),
+            constraints,
             bounds: &admission.bounds,
         },
         namespace: &workload.namespace,
@@ -390,9 +391,9 @@ mod tests {
             &workload,
             all,
             &live,
-            &Surroundings::default(),
+            &Constraints::default(),
             &SizingPolicy::default(),
-            &Knowledge::default(),
+            &Snapshot::default(),
             true,
         )[0];
         let mib = |size: Quantity| size.bytes_rounded_up() / MIB;
@@ -441,11 +442,11 @@ mod tests {
         }));
         let live = live(newest);
         let workload = live.identity.workload.clone();
-        let (policy, nowhere) = (SizingPolicy::default(), Surroundings::default());
+        let (policy, nowhere) = (SizingPolicy::default(), Constraints::default());
         let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
-        let of_history = Line::of_history(&key, &history, &policy, &Surroundings::default(), &KnownHeaps::default());
+        let of_history = Line::of_history(&key, &history, &policy, &Constraints::default(), &KnownHeaps::default());
         let all = [(key.container.clone(), history)].into();
-        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Knowledge::default(), true)[0];
+        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Snapshot::default(), true)[0];
         assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");
         let spark = |line: &Line| line.spark.as_ref().map(SparkLine::divided).unwrap();
         assert_eq!(spark(of_pod), spark(&of_history));

@@ -8,7 +8,7 @@ use super::cluster_args::namespace;
 use super::learn::{find, gather};
 use super::source_args::SourceArgs;
 use crate::collector::KnownPods;
-use crate::fit::Surroundings;
+use crate::fit::Constraints;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{History, Outcome as RunOutcome};
 use crate::quantity::Quantity;
@@ -42,15 +42,15 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     gathered.not_empty("nothing to explain")?;
     let mut text = String::new();
     for (key, history) in find(&gathered.histories, &args.workload)? {
-        text.push_str(&explain(key, history, &gathered.policy, &gathered.surroundings));
+        text.push_str(&explain(key, history, &gathered.policy, &gathered.constraints));
     }
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(Outcome::Fine)
 }
 
 /// Everything there is to say about one container of a workload.
-pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy, surroundings: &Surroundings) -> String {
-    let line = Line::of_history(key, history, policy, surroundings, &KnownHeaps::default());
+pub fn explain(key: &WorkloadKey, history: &History, policy: &SizingPolicy, constraints: &Constraints) -> String {
+    let line = Line::of_history(key, history, policy, constraints, &KnownHeaps::default());
     let mut out = String::new();
     let _ = writeln!(
         out,

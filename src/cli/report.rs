@@ -16,7 +16,7 @@ use super::learn::{gather, gather_from};
 use super::price_args::PriceArgs;
 use super::report_live::{LiveArgs, Seen};
 use super::source_args::{SourceArgs, span};
-use crate::admission::Knowledge;
+use crate::admission::Snapshot;
 use crate::collector::KnownPods;
 use crate::delivery::{Patience, Plan, deliver, rehearse, write_whole};
 use crate::history::History;
@@ -249,7 +249,7 @@ fn report(args: &Args, gathered: &Learned, end_ms: i64, seen: Option<Seen>) -> a
         .collect();
     let none = History::new();
     let entries: Vec<Entry<'_>> =
-        dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &Knowledge::default(), false)
+        dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &Snapshot::default(), false)
             .into_iter()
             .map(|line| {
                 let name = (line.namespace.as_str(), line.workload.clone(), line.container.as_str());

@@ -1,11 +1,11 @@
-//! What a live cluster adds to `podfit report`: pods and their findings, surroundings, quotas. Reads only.
+//! What a live cluster adds to `podfit report`: pods and their findings, constraints, quotas. Reads only.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::cluster_args::ClusterArgs;
-use crate::cluster::{ClusterError, Reader, Snapshot};
+use crate::cluster::{ClusterError, ClusterSnapshot, Reader};
 use crate::collector::KnownPods;
 use crate::report::weekly::{Live, Objects};
 use crate::workload::IdentityRules;
@@ -14,7 +14,7 @@ use crate::workload::IdentityRules;
 #[derive(clap::Args)]
 pub struct LiveArgs {
     /// Look at the namespaces too, as `podfit dry-run` does: findings of rules, room in quotas, sizes made right for
-    /// their surroundings
+    /// their constraints
     #[arg(long, conflicts_with = "demo", help_heading = "Cluster")]
     live: bool,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct LiveArgs {
 /// What was seen.
 pub struct Seen {
     /// Namespaces that were looked at.
-    pub snapshots: BTreeMap<String, Snapshot>,
+    pub snapshots: BTreeMap<String, ClusterSnapshot>,
     /// Their quotas and habits.
     pub live: Live,
 }
@@ -49,7 +49,7 @@ impl LiveArgs {
         }
         let mut seen = Seen { snapshots: BTreeMap::new(), live: Live::default() };
         for namespace in namespaces.iter() {
-            let mut snapshot = Snapshot::read(&reader, namespace, rules).await?;
+            let mut snapshot = ClusterSnapshot::read(&reader, namespace, rules).await?;
             known.extend(std::mem::take(&mut snapshot.known));
             let objects = objects(&reader, namespace, &mut snapshot.notes).await?;
             seen.live.add(namespace, &objects);

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::Outcome;
 use super::fail::tell;
-use crate::manifest::Place;
+use crate::manifest::Position;
 use crate::policy::{Mode, Policy, Settings};
 use crate::report::json;
 use crate::review::{Fault, Review, sarif};
@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 40;
 /// Files that make a folder a tree of Kustomize.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Where a file begins.
-const START: Place = Place { line: 1, column: 1 };
+const START: Position = Position { line: 1, column: 1 };
 /// The name of standard input in what is printed.
 const STDIN: &str = "stdin";
 

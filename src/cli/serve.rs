@@ -57,7 +57,8 @@ pub struct Args {
     /// How often to read new history from Prometheus, such as 1h or 30m
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = pause, help_heading = "Recommendations")]
     recommend_every: Duration,
-    /// Lease that elects the replica making recommendations (default: podfit, in the namespace of this pod or kubeconfig)
+    /// Lease that elects the replica making recommendations (default: podfit, in the namespace of this pod or
+    /// kubeconfig)
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Recommendations")]
     lease: Option<LeaseName>,
     /// Name of this replica in the lease (default: a generated one)
@@ -156,9 +157,9 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let (webhook, metrics) = bound.addresses();
     let serving = || super::fail::tell(&format!("serving webhook=https://{webhook} metrics=http://{metrics}"));
     bound
-        .run(serving, |board, loaded, ends| async move {
+        .run(serving, |shared, loaded, ends| async move {
             if let Some(in_cluster) = in_cluster {
-                return in_cluster.run(board, || loaded.met(), ends.leave, ends.stop).await;
+                return in_cluster.run(shared, || loaded.met(), ends.leave, ends.stop).await;
             }
             loaded.met();
             ends.stop.cancelled().await;

@@ -87,8 +87,9 @@ impl SourceArgs {
     }
 
     /// How late samples may arrive, in milliseconds. An hour where nobody says: an agent that sends samples on keeps
-    /// trying while its receiver restarts or is short of room, and servers that take samples out of order are mostly told
-    /// to do so for half an hour or an hour; it is many times the five minutes of staleness and the pace of a slow rule.
+    /// trying while its receiver restarts or is short of room, and servers that take samples out of order are mostly
+    /// told to do so for half an hour or an hour; it is many times the five minutes of staleness and the pace of a slow
+    /// rule.
     pub fn late_ms(&self) -> i64 {
         i64::try_from(self.late_samples.as_millis()).unwrap_or(i64::MAX)
     }

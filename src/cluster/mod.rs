@@ -9,4 +9,4 @@ mod snapshot;
 pub use error::ClusterError;
 pub use kubeconfig::Access;
 pub use reader::{Reader, watch_client};
-pub use snapshot::{LiveWorkload, Snapshot};
+pub use snapshot::{ClusterSnapshot, LiveWorkload};

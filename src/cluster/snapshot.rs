@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ClusterError, Reader};
 use crate::collector::{KnownPods, is_scaled, jvm};
-use crate::fit::{Allocatable, LimitRanges, Quota, Surroundings};
+use crate::fit::{Allocatable, Constraints, LimitRanges, Quota};
 use crate::history::ScaledOn;
 use crate::workload::{Identity, IdentityRules, Owner, PodFacts, Workload, controller_of, identify, pod_facts};
 
@@ -23,13 +23,13 @@ pub struct LiveWorkload {
 
 /// One namespace as it is now.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub struct ClusterSnapshot {
     /// Workloads by key.
     pub workloads: BTreeMap<Workload, LiveWorkload>,
     /// Every identified pod, for the collector.
     pub known: KnownPods,
     /// What sizes must fit into.
-    pub surroundings: Surroundings,
+    pub constraints: Constraints,
     /// What horizontal autoscalers scale on as a share of the request, by the workload that they scale.
     pub scaled_on: BTreeMap<Workload, ScaledOn>,
     /// Pods that belong to no workload: name, reason.
@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub notes: Vec<String>,
 }
 
-impl Snapshot {
+impl ClusterSnapshot {
     /// Reads a namespace.
     ///
     /// # Errors
@@ -147,22 +147,22 @@ impl Snapshot {
     async fn read_surroundings(&mut self, reader: &Reader, namespace: &str) -> Result<(), ClusterError> {
         let ranges =
             self.optional(reader, namespace, "limitranges", "LimitRanges", "sizes may be outside of them").await?;
-        self.surroundings.limit_ranges = LimitRanges::of_objects(&ranges);
+        self.constraints.limit_ranges = LimitRanges::of_objects(&ranges);
         for quota in
             self.optional(reader, namespace, "resourcequotas", "ResourceQuotas", "sizes may not fit into them").await?
         {
             match Quota::of_object(&quota) {
-                Ok(quota) => self.surroundings.quotas.push(quota),
+                Ok(quota) => self.constraints.quotas.push(quota),
                 Err(error) => {
                     self.notes.push(error.to_string());
-                    self.surroundings.quotas.push(Quota::unknown(&error.name));
+                    self.constraints.quotas.push(Quota::unknown(&error.name));
                 }
             }
         }
         match reader.list("/api/v1/nodes", "list nodes", |_| {}).await {
             Ok(nodes) => {
                 let largest = Allocatable::largest(nodes.iter().map(Allocatable::of_node));
-                self.surroundings = std::mem::take(&mut self.surroundings).with_largest_node(largest);
+                self.constraints = std::mem::take(&mut self.constraints).with_largest_node(largest);
             }
             Err(ClusterError::Forbidden { .. }) => {
                 self.notes.push("you may not list nodes: sizes are not checked against the largest node".to_owned());

@@ -1,25 +1,25 @@
-//! One slice of time on: lives that go on are continued, and what ended, or may be told of what goes on, becomes runs.
-//! Sends nothing and keeps nothing itself.
+//! One slice of time on: instances that go on are continued, and what ended, or may be told of what goes on, becomes
+//! runs. Sends nothing and keeps nothing itself.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::executors::Executors;
 use super::finish::{Sight, run_of};
-use super::life::{Life, LifeKey};
+use super::identity::Who;
+use super::instance::{Instance, InstanceKey};
 use super::objects::Objects;
 use super::outcome::Around;
 use super::pod_object::PodObject;
 use super::read::Read;
 use super::unsampled::{self, Spans};
-use super::who::Who;
 use super::{Carried, days, jvm};
 use crate::history::{JvmUse, Outcome, PodSeen, Run};
 use crate::prometheus::TimeRange;
 use crate::workload::containers::does_the_work;
 use crate::workload::{Identity, Kind, WorkloadKey};
 
-/// Moves the open lives on by one slice and makes runs of those that ended; at the last slice also of those that
+/// Moves the open instances on by one slice and makes runs of those that ended; at the last slice also of those that
 /// still run, as far as they got.
 #[expect(clippy::too_many_lines, reason = "the steps of one slice, in their order; each is a function of its own")]
 pub(super) fn advance(
@@ -30,37 +30,37 @@ pub(super) fn advance(
     who: &mut Who,
     recorded: impl Fn(&str, &str) -> Vec<PodSeen> + Copy,
 ) -> Vec<(WorkloadKey, Run)> {
-    let Read { slice, of_lives, objects, mut executors, flink, .. } = read;
+    let Read { slice, of_instances, objects, mut executors, flink, .. } = read;
     executors.carry_on(std::mem::take(&mut carried.executors));
     let remembered: HashMap<(String, String), PodObject> = std::mem::take(&mut carried.objects).into_iter().collect();
-    let mut followed = carried.lives.take(slice, |key| objects.starts_of(&key.namespace, &key.pod));
-    for (key, life) in &mut carried.lives.0 {
-        if let Some(said) = of_lives.get(key) {
-            life.note(said);
+    let mut followed = carried.instances.take(slice, |key| objects.starts_of(&key.namespace, &key.pod));
+    for (key, instance) in &mut carried.instances.0 {
+        if let Some(said) = of_instances.get(key) {
+            instance.note(said);
         }
-        life.watched_from_ms = life.watched_from_ms.or(carried.watched_from_ms);
+        instance.watched_from_ms = instance.watched_from_ms.or(carried.watched_from_ms);
     }
-    for (key, life) in followed.iter_mut().chain(&mut carried.lives.0) {
-        flink.note(key, life);
+    for (key, instance) in followed.iter_mut().chain(&mut carried.instances.0) {
+        flink.note(key, instance);
     }
-    let silent = carried.lives.ended_at(range.end_ms);
-    let spans = spans(followed.iter().chain(&carried.lives.0).chain(&silent));
+    let silent = carried.instances.ended_at(range.end_ms);
+    let spans = spans(followed.iter().chain(&carried.instances.0).chain(&silent));
     let mut pods_last_ms: HashMap<(String, String), i64> = HashMap::new();
-    for (key, life) in followed.iter().chain(&silent).chain(&carried.lives.0) {
-        let last_ms = life.last_ms().unwrap_or(i64::MIN);
+    for (key, instance) in followed.iter().chain(&silent).chain(&carried.instances.0) {
+        let last_ms = instance.last_ms().unwrap_or(i64::MIN);
         let known = pods_last_ms.entry((key.namespace.clone(), key.pod.clone())).or_insert(last_ms);
         *known = last_ms.max(*known);
     }
     let mut runs = Vec::new();
     // Tells whether it may come back: the end of a service is told by nobody, nor is that of a pod that nobody saw end.
-    let mut report = |key: &LifeKey, life: &mut Life, say: Say| -> bool {
-        if life.is_double {
-            life.forget_days();
+    let mut report = |key: &InstanceKey, instance: &mut Instance, say: Say| -> bool {
+        if instance.is_double {
+            instance.forget_days();
             return false;
         }
         let uid = key.uid();
         let pod = (key.namespace.clone(), key.pod.clone());
-        let seen = seen(life);
+        let seen = seen(instance);
         let object = match (objects.find(&key.namespace, &key.pod, uid.as_deref(), seen), remembered.get(&pod)) {
             (Some(now), Some(before)) if before.uid.is_none() || now.uid.is_none() || before.uid == now.uid => {
                 let mut object = before.clone();
@@ -77,35 +77,37 @@ pub(super) fn advance(
             _ => who.identify(key, object.as_deref(), &objects, recorded),
         };
         let Some(identity) = found else {
-            life.forget_days();
+            instance.forget_days();
             return false;
         };
         let pod_last_ms = pods_last_ms.get(&pod).copied().unwrap_or(i64::MIN);
         let sight = Sight { until_ms: range.end_ms, pod_last_ms };
-        let Some(mut run) = run_of(key, life, object.as_deref(), &around, sight, identity.attempt) else {
+        let Some(mut run) = run_of(key, instance, object.as_deref(), &around, sight, identity.attempt) else {
             return false;
         };
         let kind = identity.workload.kind;
         let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
-        if let Some(said) = life.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, life, &run)) {
+        if let Some(said) =
+            instance.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, instance, &run))
+        {
             run.jvm = Some(Box::new(said));
         }
         let owner = object.as_deref().and_then(|o| o.owner.as_ref()).map(|(kind, _)| kind.as_str());
         if days::is_service(kind, owner, run.ended_ms - run.started_ms) {
-            life.reported_start_ms = Some(run.started_ms);
-            let cut = days::cut(life, &run, objects.scaled_on(&identity.workload), say != Say::PastDays);
-            life.forget_past_days();
+            instance.reported_start_ms = Some(run.started_ms);
+            let cut = days::cut(instance, &run, objects.scaled_on(&identity.workload), say != Say::PastDays);
+            instance.forget_past_days();
             let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
             runs.extend(cut.into_iter().map(|day| (key.clone(), day)));
             return true;
         }
         if !days::may_become_service(kind) {
-            life.forget_days();
+            instance.forget_days();
         }
         if say == Say::PastDays {
             return false;
         }
-        life.reported_start_ms = Some(run.started_ms);
+        instance.reported_start_ms = Some(run.started_ms);
         if executors.is_recovering(kind, &key.namespace, &key.pod, object.as_deref()) {
             return false;
         }
@@ -116,32 +118,32 @@ pub(super) fn advance(
         runs.push((key, run));
         may_come_back
     };
-    for (key, mut life) in followed {
-        report(&key, &mut life, Say::Followed);
+    for (key, mut instance) in followed {
+        report(&key, &mut instance, Say::Followed);
     }
-    // The latest life of a container is not followed by another.
+    // The latest instance of a container is not followed by another.
     let mut latest: HashMap<(String, String, String), i64> = HashMap::new();
-    for (key, life) in carried.lives.0.iter().filter(|(_, life)| !life.is_silent).chain(&silent) {
-        let first_ms = life.first_ms().unwrap_or(i64::MIN);
+    for (key, instance) in carried.instances.0.iter().filter(|(_, instance)| !instance.is_silent).chain(&silent) {
+        let first_ms = instance.first_ms().unwrap_or(i64::MIN);
         let begun = latest.entry(container_of(key)).or_insert(first_ms);
         *begun = first_ms.max(*begun);
     }
     let mut waiting = Vec::new();
-    for (key, mut life) in silent {
-        let again = latest.get(&container_of(&key)).is_some_and(|latest| life.first_ms() < Some(*latest));
-        if report(&key, &mut life, if again { Say::Followed } else { Say::All }) && !again {
-            waiting.push((key, life));
+    for (key, mut instance) in silent {
+        let again = latest.get(&container_of(&key)).is_some_and(|latest| instance.first_ms() < Some(*latest));
+        if report(&key, &mut instance, if again { Say::Followed } else { Say::All }) && !again {
+            waiting.push((key, instance));
         }
     }
-    for (key, life) in carried.lives.0.iter_mut().filter(|(_, life)| !life.is_silent) {
+    for (key, instance) in carried.instances.0.iter_mut().filter(|(_, instance)| !instance.is_silent) {
         if last {
-            report(key, life, Say::All);
-        } else if life.has_past_days() {
-            report(key, life, Say::PastDays);
+            report(key, instance, Say::All);
+        } else if instance.has_past_days() {
+            report(key, instance, Say::PastDays);
         }
     }
-    for (key, life) in waiting {
-        carried.lives.wait(key, life);
+    for (key, instance) in waiting {
+        carried.instances.wait(key, instance);
     }
     for unsampled in unsampled::of(&objects, &spans, range, &mut carried.unsampled) {
         let (key, object) = (&unsampled.key, Some(unsampled.object));
@@ -162,7 +164,7 @@ pub(super) fn advance(
     runs
 }
 
-/// What the next slice may no longer say of pods whose lives go on.
+/// What the next slice may no longer say of pods whose instances go on.
 fn kept(
     carried: &Carried,
     mut remembered: HashMap<(String, String), PodObject>,
@@ -170,13 +172,13 @@ fn kept(
     slice_ms: i64,
 ) -> Vec<((String, String), PodObject)> {
     let mut keep: HashMap<(String, String), PodObject> = HashMap::new();
-    for (key, life) in &carried.lives.0 {
+    for (key, instance) in &carried.instances.0 {
         let pod = (key.namespace.clone(), key.pod.clone());
         if keep.contains_key(&pod) {
             continue;
         }
         let mut object = remembered.remove(&pod).unwrap_or_default();
-        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref(), seen(life)) {
+        if let Some(now) = objects.find(&key.namespace, &key.pod, key.uid().as_deref(), seen(instance)) {
             object.update(now.clone(), slice_ms);
         }
         keep.insert(pod, object);
@@ -186,25 +188,25 @@ fn kept(
     kept
 }
 
-/// First and last sample of a life.
-fn seen(life: &Life) -> (i64, i64) {
-    (life.first_ms().unwrap_or(i64::MIN), life.last_ms().unwrap_or(i64::MAX))
+/// First and last sample of an instance.
+fn seen(instance: &Instance) -> (i64, i64) {
+    (instance.first_ms().unwrap_or(i64::MIN), instance.last_ms().unwrap_or(i64::MAX))
 }
 
-/// When the lives of each container were sampled.
-fn spans<'a>(lives: impl Iterator<Item = &'a (LifeKey, Life)>) -> Spans {
+/// When the instances of each container were sampled.
+fn spans<'a>(instances: impl Iterator<Item = &'a (InstanceKey, Instance)>) -> Spans {
     let mut spans = Spans::new();
-    for (key, life) in lives.filter(|(_, life)| !life.is_double) {
-        spans.entry(container_of(key)).or_default().push(seen(life));
+    for (key, instance) in instances.filter(|(_, instance)| !instance.is_double) {
+        spans.entry(container_of(key)).or_default().push(seen(instance));
     }
     spans
 }
 
-fn container_of(key: &LifeKey) -> (String, String, String) {
+fn container_of(key: &InstanceKey) -> (String, String, String) {
     (key.namespace.clone(), key.pod.clone(), key.container.clone())
 }
 
-/// How much of a life is told.
+/// How much of an instance is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Say {
     /// All of it; another one followed it.
@@ -218,7 +220,7 @@ enum Say {
 /// What is known of the JVM of a run.
 fn note_jvm(
     run: &mut Run,
-    key: &LifeKey,
+    key: &InstanceKey,
     identity: &Identity,
     object: Option<&PodObject>,
     executors: &Executors,

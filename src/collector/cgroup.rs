@@ -7,9 +7,9 @@ const ID_LEN: usize = 64;
 /// The container's cgroup in short, and whether the path is of a cgroup below it.
 ///
 /// The same container is seen under several paths: from outside a nested node (`/docker/<node>/kubepods/…`), twice in
-/// itself (a runtime within a cgroup namespace), with a scope below it (`…/init`). What they share is the pod's part and
-/// the container's id right after it, so that the key is `pod<uid>/<id>`; the innermost pod counts. Without a container's
-/// id the segment after the pod's stands for it; without a pod the path is left as it is.
+/// itself (a runtime within a cgroup namespace), with a scope below it (`…/init`). What they share is the pod's part
+/// and the container's id right after it, so that the key is `pod<uid>/<id>`; the innermost pod counts. Without a
+/// container's id the segment after the pod's stands for it; without a pod the path is left as it is.
 pub fn container_of(path: &str) -> (String, bool) {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let Some(pod) = segments.iter().rposition(|segment| pod_in(segment).is_some()) else {

@@ -1,9 +1,9 @@
 //! Whether the series in scope are of several clusters that have the same names.
 //!
-//! A workload is known by namespace and names, and nothing in a series says for certain of which cluster it is: that is a
-//! label that somebody chose. So the labels that are no exporter's own are looked at. Two values of such a label are two
-//! clusters where both have pods of one namespace at the same time and share no pod; where a pod is under both, they are
-//! two scrapers of one cluster, or its label was changed.
+//! A workload is known by namespace and names, and nothing in a series says for certain of which cluster it is: that is
+//! a label that somebody chose. So the labels that are no exporter's own are looked at. Two values of such a label are
+//! two clusters where both have pods of one namespace at the same time and share no pod; where a pod is under both,
+//! they are two scrapers of one cluster, or its label was changed.
 //!
 //! A label with "cluster" in its name needs no further proof. Any other one (tenant, region, environment) must be on
 //! cAdvisor's and kube-state-metrics' series alike, and the same names must occur under both of its values: labels of
@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::life::LifeKey;
+use super::instance::InstanceKey;
 use super::metrics::{MEMORY, Scope};
 use super::names::{self, NAMESPACE};
 use crate::prometheus::{Error, Labels, SeriesSource, TimeRange};
@@ -310,7 +310,7 @@ fn pod_of(labels: &Labels, candidates: &[Candidate]) -> Option<(String, u64, u64
     let pod = names::get(labels, "pod")?;
     let uid = match labels.get("uid") {
         Some(uid) => Some(uid.to_owned()),
-        None => LifeKey::of(labels).and_then(|key| key.uid()),
+        None => InstanceKey::of(labels).and_then(|key| key.uid()),
     };
     let mut hash = DefaultHasher::new();
     (namespace, pod, &uid).hash(&mut hash);

@@ -1,5 +1,5 @@
-//! Lives of services cut at UTC midnights, through a whole collection, and that many small collections give the history
-//! that one large one gives.
+//! Instances of services cut at UTC midnights, through a whole collection, and that many small collections give the
+//! history that one large one gives.
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -15,7 +15,7 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2026-11-02T00:00:00Z, a Monday; times below count from here.
 const MONDAY: i64 = 1_793_577_600_000;
 
-/// One life of a container: from, to, and what ended it.
+/// One instance of a container: from, to, and what ended it.
 #[derive(Clone, Copy, Debug)]
 struct Lived {
     from: i64,
@@ -41,32 +41,32 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
 }
 
-/// The series of the lives of a pod of a Deployment, scraped every minute but in the gaps.
-fn scraped(lives: &[Lived], gaps: &[(i64, i64)], of: Use, until: i64) -> SeriesStore {
+/// The series of the instances of a pod of a Deployment, scraped every minute but in the gaps.
+fn scraped(instances: &[Lived], gaps: &[(i64, i64)], of: Use, until: i64) -> SeriesStore {
     let mut store = SeriesStore::new("test");
     let pod = [("namespace", "airflow"), ("pod", "scheduler-7d9f-x"), ("container", "scheduler")];
     let with = |more: &[(&str, &str)]| labels(&[&pod[..], more].concat());
     let seen = |at: i64| at <= until && !gaps.iter().any(|(from, to)| (*from..*to).contains(&at));
     let sample = |at: i64, value: f64| Sample { at_ms: MONDAY + at, value };
-    for (number, life) in lives.iter().enumerate() {
+    for (number, instance) in instances.iter().enumerate() {
         let id = format!("/kubepods/burstable/pod2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa/{number}");
         let (mut memory, mut cpu, mut start, mut used) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
-        for at in (life.from..=life.to).step_by(MINUTE as usize) {
+        for at in (instance.from..=instance.to).step_by(MINUTE as usize) {
             let (bytes, cores) = of(at);
-            if at > life.from {
+            if at > instance.from {
                 used += 60.0 * cores;
             }
-            if seen(at) && at > life.from {
+            if seen(at) && at > instance.from {
                 memory.push(sample(at, bytes));
                 cpu.push(sample(at, used));
-                start.push(sample(at, (MONDAY + life.from) as f64 / 1000.0));
+                start.push(sample(at, (MONDAY + instance.from) as f64 / 1000.0));
             }
         }
         store.insert("container_memory_working_set_bytes", with(&[("id", &id)]), memory);
         store.insert("container_cpu_usage_seconds_total", with(&[("id", &id)]), cpu);
         store.insert("container_start_time_seconds", with(&[("id", &id)]), start);
     }
-    let (first, last) = (lives[0].from, lives[lives.len() - 1].to);
+    let (first, last) = (instances[0].from, instances[instances.len() - 1].to);
     let always = |from: i64, to: i64, value: f64| {
         (from..=to.min(until)).step_by(10 * MINUTE as usize).map(|at| sample(at, value)).collect::<Vec<_>>()
     };
@@ -76,9 +76,9 @@ fn scraped(lives: &[Lived], gaps: &[(i64, i64)], of: Use, until: i64) -> SeriesS
     {
         store.insert(metric, with(&[("resource", "memory")]), always(first, last, value));
     }
-    for life in lives.iter().filter(|life| life.oom) {
+    for instance in instances.iter().filter(|instance| instance.oom) {
         let name = "kube_pod_container_status_last_terminated_reason";
-        store.insert(name, with(&[("reason", "OOMKilled")]), always(life.to, last, 1.0));
+        store.insert(name, with(&[("reason", "OOMKilled")]), always(instance.to, last, 1.0));
     }
     store
 }
@@ -144,13 +144,13 @@ const fn lived(from: i64, to: i64) -> Lived {
 )]
 #[tokio::test]
 async fn a_life_is_cut_at_midnights(
-    #[case] lives: &[Lived],
+    #[case] instances: &[Lived],
     #[case] gaps: &[(i64, i64)],
     #[case] of: Use,
     #[case] until: i64,
     #[case] expected: &[(i64, i64, Option<f64>, Outcome)],
 ) {
-    let source = scraped(lives, gaps, of, until);
+    let source = scraped(instances, gaps, of, until);
     assert_eq!(told(&learned(&source, &[until]).await), expected);
 }
 
@@ -241,32 +241,32 @@ async fn an_autoscaler_on_a_share_of_the_request_is_seen() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the moments at which it was collected, half-way through days and lives.
+    /// Whatever the moments at which it was collected, half-way through days and instances.
     #[test]
     fn many_collections_give_what_one_gives(
         begins in 0..2 * DAY_MS,
         lengths in proptest::collection::vec((30 * MINUTE..4 * DAY_MS, any::<bool>()), 1..4),
         ends in proptest::collection::vec(0..9 * DAY_MS, 0..12),
     ) {
-        let mut lives = Vec::new();
+        let mut instances = Vec::new();
         let mut from = begins / MINUTE * MINUTE;
         for (length, oom) in lengths {
             let to = from + length / MINUTE * MINUTE;
-            lives.push(Lived { from, to, oom });
+            instances.push(Lived { from, to, oom });
             from = to + 2 * MINUTE;
         }
-        // A kill is told by the life that follows it.
-        lives.push(lived(from, from + DAY_MS / 2));
+        // A kill is told by the instance that follows it.
+        instances.push(lived(from, from + DAY_MS / 2));
         // One reason stands for all kills of a pod: kube-state-metrics keeps the last.
-        let killed = lives[0].oom;
-        lives.iter_mut().rev().skip(1).for_each(|life| life.oom = killed);
+        let killed = instances[0].oom;
+        instances.iter_mut().rev().skip(1).for_each(|instance| instance.oom = killed);
         let until = 9 * DAY_MS;
-        let source = scraped(&lives, &[], daily, until);
+        let source = scraped(&instances, &[], daily, until);
         let mut ends = ends;
         ends.push(until);
         ends.sort_unstable();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let first_seen = lives[0].from + MINUTE;
+        let first_seen = instances[0].from + MINUTE;
         ends.retain(|end| *end >= first_seen);
         let whole = runtime.block_on(learned(&source, &[until]));
         let by_parts = runtime.block_on(learned(&source, &ends));

@@ -1,7 +1,7 @@
-//! From a life and what is known of its pod to a run of a workload: start, end, memory and CPU, and what is in doubt.
-//! Pure: the pod is given, nothing is looked up.
+//! From an instance and what is known of its pod to a run of a workload: start, end, memory and CPU, and what is in
+//! doubt. Pure: the pod is given, nothing is looked up.
 
-use super::life::{Life, LifeKey};
+use super::instance::{Instance, InstanceKey};
 use super::outcome::{Around, Told};
 use super::plausible::{self, Frame};
 use super::pod_object::PodObject;
@@ -20,32 +20,33 @@ const CACHE_FACTOR: f64 = 1.25;
 /// scrape more.
 const LINGERING_MS: i64 = 6 * 60_000;
 
-/// How far a life was looked at.
+/// How far an instance was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
-    /// The end of what was read: a life that lasts until then is still running.
+    /// The end of what was read: an instance that lasts until then is still running.
     pub until_ms: i64,
     /// The last sample of any container of its pod.
     pub pod_last_ms: i64,
 }
 
-/// Makes a run of a life; `None` when the life has no sample.
+/// Makes a run of an instance; `None` when the instance has no sample.
 pub fn run_of(
-    key: &LifeKey,
-    life: &Life,
+    key: &InstanceKey,
+    instance: &Instance,
     object: Option<&PodObject>,
     around: &Around,
     sight: Sight,
     attempt: Option<u32>,
 ) -> Option<Run> {
-    let first_ms = life.first_ms()?;
-    let last_ms = life.last_ms()?;
-    let (memory, cpu) = (life.memory(), life.cpu());
+    let first_ms = instance.first_ms()?;
+    let last_ms = instance.last_ms()?;
+    let (memory, cpu) = (instance.memory(), instance.cpu());
     let (memory, cpu) = (memory.as_deref(), cpu.as_deref());
     let pod_start = object.and_then(|o| o.started_ms).filter(|s| *s <= first_ms);
-    let trusted = plausible::start(life, cpu, pod_start, first_ms);
-    let started_ms = life.reported_start_ms.or(trusted).unwrap_or_else(|| started(memory, cpu, pod_start, first_ms));
-    let told = Told::of(key, life, object, around, (started_ms, first_ms, last_ms), sight.until_ms);
+    let trusted = plausible::start(instance, cpu, pod_start, first_ms);
+    let started_ms =
+        instance.reported_start_ms.or(trusted).unwrap_or_else(|| started(memory, cpu, pod_start, first_ms));
+    let told = Told::of(key, instance, object, around, (started_ms, first_ms, last_ms), sight.until_ms);
     let completed_ms = told.completed_ms.filter(|_| told.ended);
     let known_end = completed_ms.and_then(|completed| known_end(memory, last_ms, completed, around, sight));
     let ended_ms = match known_end {
@@ -55,8 +56,8 @@ pub fn run_of(
     }
     .max(started_ms);
     let frame = Frame { started_ms, trusted_start: trusted.is_some(), ended_ms, known_end: known_end.is_some() };
-    let (memory_use, is_cache) = memory_of(life, memory, &told.resources);
-    let cpu_use = cpu.and_then(|cpu| cpu_of(life, memory, cpu, &frame));
+    let (memory_use, is_cache) = memory_of(instance, memory, &told.resources);
+    let cpu_use = cpu.and_then(|cpu| cpu_of(instance, memory, cpu, &frame));
     let mut run = Run {
         pod: key.pod.clone(),
         uid: key.uid().or_else(|| object.and_then(|o| o.uid.clone())),
@@ -73,7 +74,7 @@ pub fn run_of(
         observation: None,
     };
     told.note(&mut run);
-    let doubts = plausible::doubts(life, memory, cpu, &frame);
+    let doubts = plausible::doubts(instance, memory, cpu, &frame);
     for doubt in doubts.iter() {
         run.doubt(doubt);
     }
@@ -83,10 +84,10 @@ pub fn run_of(
     if run.memory.is_none() && memory.is_some_and(|m| m.zeros > 0) {
         run.doubt(Doubt::ZeroMemory);
     }
-    if (!life.starts_ms.is_empty() || life.is_start_too_late) && trusted.is_none() {
+    if (!instance.starts_ms.is_empty() || instance.is_start_too_late) && trusted.is_none() {
         run.doubt(Doubt::StartContradicted);
     }
-    if !key.is_one() && (life.is_of_several_pods || life.restarted_in_place()) {
+    if !key.is_one() && (instance.is_of_several_pods || instance.restarted_in_place()) {
         run.doubt(Doubt::LivesMerged);
     }
     Some(run)
@@ -99,7 +100,8 @@ pub(super) fn input_of(object: &PodObject) -> Option<f64> {
     Some(input_bytes(text)? as f64)
 }
 
-/// The start where cAdvisor does not have it: as the counter's own first value and slope tell it, never before the pod's.
+/// The start where cAdvisor does not have it: as the counter's own first value and slope tell it, never before the
+/// pod's.
 fn started(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, pod_start: Option<i64>, first_ms: i64) -> i64 {
     let by_counter = cpu.and_then(|cpu| {
         let seconds = (cpu.changed_ms - cpu.first_ms) as f64 / 1000.0;
@@ -148,9 +150,9 @@ fn last_alive(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, last_ms:
 }
 
 /// Its peak, and whether a high-water mark above it was taken for page cache.
-fn memory_of(life: &Life, sampled: Option<&MemoryStretch>, resources: &Resources) -> (Option<MemoryUse>, bool) {
+fn memory_of(instance: &Instance, sampled: Option<&MemoryStretch>, resources: &Resources) -> (Option<MemoryUse>, bool) {
     let sampled = sampled.filter(|m| m.samples > 0);
-    let mark = life.cgroup_peak_bytes.filter(|b| *b > 0);
+    let mark = instance.cgroup_peak_bytes.filter(|b| *b > 0);
     let by = |peak_bytes, source| MemoryUse { peak_bytes, source, samples: sampled.map_or(0, |m| m.samples) };
     let (Some(memory), Some(mark)) = (sampled, mark) else {
         let only_samples = sampled.map(|m| by(m.max_bytes, PeakSource::Sampled));
@@ -173,7 +175,7 @@ fn memory_of(life: &Life, sampled: Option<&MemoryStretch>, resources: &Resources
 /// Mean cores: the counter's last value over the time since the container's start, both exact; without a start the
 /// slope between the first and the last sample. A single sample without a start tells nothing, nor does a counter at
 /// zero. A counter that stands still at the end is that of a container that is dead, or of a scraper that stopped.
-fn cpu_of(life: &Life, memory: Option<&MemoryStretch>, cpu: &CpuStretch, frame: &Frame) -> Option<CpuUse> {
+fn cpu_of(instance: &Instance, memory: Option<&MemoryStretch>, cpu: &CpuStretch, frame: &Frame) -> Option<CpuUse> {
     if cpu.last <= 0.0 && cpu.increase <= 0.0 {
         return None;
     }
@@ -195,7 +197,7 @@ fn cpu_of(life: &Life, memory: Option<&MemoryStretch>, cpu: &CpuStretch, frame: 
         return None;
     }
     let throttled_share =
-        life.periods.and_then(|(all, throttled)| (all > 0.0).then(|| (throttled / all).clamp(0.0, 1.0)));
+        instance.periods.and_then(|(all, throttled)| (all > 0.0).then(|| (throttled / all).clamp(0.0, 1.0)));
     Some(CpuUse { mean_cores: used / seconds, peak_cores: cpu.max_cores, throttled_share })
 }
 
@@ -209,11 +211,11 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn key() -> LifeKey {
-        LifeKey { namespace: "ns".into(), pod: "p".into(), container: "c".into(), cgroup: String::new() }
+    fn key() -> InstanceKey {
+        InstanceKey { namespace: "ns".into(), pod: "p".into(), container: "c".into(), cgroup: String::new() }
     }
 
-    fn life(samples: u32, peak_mib: u64) -> Life {
+    fn instance(samples: u32, peak_mib: u64) -> Instance {
         let last_ms = i64::from(samples - 1) * 30_000 + 15_000;
         let memory = MemoryStretch {
             first_ms: 15_000,
@@ -228,7 +230,7 @@ mod tests {
         for at_ms in (15_000..=last_ms).step_by(30_000) {
             CpuStretch::push(&mut cpu, Sample { at_ms, value: 0.9 * at_ms as f64 / 1000.0 }, true).unwrap();
         }
-        Life::of(Some(memory), cpu)
+        Instance::of(Some(memory), cpu)
     }
 
     fn object(reason: Option<&str>, completed_ms: Option<i64>) -> PodObject {
@@ -247,29 +249,29 @@ mod tests {
         }
     }
 
-    fn sight(life: &Life, until_ms: i64) -> Sight {
-        Sight { until_ms, pod_last_ms: life.last_ms().unwrap() }
+    fn sight(instance: &Instance, until_ms: i64) -> Sight {
+        Sight { until_ms, pod_last_ms: instance.last_ms().unwrap() }
     }
 
-    fn made(life: &Life, object: Option<&PodObject>) -> Run {
-        run_of(&key(), life, object, &Around::default(), sight(life, 10_000_000), None).unwrap()
+    fn made(instance: &Instance, object: Option<&PodObject>) -> Run {
+        run_of(&key(), instance, object, &Around::default(), sight(instance, 10_000_000), None).unwrap()
     }
 
     #[test]
     fn mean_cores_are_exact_with_and_without_a_start() {
         for samples in [2, 10, 120] {
-            let run = made(&life(samples, 100), None);
+            let run = made(&instance(samples, 100), None);
             assert!((run.cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
             assert_eq!(run.started_ms, 0, "the counter tells when it began");
         }
-        let one = Life { starts_ms: vec![0], ..life(1, 100) };
+        let one = Instance { starts_ms: vec![0], ..instance(1, 100) };
         assert!((made(&one, None).cpu.unwrap().mean_cores - 0.9).abs() < 1e-9);
-        assert_eq!(made(&life(1, 100), None).cpu, None, "one sample and no start tell nothing");
+        assert_eq!(made(&instance(1, 100), None).cpu, None, "one sample and no start tell nothing");
     }
 
     #[test]
     fn lingering_samples_are_not_run_time() {
-        let mut long = life(10, 100);
+        let mut long = instance(10, 100);
         (long.memory[0].1.last_ms, long.memory[0].1.seen_ms) = (585_000, 585_000);
         long.cpu[0].1.last_ms = 585_000;
         let run = made(&long, None);
@@ -289,26 +291,29 @@ mod tests {
         ] {
             let mut object = object(None, None);
             object.annotations.insert("podfit_dev_input_bytes".to_owned(), text.to_owned());
-            assert_eq!(made(&life(5, 1), Some(&object)).input_bytes, expected, "{text:?}");
+            assert_eq!(made(&instance(5, 1), Some(&object)).input_bytes, expected, "{text:?}");
         }
-        assert_eq!(made(&life(5, 1), Some(&object(None, None))).input_bytes, None);
+        assert_eq!(made(&instance(5, 1), Some(&object(None, None))).input_bytes, None);
     }
 
     #[test]
     fn outcomes() {
-        assert_eq!(made(&life(5, 1), Some(&object(Some("OOMKilled"), Some(140_000)))).outcome, Outcome::OomKilled);
-        assert_eq!(made(&life(5, 1), Some(&object(Some("Completed"), None))).outcome, Outcome::Completed);
-        assert_eq!(made(&life(5, 1), Some(&object(Some("Error"), None))).outcome, Outcome::Failed);
-        assert_eq!(made(&life(5, 1), None).outcome, Outcome::Unknown);
-        let life = life(5, 1);
-        let running = run_of(&key(), &life, None, &Around::default(), sight(&life, 140_000), None).unwrap();
+        assert_eq!(made(&instance(5, 1), Some(&object(Some("OOMKilled"), Some(140_000)))).outcome, Outcome::OomKilled);
+        assert_eq!(made(&instance(5, 1), Some(&object(Some("Completed"), None))).outcome, Outcome::Completed);
+        assert_eq!(made(&instance(5, 1), Some(&object(Some("Error"), None))).outcome, Outcome::Failed);
+        assert_eq!(made(&instance(5, 1), None).outcome, Outcome::Unknown);
+        let instance = instance(5, 1);
+        let running = run_of(&key(), &instance, None, &Around::default(), sight(&instance, 140_000), None).unwrap();
         assert_eq!(running.outcome, Outcome::Running);
     }
 
     #[test]
     fn the_kernels_mark_counts_unless_it_is_page_cache() {
-        let with = |samples, peak, mark: u64| Life { cgroup_peak_bytes: Some(mark * MIB), ..life(samples, peak) };
-        let peak = |life: &Life| made(life, Some(&object(None, None))).memory.map(|m| (m.peak_bytes / MIB, m.source));
+        let with =
+            |samples, peak, mark: u64| Instance { cgroup_peak_bytes: Some(mark * MIB), ..instance(samples, peak) };
+        let peak = |instance: &Instance| {
+            made(instance, Some(&object(None, None))).memory.map(|m| (m.peak_bytes / MIB, m.source))
+        };
         assert_eq!(peak(&with(3, 1000, 1900)), Some((1900, PeakSource::Cgroup)), "a spike between two samples");
         assert_eq!(peak(&with(100, 1000, 1900)), Some((1000, PeakSource::Sampled)), "cache of a long run");
         assert_eq!(peak(&with(100, 1000, 1200)), Some((1200, PeakSource::Cgroup)));

@@ -1,4 +1,4 @@
-//! What Flink's processes tell of their own memory through Flink's Prometheus reporter, and whose life it is of.
+//! What Flink's processes tell of their own memory through Flink's Prometheus reporter, and whose instance it is of.
 //! The series carry the scraped pod; a pod's name is used again, and a container is started again in its pod, so that
 //! each sample belongs to the container that lived at its time.
 //! Source: Flink's documentation, "Metrics", system metrics; all are gauges, so that peaks are those of the scrapes.
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::life::{Life, LifeKey};
+use super::instance::{Instance, InstanceKey};
 use crate::history::{JvmUse, Run};
 use crate::prometheus::SeriesChunk;
 use crate::workload::Kind;
@@ -73,12 +73,12 @@ const BUCKET_MS: i64 = 5 * 60_000;
 /// No value is larger: bytes of 64 TiB, milliseconds of two thousand years.
 const MOST: f64 = 7e13;
 
-/// Peaks of a life of which less than this share was scraped are not its peaks.
+/// Peaks of an instance of which less than this share was scraped are not its peaks.
 const COVERED: f64 = 0.9;
 
 type Values = [Option<f64>; GAUGES];
 
-/// What was seen of one life, by gauge.
+/// What was seen of one instance, by gauge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     values: Values,
@@ -92,7 +92,7 @@ impl Seen {
         self.values[gauge as usize]
     }
 
-    /// The highest of both: within one life the heap's size does not change, and times only grow.
+    /// The highest of both: within one instance the heap's size does not change, and times only grow.
     fn join(&mut self, bucket: i64, values: &Values) {
         for (known, value) in self.values.iter_mut().zip(values) {
             *known = known.map_or(*value, |known| Some(value.map_or(known, |value| value.max(known))));
@@ -102,13 +102,13 @@ impl Seen {
         }
     }
 
-    /// As the run of a life says it; `None` where nothing or too little was said of its heap, or the pod is none of
-    /// Flink's.
-    pub fn of_run(&self, kind: Kind, life: &Life, run: &Run) -> Option<JvmUse> {
+    /// As the run of an instance says it; `None` where nothing or too little was said of its heap, or the pod is none
+    /// of Flink's.
+    pub fn of_run(&self, kind: Kind, instance: &Instance, run: &Run) -> Option<JvmUse> {
         if !matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager) {
             return None;
         }
-        let lasted = life.last_ms()?.div_euclid(BUCKET_MS) - life.first_ms()?.div_euclid(BUCKET_MS) + 1;
+        let lasted = instance.last_ms()?.div_euclid(BUCKET_MS) - instance.first_ms()?.div_euclid(BUCKET_MS) + 1;
         // Its reporter listens a moment after the container has started.
         if f64::from(self.scraped) < COVERED * (lasted - 1) as f64 {
             return None;
@@ -160,13 +160,15 @@ impl Processes {
         self.0.is_empty()
     }
 
-    /// Adds to a life what was said of its pod while it lasted.
-    pub fn note(&self, key: &LifeKey, life: &mut Life) {
-        let (false, Some(first), Some(last)) = (self.is_empty(), life.first_ms(), life.last_ms()) else { return };
+    /// Adds to an instance what was said of its pod while it lasted.
+    pub fn note(&self, key: &InstanceKey, instance: &mut Instance) {
+        let (false, Some(first), Some(last)) = (self.is_empty(), instance.first_ms(), instance.last_ms()) else {
+            return;
+        };
         let Some(buckets) = self.0.get(&(key.namespace.clone(), key.pod.clone())) else { return };
-        let first = life.starts_ms.last().map_or(first, |started| first.min(*started));
+        let first = instance.starts_ms.last().map_or(first, |started| first.min(*started));
         for (bucket, values) in buckets.range(first.div_euclid(BUCKET_MS)..=last.div_euclid(BUCKET_MS)) {
-            life.flink.get_or_insert_default().join(*bucket, values);
+            instance.flink.get_or_insert_default().join(*bucket, values);
         }
     }
 }
@@ -196,13 +198,13 @@ mod tests {
         processes
     }
 
-    /// What a life of so many minutes said.
+    /// What an instance of so many minutes said.
     fn said(processes: &Processes, pod: &str, kind: Kind, (from, to): (i64, i64)) -> Option<JvmUse> {
         let memory = MemoryStretch { first_ms: from * MINUTE, last_ms: to * MINUTE, ..MemoryStretch::default() };
-        let mut life = Life::of(Some(memory), None);
-        let key = LifeKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
-        processes.note(&key, &mut life);
-        life.flink.as_ref()?.of_run(kind, &life, &run(to - from))
+        let mut instance = Instance::of(Some(memory), None);
+        let key = InstanceKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
+        processes.note(&key, &mut instance);
+        instance.flink.as_ref()?.of_run(kind, &instance, &run(to - from))
     }
 
     fn run(minutes: i64) -> Run {

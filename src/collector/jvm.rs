@@ -128,6 +128,6 @@ mod tests {
         };
         assert_eq!(noted(0, 990), (Some(7), true), "the last sample is older than the end");
         assert_eq!(noted(1001, 9000), (Some(7), false), "it was started again");
-        assert_eq!(noted(-9_000_000, -8_000_000), (Some(7), false), "an earlier life");
+        assert_eq!(noted(-9_000_000, -8_000_000), (Some(7), false), "an earlier instance");
     }
 }

@@ -14,7 +14,8 @@ pub const AUTOSCALER: &str = "kube_horizontalpodautoscaler_info";
 /// What it scales on.
 pub const AUTOSCALER_TARGET: &str = "kube_horizontalpodautoscaler_spec_target_metric";
 
-/// Of these cAdvisor series the last sample of a life says all: they only grow, never change, or their last value counts.
+/// Of these cAdvisor series the last sample of an instance says all: they only grow, never change, or their last value
+/// counts.
 pub const LAST_OF_CONTAINERS: [&str; 6] = [
     "container_memory_max_usage_bytes",
     "container_start_time_seconds",

@@ -1,4 +1,4 @@
-//! From series to runs: asks for what is new, slice by slice, puts lives together, joins them with what is known of
+//! From series to runs: asks for what is new, slice by slice, puts instances together, joins them with what is known of
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
 mod advance;
@@ -15,16 +15,17 @@ pub mod finish;
 pub mod flink;
 mod gaps;
 mod gathered;
+pub mod identity;
 mod incomplete;
+pub mod instance;
 pub mod jvm;
 #[cfg(test)]
 mod late_tests;
-pub mod life;
 pub mod metrics;
 mod names;
 mod nodes;
 pub mod objects;
-mod open_lives;
+mod open_instances;
 mod outcome;
 mod plausible;
 mod pod_object;
@@ -37,7 +38,6 @@ mod selection;
 mod slice;
 mod sources;
 mod unsampled;
-pub mod who;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -55,13 +55,13 @@ use executors::Executors;
 use gaps::Counts;
 use incomplete::Incomplete;
 use metrics::{MEMORY, Scope};
-use open_lives::OpenLives;
+use open_instances::OpenInstances;
 use pod_object::PodObject;
 use read::Read;
 use selection::Selection;
 
+pub use identity::{KnownPods, Who};
 pub use objects::is_scaled;
-pub use who::{KnownPods, Who};
 
 /// What to collect.
 #[derive(Clone, Debug)]
@@ -114,10 +114,10 @@ pub struct Summary {
     /// Workloads (with container) that the runs belong to.
     pub workloads: u64,
     /// Samples that no metric can have (negative, beyond any machine) and that were left out.
-    pub absurd_samples: u64,
-    /// Lives of containers that no workload could be named for: namespace, reason, how many, an example.
+    pub samples_out_of_range: u64,
+    /// Instances of containers that no workload could be named for: namespace, reason, how many, an example.
     pub unidentified: Vec<Unidentified>,
-    /// Lives that only their pod's name told of, by namespace.
+    /// Instances that only their pod's name told of, by namespace.
     pub by_name: BTreeMap<String, u64>,
     /// What was missing and what to do about it.
     pub gaps: Vec<String>,
@@ -126,7 +126,7 @@ pub struct Summary {
     pub largest_node: Allocatable,
 }
 
-/// Lives without a workload.
+/// Instances without a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unidentified {
     /// Their namespace.
@@ -134,7 +134,7 @@ pub struct Unidentified {
     /// Why.
     pub reason: String,
     /// How many.
-    pub lives: u64,
+    pub instances: u64,
     /// One pod of them.
     pub example: String,
 }
@@ -177,10 +177,10 @@ pub enum CollectError {
 /// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
 const CARRIED: &[u8] = b"\xffpodfit3";
 
-/// Lives that go on, with what is known of their pods, between slices and between collections.
+/// Instances that go on, with what is known of their pods, between slices and between collections.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Carried {
-    lives: OpenLives,
+    instances: OpenInstances,
     objects: Vec<((String, String), PodObject)>,
     executors: Executors,
     /// The beginning of what was read.
@@ -190,14 +190,14 @@ struct Carried {
 }
 
 impl Summary {
-    /// Whose lives could not be named, and which were by their names alone.
+    /// Whose instances could not be named, and which were by their names alone.
     fn say_who(&mut self, who: &Who) {
         self.unidentified = who
             .unidentified()
-            .map(|(namespace, reason, lives, example)| Unidentified {
+            .map(|(namespace, reason, instances, example)| Unidentified {
                 namespace: namespace.to_owned(),
                 reason: reason.to_owned(),
-                lives,
+                instances,
                 example: example.to_owned(),
             })
             .collect();
@@ -249,7 +249,7 @@ pub async fn collect<S: SeriesSource>(
         // What is settled and what is not are never in one slice.
         let last_ms = if start_ms <= settled { settled } else { end_ms };
         let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(last_ms) };
-        let mut read = match Read::slice(source, &request.scope, range, &carried.lives.before()).await {
+        let mut read = match Read::slice(source, &request.scope, range, &carried.instances.before()).await {
             Ok(read) => read,
             Err(error) if again > 0 && error.broke_off() && slice_ms > SHORTEST_SLICE_MS => {
                 again -= 1;
@@ -263,7 +263,7 @@ pub async fn collect<S: SeriesSource>(
         let is_whole = missing.is_empty();
         incomplete.add(range, missing);
         carried.watched_from_ms.get_or_insert(range.start_ms);
-        summary.absurd_samples += read.slice.absurd;
+        summary.samples_out_of_range += read.slice.out_of_range;
         summary.samples += read.slice.samples;
         metrics_seen.append(&mut read.metrics_seen);
         of_containers.join(std::mem::take(&mut read.containers));
@@ -316,8 +316,8 @@ pub async fn collect<S: SeriesSource>(
     Ok(summary)
 }
 
-/// Up to where what is read now is read for good: all but the time in which samples may still arrive. A settled part that
-/// is shorter than that time is left for later, or every collection would ask twice for little.
+/// Up to where what is read now is read for good: all but the time in which samples may still arrive. A settled part
+/// that is shorter than that time is left for later, or every collection would ask twice for little.
 fn settled_until(request: &Request, from_ms: i64) -> i64 {
     let late_ms = request.late_ms.max(0);
     let settled = request.window.end_ms.saturating_sub(late_ms);
@@ -379,7 +379,7 @@ fn same_series(store: &Store, scope: &Scope) -> Result<(), CollectError> {
 
 fn resume(store: &Store, id: &str, request: &Request) -> Result<(Carried, i64), StoreError> {
     let Some(progress) = store.progress(id)? else { return Ok((Carried::default(), request.window.start_ms)) };
-    // Lives that cannot be read back are begun anew; what they were reported as so far stays in the history.
+    // Instances that cannot be read back are begun anew; what they were reported as so far stays in the history.
     let carried = progress.open.strip_prefix(CARRIED);
     let carried = carried.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
     if progress.watermark_ms < request.window.start_ms {

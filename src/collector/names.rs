@@ -22,7 +22,8 @@ pub fn get<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
     labels.get(exported).or_else(|| labels.get(name))
 }
 
-/// Namespace, pod and container that a cAdvisor series is of; `None` for those of whole pods, pause containers and nodes.
+/// Namespace, pod and container that a cAdvisor series is of; `None` for those of whole pods, pause containers and
+/// nodes.
 pub fn of_container(labels: &Labels) -> Option<[&str; 3]> {
     let container = get(labels, "container").filter(|name| *name != "POD")?;
     // A pod as a whole has no container, and then the scraper's own has taken the label's place.

@@ -1,13 +1,13 @@
-//! How a life ended and what it was given, from what is known of its pod.
+//! How an instance ended and what it was given, from what is known of its pod.
 //! Pure; measures nothing.
 //!
-//! A container's end is told in two ways: as the reason why it is not running, and, once it runs again, as the reason of
-//! its last end. Both are dated, so each belongs to the life in which it falls: the first to the life before it, the
-//! second to the life before the one that runs at its time. A container that waits to be started again shows its own
-//! end as its last.
+//! A container's end is told in two ways: as the reason why it is not running, and, once it runs again, as the reason
+//! of its last end. Both are dated, so each belongs to the instance in which it falls: the first to the instance before
+//! it, the second to the instance before the one that runs at its time. A container that waits to be started again
+//! shows its own end as its last.
 
 use super::dated::{Dated, Said};
-use super::life::{Life, LifeKey};
+use super::instance::{Instance, InstanceKey};
 use super::pod_object::{ContainerObject, PodObject};
 use super::segment::SILENCE_MS;
 use crate::history::{Doubt, HeldUntil, Outcome, Resources, Run};
@@ -19,7 +19,7 @@ const RESTART_AFTER_MS: i64 = 120_000;
 /// The kernel's word for "no limit" is a number that no machine has.
 const NO_LIMIT: u64 = 1 << 62;
 
-/// The other lives of a life's container, as first and last sample, milliseconds since the epoch.
+/// The other instances of an instance's container, as first and last sample, milliseconds since the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Around {
     /// Whether one was before it.
@@ -29,7 +29,8 @@ pub struct Around {
 }
 
 impl Around {
-    /// Of the life with these samples among all lives of its container. Series of the same time are of the same life.
+    /// Of the instance with these samples among all instances of its container. Series of the same time are of the same
+    /// instance.
     pub fn of((first_ms, last_ms): (i64, i64), all: &[(i64, i64)]) -> Self {
         let is_later = |(first, last): &(i64, i64)| *first > first_ms && *last > last_ms;
         let mut later: Vec<_> = all.iter().copied().filter(is_later).collect();
@@ -38,7 +39,7 @@ impl Around {
     }
 }
 
-/// What is known of a life's end, and of what it was given.
+/// What is known of an instance's end, and of what it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Told {
     /// How it ended.
@@ -57,10 +58,10 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Of a life that began at `started_ms` and has samples from `first_ms` to `last_ms`.
+    /// Of an instance that began at `started_ms` and has samples from `first_ms` to `last_ms`.
     pub fn of(
-        key: &LifeKey,
-        life: &Life,
+        key: &InstanceKey,
+        instance: &Instance,
         object: Option<&PodObject>,
         around: &Around,
         (started_ms, first_ms, last_ms): (i64, i64, i64),
@@ -88,7 +89,7 @@ impl Told {
         };
         let mut held = container.map(|c| c.held.clone()).unwrap_or_default();
         let mut resources = container.map(|c| c.resources).unwrap_or_default();
-        limit_in_force(&mut resources, life.limit_in_force_bytes);
+        limit_in_force(&mut resources, instance.limit_in_force_bytes);
         narrow(&mut held, &mut resources, (started_ms, last_ms.max(completed_ms.unwrap_or(last_ms))));
         // The kill that ended the container is among those that the kernel counts.
         let own = u32::from(outcome == Outcome::OomKilled);
@@ -100,7 +101,7 @@ impl Told {
             held,
             // Whoever is evicted is killed too, and not for its own limit.
             exit_code: end.exit_code.filter(|_| !evicted),
-            killed_children: life.oom_events().saturating_sub(own),
+            killed_children: instance.oom_events().saturating_sub(own),
             succeeded,
             are_merged: end.are_merged,
         }
@@ -152,7 +153,7 @@ impl Told {
     }
 }
 
-/// How one life of a container ended.
+/// How one instance of a container ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct End<'a> {
     reason: Option<&'a str>,
@@ -162,7 +163,7 @@ struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    /// `hides_restarts`: nothing in the series tells the lives of a container apart.
+    /// `hides_restarts`: nothing in the series tells the instances of a container apart.
     fn of(
         container: &'a ContainerObject,
         around: &Around,
@@ -183,7 +184,8 @@ impl<'a> End<'a> {
         end
     }
 
-    /// Ends that fall between its samples: several lives were taken for one. A kill is not hidden by what came after.
+    /// Ends that fall between its samples: several instances were taken for one. A kill is not hidden by what came
+    /// after.
     fn with_hidden(&mut self, container: &'a ContainerObject, (first_ms, last_ms): (i64, i64)) {
         let restarted = container
             .last_ended
@@ -199,8 +201,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// What is said of a life's end as the last end of its container: `said` of why or how it ended, `ended` of when it was
-/// not running.
+/// What is said of an instance's end as the last end of its container: `said` of why or how it ended, `ended` of when
+/// it was not running.
 fn last_end<'a, T: Ord + Clone>(
     said: &'a Dated<T>,
     ended: &Dated<String>,
@@ -209,12 +211,13 @@ fn last_end<'a, T: Ord + Clone>(
 ) -> Option<&'a T> {
     let stopped_at = |at_ms: i64| ended.last_within(at_ms, at_ms).is_some();
     let found = match around.later.as_slice() {
-        // Nobody saw it run again. What is said for the first time after its last sample is its own; where another life
-        // was before it, and it is said beside its own end, it is that one's.
+        // Nobody saw it run again. What is said for the first time after its last sample is its own; where another
+        // instance was before it, and it is said beside its own end, it is that one's.
         [] => said
             .last_within(last_ms, i64::MAX)
             .filter(|said| said.from_ms > last_ms && !(around.before && stopped_at(said.from_ms))),
-        // While the next life ran, the last end was this one's; after it, as long as its own end was said beside it.
+        // While the next instance ran, the last end was this one's; after it, as long as its own end was said beside
+        // it.
         [(next_first, next_last), rest @ ..] => {
             let until_ms = rest.first().map_or(i64::MAX, |(first, _)| first - 1);
             let beside =
@@ -242,13 +245,13 @@ pub(super) fn narrow(held: &mut Vec<HeldUntil>, last: &mut Resources, (from_ms, 
     }
 }
 
-/// Makes of what is told of a life what is told of one of its days: the sizes of its time and the kills of that day, and
-/// how it ended only of the last.
-pub(super) fn of_day(run: &mut Run, life: &Life, day: i64, is_last: bool) {
+/// Makes of what is told of an instance what is told of one of its days: the sizes of its time and the kills of that
+/// day, and how it ended only of the last.
+pub(super) fn of_day(run: &mut Run, instance: &Instance, day: i64, is_last: bool) {
     let Some(observation) = &mut run.observation else { return };
     narrow(&mut observation.held, &mut run.resources, (run.started_ms, run.ended_ms));
     let own = u32::from(is_last && run.outcome == Outcome::OomKilled);
-    let kills: u32 = life.oom_days.iter().filter(|(seen, _)| *seen == day).map(|(_, kills)| kills).sum();
+    let kills: u32 = instance.oom_days.iter().filter(|(seen, _)| *seen == day).map(|(_, kills)| kills).sum();
     observation.killed_children = kills.saturating_sub(own);
     if !is_last {
         (observation.exit_code, observation.succeeded) = (None, false);
@@ -280,10 +283,13 @@ mod tests {
         container
     }
 
-    /// How each of the lives ended, given as first and last minute.
-    fn ends<'a>(container: &'a ContainerObject, lives: &[(i64, i64)]) -> Vec<Option<&'a str>> {
-        let lives: Vec<_> = lives.iter().map(|(first, last)| (first * MINUTE, last * MINUTE)).collect();
-        lives.iter().map(|life| End::of(container, &Around::of(*life, &lives), *life, false).reason).collect()
+    /// How each of the instances ended, given as first and last minute.
+    fn ends<'a>(container: &'a ContainerObject, instances: &[(i64, i64)]) -> Vec<Option<&'a str>> {
+        let instances: Vec<_> = instances.iter().map(|(first, last)| (first * MINUTE, last * MINUTE)).collect();
+        instances
+            .iter()
+            .map(|instance| End::of(container, &Around::of(*instance, &instances), *instance, false).reason)
+            .collect()
     }
 
     #[test]
@@ -291,7 +297,7 @@ mod tests {
         let three = [(0, 10), (12, 22), (24, 40)];
         let told = container(&[(41, "Completed")], &[(13, 23, "Error"), (25, 45, "OOMKilled")]);
         assert_eq!(ends(&told, &three), [Some("Error"), Some("OOMKilled"), Some("Completed")]);
-        // A kill of the first life is nothing to the second, which still runs.
+        // A kill of the first instance is nothing to the second, which still runs.
         let told = container(&[(11, "OOMKilled")], &[(13, 40, "OOMKilled")]);
         assert_eq!(ends(&told, &[(0, 10), (12, 39)]), [Some("OOMKilled"), None]);
         // A container that waits to be started again shows its own end as its last.
@@ -308,7 +314,7 @@ mod tests {
         told.last_exit.say(11 * MINUTE, 137);
         let end = End::of(&told, &Around::default(), (0, 10 * MINUTE), false);
         assert_eq!((end.reason, end.exit_code), (Some("Error"), Some(137)));
-        // What is said while it runs is of a life before it.
+        // What is said while it runs is of an instance before it.
         let mut told = container(&[], &[]);
         told.last_exit.say(5 * MINUTE, 1);
         assert_eq!(End::of(&told, &Around::default(), (0, 10 * MINUTE), false).exit_code, None);

@@ -1,7 +1,7 @@
-//! What can be, and what was not seen: doubts about the measurements of one container's life.
+//! What can be, and what was not seen: doubts about the measurements of one container's instance.
 //! Pure; changes no number.
 
-use super::life::Life;
+use super::instance::Instance;
 use super::quiet::{Quiet, both, total_ms};
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS};
 use crate::history::{Doubt, Doubts};
@@ -56,18 +56,18 @@ impl Frame {
 }
 
 /// The latest of cAdvisor's starts that can be: not before the pod's, and not against the counter.
-pub fn start(life: &Life, cpu: Option<&CpuStretch>, pod_start: Option<i64>, first_ms: i64) -> Option<i64> {
+pub fn start(instance: &Instance, cpu: Option<&CpuStretch>, pod_start: Option<i64>, first_ms: i64) -> Option<i64> {
     let can_be = |start: &&i64| {
         let after_pod = pod_start.is_none_or(|pod| **start >= pod - POD_START_TOLERANCE_MS);
-        let watched = pod_start.is_none().then_some(life.watched_from_ms).flatten();
+        let watched = pod_start.is_none().then_some(instance.watched_from_ms).flatten();
         let is_near = (first_ms - OLDEST_MS..=first_ms + 1_000).contains(*start);
         is_near && after_pod && cpu.is_none_or(|cpu| !contradicts(cpu, **start, watched))
     };
-    life.starts_ms.iter().rev().find(can_be).map(|start| (*start).min(first_ms))
+    instance.starts_ms.iter().rev().find(can_be).map(|start| (*start).min(first_ms))
 }
 
-/// Whether a counter cannot have begun at `start_ms`. `watched_from_ms` is since when somebody looked, where nothing else
-/// tells when the pod started.
+/// Whether a counter cannot have begun at `start_ms`. `watched_from_ms` is since when somebody looked, where nothing
+/// else tells when the pod started.
 fn contradicts(cpu: &CpuStretch, start_ms: i64, watched_from_ms: Option<i64>) -> bool {
     let seen = (cpu.changed_ms - cpu.first_ms) as f64 / 1000.0;
     if seen <= 0.0 || cpu.increase <= 0.0 {
@@ -130,7 +130,7 @@ pub fn is_much(unseen: &[Quiet], from_ms: i64, to_ms: i64) -> bool {
 }
 
 /// What the measurements leave open, but for what the run itself shows.
-pub fn doubts(life: &Life, memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, frame: &Frame) -> Doubts {
+pub fn doubts(instance: &Instance, memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, frame: &Frame) -> Doubts {
     let mut doubts = Doubts::default();
     let (from, to) = (frame.started_ms, frame.ended_ms);
     let frozen = frozen(memory, cpu, frame);
@@ -160,10 +160,10 @@ pub fn doubts(life: &Life, memory: Option<&MemoryStretch>, cpu: Option<&CpuStret
             doubts.add(Doubt::EndUnseen);
         }
     }
-    if frame.known_end && life.last_ms().is_some_and(|last| last > to + REFRESH_MS) {
+    if frame.known_end && instance.last_ms().is_some_and(|last| last > to + REFRESH_MS) {
         doubts.add(Doubt::SamplesAfterEnd);
     }
-    if super::sources::disagree(&life.memory, &life.cpu) {
+    if super::sources::disagree(&instance.memory, &instance.cpu) {
         doubts.add(Doubt::SourcesDisagree);
     }
     doubts

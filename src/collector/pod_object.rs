@@ -25,9 +25,9 @@ pub struct ContainerObject {
     pub since_ms: Option<i64>,
     /// Why it ended, said while it was not running (`OOMKilled`, `Completed`, `Error` …).
     pub ended: Dated<String>,
-    /// Why the life before the present one ended.
+    /// Why the instance before the present one ended.
     pub last_ended: Dated<String>,
-    /// The exit code of the life before the present one.
+    /// The exit code of the instance before the present one.
     pub last_exit: Dated<i32>,
 }
 

@@ -1,5 +1,5 @@
-//! Stretches of time in which nothing new was seen of a container: gaps between samples, and samples that repeat a value.
-//! Times only; knows no values.
+//! Stretches of time in which nothing new was seen of a container: gaps between samples, and samples that repeat a
+//! value. Times only; knows no values.
 
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::dates::{read_changes, read_dates};
 use super::executors::{Executors, OF_EXECUTORS};
 use super::flink::{self, Gauge, Processes};
-use super::life::{LastSaid, LifeKey};
+use super::instance::{InstanceKey, LastSaid};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
 use super::objects::Objects;
 use super::scrapers::{Found, Scrapers};
@@ -17,7 +17,7 @@ use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRa
 /// What one slice of time held.
 pub(super) struct Read {
     pub slice: Slice,
-    pub of_lives: HashMap<LifeKey, LastSaid>,
+    pub of_instances: HashMap<InstanceKey, LastSaid>,
     pub objects: Objects,
     pub executors: Executors,
     pub flink: Processes,
@@ -56,7 +56,7 @@ impl Read {
             let (memory, cpu) = tokio::try_join!(memory, cpu)?;
             Ok((memory, cpu))
         };
-        let (((memory, containers), cpu), of_lives, (objects, mut metrics_seen, pods), executors, flink) = tokio::try_join!(
+        let (((memory, containers), cpu), of_instances, (objects, mut metrics_seen, pods), executors, flink) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
             read_objects(source, scope, range),
@@ -71,7 +71,7 @@ impl Read {
         }
         let mut slice = memory;
         slice.join(cpu);
-        Ok(Self { slice, of_lives, objects, executors, flink, metrics_seen, containers, pods })
+        Ok(Self { slice, of_instances, objects, executors, flink, metrics_seen, containers, pods })
     }
 }
 
@@ -79,18 +79,19 @@ async fn read_last_of_containers<S: SeriesSource>(
     source: &S,
     scope: &Scope,
     range: TimeRange,
-) -> Result<HashMap<LifeKey, LastSaid>, SourceError> {
-    let mut of_lives: HashMap<LifeKey, LastSaid> = HashMap::new();
+) -> Result<HashMap<InstanceKey, LastSaid>, SourceError> {
+    let mut of_instances: HashMap<InstanceKey, LastSaid> = HashMap::new();
     for (i, metric) in LAST_OF_CONTAINERS.iter().enumerate() {
         let stream = source.last(&scope.containers(metric), range).await?;
         drain(stream, |chunk| {
-            if let (Some((key, is_below)), Some(sample)) = (LifeKey::and_below(&chunk.labels), chunk.samples.last()) {
-                of_lives.entry(key).or_default().take(i, sample.value, is_below);
+            if let (Some((key, is_below)), Some(sample)) = (InstanceKey::and_below(&chunk.labels), chunk.samples.last())
+            {
+                of_instances.entry(key).or_default().take(i, sample.value, is_below);
             }
         })
         .await?;
     }
-    Ok(of_lives)
+    Ok(of_instances)
 }
 
 /// Where the first of them is not there, nobody scrapes Spark's drivers, and the others are not asked for.

@@ -1,5 +1,5 @@
-//! Who tells of containers, and by which labels: what several scrape jobs say of one container, and what no label names.
-//! Takes in labels; reads no sample.
+//! Who tells of containers, and by which labels: what several scrape jobs say of one container, and what no label
+//! names. Takes in labels; reads no sample.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet};

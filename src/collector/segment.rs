@@ -1,6 +1,6 @@
-//! Folds the samples of one series into stretches of one container's life, as small as possible.
-//! Pure: samples in, stretches out; knows no labels and no pods. What was folded of one slice of time is folded on in the
-//! next, so that it does not matter how time is cut.
+//! Folds the samples of one series into stretches of one container's instance, as small as possible.
+//! Pure: samples in, stretches out; knows no labels and no pods. What was folded of one slice of time is folded on in
+//! the next, so that it does not matter how time is cut.
 //!
 //! # What counts
 //! - Zero bytes are no measurement: a container that runs has memory. Such samples only tell that somebody scraped.
@@ -16,11 +16,11 @@ use super::days::{CpuDay, MemoryDay, day_of};
 use super::quiet::{self, Quiet};
 use crate::prometheus::Sample;
 
-/// Longer silence than this ends a life of which nothing tells it apart, unless the CPU counter goes on: five times the
-/// longest usual scrape interval of a minute is Prometheus' own staleness, three times that leaves room for a restarted
-/// Prometheus.
+/// Longer silence than this ends an instance of which nothing tells it apart, unless the CPU counter goes on: five
+/// times the longest usual scrape interval of a minute is Prometheus' own staleness, three times that leaves room for a
+/// restarted Prometheus.
 pub const SILENCE_MS: i64 = 15 * 60_000;
-/// From this many usual intervals on, and this long, a gap may part two lives.
+/// From this many usual intervals on, and this long, a gap may part two instances.
 const PARTING: (i64, i64) = (3, 90_000);
 /// Shorter gaps are not kept.
 const LEAST_GAP_MS: i64 = 2 * 60_000;
@@ -41,9 +41,9 @@ const LEAST_RATE_MS: i64 = 10_000;
 
 /// A stretch of samples of one series.
 pub trait Stretch: Sized {
-    /// Takes in the next sample; gives back the finished stretch when this one begins another. With `is_one` all samples
-    /// are known to be of one container, and none does. Values that the metric cannot have are not taken.
-    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd>;
+    /// Takes in the next sample; gives back the finished stretch when this one begins another. With `is_one` all
+    /// samples are known to be of one container, and none does. Values that the metric cannot have are not taken.
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, OutOfRange>;
 
     /// What came after.
     fn then(&mut self, later: Self);
@@ -52,7 +52,7 @@ pub trait Stretch: Sized {
     fn span(&self) -> (i64, i64);
 }
 
-/// Whether a gap after samples of this span may part two lives.
+/// Whether a gap after samples of this span may part two instances.
 fn parts((first_ms, last_ms): (i64, i64), samples: u32, at_ms: i64) -> bool {
     let gap_ms = at_ms - last_ms;
     gap_ms > SILENCE_MS
@@ -61,7 +61,7 @@ fn parts((first_ms, last_ms): (i64, i64), samples: u32, at_ms: i64) -> bool {
             && gap_ms > PARTING.0 * (last_ms - first_ms) / i64::from(samples - 1).max(1))
 }
 
-/// Memory samples of a stretch of life.
+/// Memory samples of a stretch of instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MemoryStretch {
     /// First sample.
@@ -82,7 +82,7 @@ pub struct MemoryStretch {
     pub gaps: Vec<Quiet>,
     /// Likewise without another value.
     pub stills: Vec<Quiet>,
-    /// The same day by day, ascending; of a life that is not cut, those since the last collection's slice at most.
+    /// The same day by day, ascending; of an instance that is not cut, those since the last collection's slice at most.
     pub days: Vec<MemoryDay>,
 }
 
@@ -123,9 +123,9 @@ impl MemoryStretch {
 }
 
 impl Stretch for MemoryStretch {
-    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd> {
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, OutOfRange> {
         if !(0.0..=MOST_BYTES).contains(&sample.value) {
-            return Err(Absurd);
+            return Err(OutOfRange);
         }
         let (bytes, at_ms) = (sample.value as u64, sample.at_ms);
         let done = match stretch {
@@ -177,7 +177,7 @@ impl Stretch for MemoryStretch {
     }
 }
 
-/// CPU counter samples of a stretch of life.
+/// CPU counter samples of a stretch of instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuStretch {
     /// First sample.
@@ -302,17 +302,17 @@ impl CpuStretch {
     }
 
     /// A sample at the highest so far or above it. Gives back whether it can be.
-    fn above(&mut self, at_ms: i64, value: f64) -> Result<(), Absurd> {
+    fn above(&mut self, at_ms: i64, value: f64) -> Result<(), OutOfRange> {
         let rate = |from_ms: i64, from: f64| (value - from) / seconds(from_ms, at_ms);
         let since_ms = if self.is_still() { self.changed_ms } else { self.counted_ms };
         let cores = rate(since_ms, self.last);
         match self.held.take() {
-            // It was a spike if this one is below it, else a burst, or a counter that was moved up: what it was moved by
-            // is nobody's use.
+            // It was a spike if this one is below it, else a burst, or a counter that was moved up: what it was moved
+            // by is nobody's use.
             Some((held_ms, held)) if value >= held => {
                 if rate(held_ms, held) > MOST_CORES {
                     self.held = Some((at_ms, value));
-                    return Err(Absurd);
+                    return Err(OutOfRange);
                 }
                 if (held - self.last) / seconds(since_ms, held_ms) > MOST_CORES {
                     self.last = held;
@@ -326,7 +326,7 @@ impl CpuStretch {
             Some(_) => self.went_back = true,
             None if cores > MOST_CORES => {
                 self.held = Some((at_ms, value));
-                return Err(Absurd);
+                return Err(OutOfRange);
             }
             None => {
                 let most = self.max_cores.filter(|_| self.samples > 2);
@@ -381,10 +381,10 @@ impl CpuStretch {
 }
 
 impl Stretch for CpuStretch {
-    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, Absurd> {
+    fn push(stretch: &mut Option<Self>, sample: Sample, is_one: bool) -> Result<Option<Self>, OutOfRange> {
         let (at_ms, value) = (sample.at_ms, sample.value);
         if !(0.0..=MOST_CORE_SECONDS).contains(&value) {
-            return Err(Absurd);
+            return Err(OutOfRange);
         }
         match stretch {
             Some(s) if at_ms <= s.last_ms => Ok(None),
@@ -439,7 +439,7 @@ impl Stretch for CpuStretch {
 
 /// A value that the metric cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Absurd;
+pub struct OutOfRange;
 
 #[cfg(test)]
 mod tests {
@@ -514,13 +514,13 @@ mod tests {
 
     #[test]
     fn a_gap_parts_lives_that_nothing_tells_apart() {
-        let lives = cpu(&[(0, 10.0), (30, 37.0), (86_400, 9.0)]);
-        assert_eq!(lives.len(), 2);
-        assert!(!lives[0].goes_on_in(&lives[1]));
+        let instances = cpu(&[(0, 10.0), (30, 37.0), (86_400, 9.0)]);
+        assert_eq!(instances.len(), 2);
+        assert!(!instances[0].goes_on_in(&instances[1]));
         // Ten minutes without a sample after one each half-minute.
         let pod = |from: i64| (0..100).map(move |i| (from + 30 * i, 30.0 * i as f64));
-        let lives = cpu(&pod(0).chain(pod(3600)).collect::<Vec<_>>());
-        assert_eq!(lives.iter().map(|l| l.increase).collect::<Vec<_>>(), [2970.0, 2970.0]);
+        let instances = cpu(&pod(0).chain(pod(3600)).collect::<Vec<_>>());
+        assert_eq!(instances.iter().map(|l| l.increase).collect::<Vec<_>>(), [2970.0, 2970.0]);
         // One sample that is missing does not; nor does any gap within one cgroup.
         assert_eq!(cpu(&[(0, 1.0), (30, 2.0), (60, 3.0), (120, 4.0)]).len(), 1);
         assert_eq!(folded::<CpuStretch>(&[(0, 10.0), (30, 37.0), (86_400, 90.0)], true).len(), 1);
@@ -547,26 +547,26 @@ mod tests {
     fn absurd_values_are_refused() {
         let mut memory = None;
         for value in [-1.0, 1e300, f64::INFINITY, f64::NAN] {
-            assert_eq!(MemoryStretch::push(&mut memory, Sample { at_ms: 0, value }, true), Err(Absurd));
-            assert_eq!(CpuStretch::push(&mut None, Sample { at_ms: 0, value }, true), Err(Absurd));
+            assert_eq!(MemoryStretch::push(&mut memory, Sample { at_ms: 0, value }, true), Err(OutOfRange));
+            assert_eq!(CpuStretch::push(&mut None, Sample { at_ms: 0, value }, true), Err(OutOfRange));
         }
         let mut counter = None;
         CpuStretch::push(&mut counter, Sample { at_ms: 0, value: 1.0 }, false).unwrap();
-        assert_eq!(CpuStretch::push(&mut counter, Sample { at_ms: 1000, value: 1e9 }, false), Err(Absurd));
+        assert_eq!(CpuStretch::push(&mut counter, Sample { at_ms: 1000, value: 1e9 }, false), Err(OutOfRange));
     }
 
     #[test]
     fn a_counter_that_jumps_adds_nothing() {
         let used = |jump: f64, until: i64| {
             let mut open = None;
-            let mut absurd = 0;
+            let mut out_of_range = 0;
             for i in 0..60 {
                 let by = if (20..until).contains(&i) { jump } else { 0.0 };
                 let sample = Sample { at_ms: i * 30_000, value: 27.0 * i as f64 + by };
-                absurd += usize::from(CpuStretch::push(&mut open, sample, true).is_err());
+                out_of_range += usize::from(CpuStretch::push(&mut open, sample, true).is_err());
             }
             let s = open.unwrap();
-            (s.increase.round(), s.max_cores.unwrap().round(), absurd)
+            (s.increase.round(), s.max_cores.unwrap().round(), out_of_range)
         };
         let plain = 27.0 * 59.0;
         // A spike of one sample, and a counter that is moved up for good: the first sample there cannot be judged.

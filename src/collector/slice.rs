@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::life::{Life, LifeKey};
-use super::segment::{Absurd, CpuStretch, MemoryStretch, Stretch};
+use super::instance::{Instance, InstanceKey};
+use super::segment::{CpuStretch, MemoryStretch, OutOfRange, Stretch};
 use super::sources::{BySource, Source};
 use crate::prometheus::{Labels, SeriesChunk};
 
-/// Lives as they were before a slice.
-pub type Before = Arc<HashMap<LifeKey, Life>>;
+/// Instances as they were before a slice.
+pub type Before = Arc<HashMap<InstanceKey, Instance>>;
 
 /// The samples of one slice of time.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Slice {
     memory: Series<MemoryStretch>,
     cpu: Series<CpuStretch>,
     /// Samples that were not taken because no such value can be.
-    pub absurd: u64,
+    pub out_of_range: u64,
     /// Samples taken.
     pub samples: u64,
 }
@@ -29,13 +29,13 @@ type Series<T> = HashMap<Arc<Labels>, Option<Folding<T>>>;
 /// A series of a container.
 #[derive(Debug)]
 struct Folding<T> {
-    key: LifeKey,
+    key: InstanceKey,
     source: Source,
     done: Vec<T>,
     open: Option<T>,
 }
 
-/// Stretches of a container's life by series, each in the order of time; only without a cgroup's name there may be
+/// Stretches of a container's instance by series, each in the order of time; only without a cgroup's name there may be
 /// several of a series. The first begins where the series was before.
 #[derive(Debug)]
 pub struct Told {
@@ -46,38 +46,38 @@ pub struct Told {
 }
 
 impl Slice {
-    /// A slice that follows these lives.
+    /// A slice that follows these instances.
     pub fn after(before: &Before) -> Self {
         Self { before: Arc::clone(before), ..Self::default() }
     }
 
     /// Takes in samples of `container_memory_working_set_bytes`.
     pub fn memory(&mut self, chunk: &SeriesChunk) {
-        let before = |key: &LifeKey| self.before.get(key).map(|life| &life.memory);
-        let (samples, absurd) = fold(&mut self.memory, chunk, before);
+        let before = |key: &InstanceKey| self.before.get(key).map(|instance| &instance.memory);
+        let (samples, out_of_range) = fold(&mut self.memory, chunk, before);
         self.samples += samples;
-        self.absurd += absurd;
+        self.out_of_range += out_of_range;
     }
 
     /// Takes in samples of `container_cpu_usage_seconds_total`.
     pub fn cpu(&mut self, chunk: &SeriesChunk) {
-        let before = |key: &LifeKey| self.before.get(key).map(|life| &life.cpu);
-        let (samples, absurd) = fold(&mut self.cpu, chunk, before);
+        let before = |key: &InstanceKey| self.before.get(key).map(|instance| &instance.cpu);
+        let (samples, out_of_range) = fold(&mut self.cpu, chunk, before);
         self.samples += samples;
-        self.absurd += absurd;
+        self.out_of_range += out_of_range;
     }
 
     /// Adds what another slice of the same time saw (another metric, read side by side).
     pub fn join(&mut self, other: Self) {
         self.memory.extend(other.memory);
         self.cpu.extend(other.cpu);
-        self.absurd += other.absurd;
+        self.out_of_range += other.out_of_range;
         self.samples += other.samples;
     }
 
     /// By container.
-    pub fn into_told(self) -> HashMap<LifeKey, Told> {
-        let mut all: HashMap<LifeKey, Told> = HashMap::new();
+    pub fn into_told(self) -> HashMap<InstanceKey, Told> {
+        let mut all: HashMap<InstanceKey, Told> = HashMap::new();
         for Folding { key, source, mut done, open } in self.memory.into_values().flatten() {
             done.extend(open);
             all.entry(key).or_insert_with(Told::nothing).memory.push((source, done));
@@ -100,10 +100,10 @@ impl Told {
 fn fold<'a, T: Stretch + Clone + 'a>(
     series: &mut Series<T>,
     chunk: &SeriesChunk,
-    before: impl Fn(&LifeKey) -> Option<&'a BySource<T>>,
+    before: impl Fn(&InstanceKey) -> Option<&'a BySource<T>>,
 ) -> (u64, u64) {
     let folding = series.entry(Arc::clone(&chunk.labels)).or_insert_with(|| {
-        let (key, is_below) = LifeKey::and_below(&chunk.labels)?;
+        let (key, is_below) = InstanceKey::and_below(&chunk.labels)?;
         let source = Source::of(&chunk.labels, is_below);
         let open = before(&key).and_then(|all| all.iter().find(|(known, _)| *known == source));
         let open = open.map(|(_, stretch)| stretch.clone());
@@ -111,12 +111,12 @@ fn fold<'a, T: Stretch + Clone + 'a>(
     });
     let Some(folding) = folding else { return (chunk.samples.len() as u64, 0) };
     let is_one = folding.key.is_one();
-    let mut absurd = 0;
+    let mut out_of_range = 0;
     for sample in &chunk.samples {
         match T::push(&mut folding.open, *sample, is_one) {
             Ok(done) => folding.done.extend(done),
-            Err(Absurd) => absurd += 1,
+            Err(OutOfRange) => out_of_range += 1,
         }
     }
-    (chunk.samples.len() as u64 - absurd, absurd)
+    (chunk.samples.len() as u64 - out_of_range, out_of_range)
 }

@@ -1,5 +1,5 @@
-//! Several series that tell of one container, put together metric by metric: two scrapers, two kubelet endpoints, a pair
-//! of Prometheus replicas, cgroups below the container's own.
+//! Several series that tell of one container, put together metric by metric: two scrapers, two kubelet endpoints, a
+//! pair of Prometheus replicas, cgroups below the container's own.
 //! Pure; the order in which they came does not matter.
 //!
 //! Memory is what any of them saw; what none saw is a gap. Of the CPU counter, which only grows, the one that got

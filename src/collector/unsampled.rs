@@ -3,31 +3,33 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::life::LifeKey;
+use super::instance::InstanceKey;
 use super::objects::Objects;
 use super::outcome::Told;
 use super::pod_object::PodObject;
 use crate::history::{Doubt, Run};
 use crate::prometheus::TimeRange;
 
-/// A scraper may repeat a container's last values, and clocks differ: samples this near to a pod's life may be its own.
+/// A scraper may repeat a container's last values, and clocks differ: samples this near to a pod's instance may be its
+/// own.
 const NEAR_MS: i64 = 60_000;
-/// What makes pods that live until somebody stops them: their days are runs, and a day that nobody sampled says nothing.
+/// What makes pods that live until somebody stops them: their days are runs, and a day that nobody sampled says
+/// nothing.
 const OF_SERVICES: [&str; 3] = ["ReplicaSet", "StatefulSet", "DaemonSet"];
 
 /// Namespace, pod, and its uid where it is known.
 pub(super) type PodId = (String, String, Option<String>);
-/// First and last samples of the lives of each container, by namespace, pod and container.
+/// First and last samples of the instances of each container, by namespace, pod and container.
 pub(super) type Spans = HashMap<(String, String, String), Vec<(i64, i64)>>;
 
 /// A container that ran and was never sampled.
 pub(super) struct Unsampled<'a> {
-    pub key: LifeKey,
+    pub key: InstanceKey,
     pub object: &'a PodObject,
 }
 
-/// Those whose pods ended in this slice of time. `waiting` are the pods without a sample that earlier slices left; it is
-/// made the ones that this slice leaves.
+/// Those whose pods ended in this slice of time. `waiting` are the pods without a sample that earlier slices left; it
+/// is made the ones that this slice leaves.
 pub(super) fn of<'a>(
     objects: &'a Objects,
     spans: &Spans,
@@ -50,8 +52,8 @@ pub(super) fn of<'a>(
         let until_ms = ended_ms.unwrap_or(i64::MAX - NEAR_MS) + NEAR_MS;
         let is_sampled = |container: &str| {
             let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
-            spans.get(&key).is_some_and(|lives| {
-                lives.iter().any(|(first, last)| *first <= until_ms && *last >= started_ms.saturating_sub(NEAR_MS))
+            spans.get(&key).is_some_and(|instances| {
+                instances.iter().any(|(first, last)| *first <= until_ms && *last >= started_ms.saturating_sub(NEAR_MS))
             })
         };
         let unsampled = object.containers.iter().filter(|(name, c)| !c.is_init && !is_sampled(name));
@@ -63,7 +65,7 @@ pub(super) fn of<'a>(
             continue;
         }
         found.extend(unsampled.into_iter().map(|container| Unsampled {
-            key: LifeKey {
+            key: InstanceKey {
                 namespace: namespace.to_owned(),
                 pod: pod.to_owned(),
                 container: container.to_owned(),

@@ -15,7 +15,7 @@ const MAX_REASON_CHARS: usize = 200;
 
 /// What the API server answered.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ApiResponse {
     /// A success, with its text.
     Text(String),
     /// A refusal's status.
@@ -44,14 +44,20 @@ impl Api {
     ///
     /// # Errors
     /// What the network said, in a line.
-    pub async fn send(&self, method: &str, path: &str, kind: &str, body: Option<&Value>) -> Result<Answer, String> {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: Option<&Value>,
+    ) -> Result<ApiResponse, String> {
         let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let request = Request::builder().method(method).uri(path).header("content-type", kind).body(body);
         let request = request.map_err(|error| error.to_string())?;
         match tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await {
             Err(_) => Err(format!("no answer in {} s", TIMEOUT.as_secs())),
-            Ok(Ok(text)) => Ok(Answer::Text(text)),
-            Ok(Err(kube::Error::Api(status))) => Ok(Answer::Status(status.code)),
+            Ok(Ok(text)) => Ok(ApiResponse::Text(text)),
+            Ok(Err(kube::Error::Api(status))) => Ok(ApiResponse::Status(status.code)),
             Ok(Err(error)) => Err(text::clip(&text::clean(&innermost(&error)), MAX_REASON_CHARS)),
         }
     }

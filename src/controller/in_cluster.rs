@@ -1,5 +1,5 @@
-//! All that the service does with its cluster, put together: watches that keep the board, the election, the recommend
-//! loop. Must not decide anything itself.
+//! All that the service does with its cluster, put together: watches that keep the shared state, the election, the
+//! recommend loop. Must not decide anything itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::policy_status;
 use super::recommend::{ControllerMetrics, Learn, Recommendations, Recommender, Writer};
 use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
 use super::weekly::{Deliverer, Delivery};
-use crate::admission::Board;
+use crate::admission::SharedState;
 use crate::collector::KnownPods;
 use crate::history::Store;
 use crate::sizing::SizingPolicy;
@@ -56,12 +56,12 @@ pub struct InCluster {
 }
 
 impl InCluster {
-    /// Keeps the board up to date until stopped; `loaded` is called once everything was read. With recommendations in
-    /// the cluster, takes part in making them until it is to `leave`: then another replica may lead at once, while this
-    /// one still answers.
+    /// Keeps the shared state up to date until stopped; `loaded` is called once everything was read. With
+    /// recommendations in the cluster, takes part in making them until it is to `leave`: then another replica may lead
+    /// at once, while this one still answers.
     pub async fn run(
         self,
-        board: Arc<Board>,
+        shared: Arc<SharedState>,
         loaded: impl FnOnce() + Send,
         leave: CancellationToken,
         stop: CancellationToken,
@@ -90,7 +90,7 @@ impl InCluster {
             let writer = Writer {
                 recommendations: Recommendations::new(api.clone()),
                 term: term.clone(),
-                board: Arc::clone(&board),
+                shared: Arc::clone(&shared),
                 store: Arc::clone(&self.learning.store),
                 sizing: self.learning.sizing,
                 namespaces: self.scope.namespaces.clone(),
@@ -113,7 +113,7 @@ impl InCluster {
             );
         };
         tokio::join!(
-            watch::run(self.client.clone(), Arc::clone(&board), Arc::clone(&status), stop.clone(), &watched),
+            watch::run(self.client.clone(), Arc::clone(&shared), Arc::clone(&status), stop.clone(), &watched),
             ready
         );
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Answer, Api};
+use super::api::{Api, ApiResponse};
 use super::crds::{GROUP, IN_FORCE, POLICIES, VERSION};
 use super::lease::Term;
 use crate::policy::Policy;
@@ -39,10 +39,10 @@ pub async fn run(api: Api, term: &Term, stop: CancellationToken) {
 async fn look(api: &Api, term: &Term) -> Result<(), String> {
     let path = format!("/apis/{GROUP}/{VERSION}/{POLICIES}");
     let policies = match api.send("GET", &path, "application/json", None).await? {
-        Answer::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("{POLICIES}: no JSON"))?,
+        ApiResponse::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("{POLICIES}: no JSON"))?,
         // Their definition is not there; the watch has said so.
-        Answer::Status(404) => return Ok(()),
-        Answer::Status(status) => return Err(format!("cannot list {POLICIES}: the API server answered {status}")),
+        ApiResponse::Status(404) => return Ok(()),
+        ApiResponse::Status(status) => return Err(format!("cannot list {POLICIES}: the API server answered {status}")),
     };
     for policy in policies.get("items").and_then(Value::as_array).into_iter().flatten() {
         let name = policy.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
@@ -62,14 +62,14 @@ async fn look(api: &Api, term: &Term) -> Result<(), String> {
         });
         let path = format!("{path}/{name}/status?fieldManager=podfit&force=true");
         match api.send("PATCH", &path, "application/apply-patch+yaml", Some(&body)).await? {
-            Answer::Text(_) | Answer::Status(404 | 409) => {}
-            Answer::Status(403) => {
+            ApiResponse::Text(_) | ApiResponse::Status(404 | 409) => {}
+            ApiResponse::Status(403) => {
                 return Err(format!(
                     "podfit may not patch {POLICIES}/status (403): grant its service account the verb patch on it \
                      ({GROUP})"
                 ));
             }
-            Answer::Status(status) => return Err(format!("cannot patch {POLICIES}/status: answered {status}")),
+            ApiResponse::Status(status) => return Err(format!("cannot patch {POLICIES}/status: answered {status}")),
         }
     }
     Ok(())

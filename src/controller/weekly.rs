@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Answer, Api};
+use super::api::{Api, ApiResponse};
 use super::lease::LeaseName;
 use super::recommend::ControllerMetrics;
 use crate::delivery::{Patience, Plan, deliver};
@@ -165,11 +165,11 @@ impl Deliverer {
 
     async fn record(&self) -> Result<Option<Record>, String> {
         let object = match self.api.send("GET", &self.path(), "application/json", None).await? {
-            Answer::Text(text) => {
+            ApiResponse::Text(text) => {
                 serde_json::from_str::<Value>(&text).map_err(|_| "its lease is no JSON".to_owned())?
             }
-            Answer::Status(404) => return Ok(None),
-            Answer::Status(status) => return Err(self.refused("get", status)),
+            ApiResponse::Status(404) => return Ok(None),
+            ApiResponse::Status(status) => return Err(self.refused("get", status)),
         };
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let due = object.pointer("/metadata/annotations").and_then(|all| all.get(DUE)).and_then(Value::as_str);
@@ -196,13 +196,15 @@ impl Deliverer {
             }
         };
         match self.api.send(method, &path, "application/json", Some(&body)).await? {
-            Answer::Text(text) => {
+            ApiResponse::Text(text) => {
                 let stored: Value = serde_json::from_str(&text).unwrap_or_default();
                 let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str);
                 Ok(Some(version.unwrap_or_default().to_owned()))
             }
-            Answer::Status(409) => Ok(None),
-            Answer::Status(status) => Err(self.refused(if version.is_some() { "update" } else { "create" }, status)),
+            ApiResponse::Status(409) => Ok(None),
+            ApiResponse::Status(status) => {
+                Err(self.refused(if version.is_some() { "update" } else { "create" }, status))
+            }
         }
     }
 

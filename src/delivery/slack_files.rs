@@ -1,6 +1,6 @@
-//! Files in a channel of Slack, as a bot with the scope `files:write` puts them there: a place for each is asked for, it
-//! is filled, and all are shared in one message (docs.slack.dev, Working with files). The bot's token goes to the API
-//! alone, not to the places.
+//! Files in a channel of Slack, as a bot with the scope `files:write` puts them there: a place for each is asked for,
+//! it is filled, and all are shared in one message (docs.slack.dev, Working with files). The bot's token goes to the
+//! API alone, not to the places.
 
 use bytes::Bytes;
 use reqwest::Url;

@@ -6,8 +6,8 @@ use crate::fnv::fnv1a;
 /// Longest name without its extension, in characters.
 const MOST: usize = 150;
 
-/// A file's name for a snippet: without `/`, not hidden, of letters, digits, `-`, `_` and `.` alone. Two workloads never
-/// share one: where something had to be changed, a hash of the real name follows.
+/// A file's name for a snippet: without `/`, not hidden, of letters, digits, `-`, `_` and `.` alone. Two workloads
+/// never share one: where something had to be changed, a hash of the real name follows.
 pub fn file_name(snippet: &Snippet) -> String {
     let workload = snippet.workloads.first().map_or("", String::as_str);
     let real = format!("{}--{}--{}", snippet.namespace, workload.replace('/', "--"), snippet.form);

@@ -1,7 +1,7 @@
 //! Fits one container: wanted values, bent as little as its engine, its pod's class and its namespace demand.
 //! Must not look at the other containers; sums and quotas are the pod's business.
 
-use super::{Adjustment, Cause, ContainerResources, LimitRanges, Pair, Place, Resource, Skip, Surroundings, What};
+use super::{Adjustment, Cause, Constraints, ContainerResources, LimitRanges, Pair, Resource, SizeRules, Skip, What};
 use crate::quantity::Quantity;
 
 /// A size made right.
@@ -22,20 +22,20 @@ impl Fitted {
     }
 }
 
-/// Fits `wanted` (`None` = leave as it is) into the surroundings. Fitting what came out again changes nothing.
+/// Fits `wanted` (`None` = leave as it is) into the constraints. Fitting what came out again changes nothing.
 pub fn fit(
     current: &ContainerResources,
     wanted: &ContainerResources,
-    place: &Place,
-    surroundings: &Surroundings,
+    place: &SizeRules,
+    constraints: &Constraints,
 ) -> Fitted {
-    if let Some(problem) = surroundings.limit_ranges.unreadable() {
+    if let Some(problem) = constraints.limit_ranges.unreadable() {
         return Fitted::unchanged(*current, Some(Skip::LimitRangeUnreadable(problem.to_owned())));
     }
     let mut fitted = Fitted::unchanged(*current, None);
     for resource in Resource::ALL {
         let mut fitting = Fitting::new(resource, current.pair(resource), wanted.pair(resource));
-        match fitting.run(place, surroundings) {
+        match fitting.run(place, constraints) {
             Ok(()) => fitted.resources.set(resource, fitting.pair),
             Err(skip) => return Fitted::unchanged(*current, Some(skip)),
         }
@@ -63,7 +63,7 @@ impl Fitting {
         Self { resource, current, wanted, pair: current, adjustments: Vec::new() }
     }
 
-    fn run(&mut self, place: &Place, surroundings: &Surroundings) -> Result<(), Skip> {
+    fn run(&mut self, place: &SizeRules, constraints: &Constraints) -> Result<(), Skip> {
         if self.wanted == Pair::default() {
             return Ok(());
         }
@@ -75,12 +75,12 @@ impl Fitting {
         }
         self.keep_engine(place);
         self.order();
-        self.keep_node(surroundings, place.guaranteed);
-        self.keep_limit_range(&surroundings.limit_ranges)?;
+        self.keep_node(constraints, place.guaranteed);
+        self.keep_limit_range(&constraints.limit_ranges)?;
         if place.guaranteed {
             self.both_to_the_larger();
         }
-        self.prove(place, surroundings)
+        self.prove(place, constraints)
     }
 
     fn say(&mut self, what: What, cause: Cause, why: impl Into<String>) {
@@ -125,7 +125,7 @@ impl Fitting {
         }
     }
 
-    fn keep_engine(&mut self, place: &Place) {
+    fn keep_engine(&mut self, place: &SizeRules) {
         let resource = self.resource;
         if resource == Resource::Cpu {
             if let (true, Some(had), Some(limit)) = (place.keep_cpu_limit, self.current.limit, self.pair.limit)
@@ -163,8 +163,8 @@ impl Fitting {
     }
 
     /// No node can hold more; what the container already asks for stays.
-    fn keep_node(&mut self, surroundings: &Surroundings, guaranteed: bool) {
-        let (Some(most), Some(request)) = (surroundings.largest_node(self.resource), self.pair.request) else { return };
+    fn keep_node(&mut self, constraints: &Constraints, guaranteed: bool) {
+        let (Some(most), Some(request)) = (constraints.largest_node(self.resource), self.pair.request) else { return };
         let most = most.max(self.current.effective_request().unwrap_or(most));
         if request <= most {
             return;
@@ -223,7 +223,7 @@ impl Fitting {
     }
 
     /// What came out meets every demand, or nothing is changed.
-    fn prove(&self, place: &Place, surroundings: &Surroundings) -> Result<(), Skip> {
+    fn prove(&self, place: &SizeRules, constraints: &Constraints) -> Result<(), Skip> {
         let conflict = |what, why: String| Err(Skip::Conflict { what, why });
         let Pair { request, limit } = self.pair;
         if let (Some(request), Some(limit)) = (request, limit)
@@ -242,7 +242,7 @@ impl Fitting {
             {
                 return conflict(what, format!("{value} is below {least}: {why}"));
             }
-            let bounds = surroundings.limit_ranges.container(self.resource);
+            let bounds = constraints.limit_ranges.container(self.resource);
             if let Some(why) = bounds.breach(value) {
                 return conflict(what, why);
             }

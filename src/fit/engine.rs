@@ -35,7 +35,7 @@ pub enum MemoryRule {
 
 /// What a container's engine and pod ask of its size. The default asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct SizeRules {
     /// How far memory may be lowered.
     pub memory: MemoryRule,
     /// A CPU limit may be raised and not lowered.
@@ -44,7 +44,7 @@ pub struct Place {
     pub guaranteed: bool,
 }
 
-impl Place {
+impl SizeRules {
     /// For a container of a pod of this kind of work, as it came. `guaranteed`: the pod's `QoS` class is.
     pub fn of(kind: Option<Kind>, container: &Value, guaranteed: bool) -> Self {
         let memory = match kind {
@@ -132,7 +132,7 @@ mod tests {
     #[case("$(HEAP)", None)]
     fn executor_memory_keeps_heap_and_overhead(#[case] heap: &str, #[case] floor: Option<&str>) {
         let container = json!({"env": [{"name": "SPARK_EXECUTOR_MEMORY", "value": heap}]});
-        let place = Place::of(Some(Kind::SparkExecutor), &container, false);
+        let place = SizeRules::of(Some(Kind::SparkExecutor), &container, false);
         match (place.memory, floor) {
             (MemoryRule::AtLeast { floor, .. }, Some(expected)) => assert_eq!(floor.to_string(), expected),
             (MemoryRule::NeverLower { .. }, None) => {}
@@ -144,7 +144,7 @@ mod tests {
     fn only_known_heaps_bind() {
         let nothing = json!({});
         for kind in Kind::ALL {
-            let place = Place::of(Some(kind), &nothing, false);
+            let place = SizeRules::of(Some(kind), &nothing, false);
             let jvm = kind.as_str().contains("spark") || kind.as_str().contains("flink");
             assert_eq!(place.memory != MemoryRule::Free, jvm, "{kind}");
             assert_eq!(place.keep_cpu_limit, kind.as_str().contains("flink"), "{kind}");

@@ -2,7 +2,7 @@
 //! Must not know an engine.
 
 use crate::history::{History, MemoryUse, Observation, Outcome, PeakSource, Resources, Run};
-use crate::sizing::{Answer, Bearing, End, MemorySize, SizingPolicy, recommend};
+use crate::sizing::{Bearing, End, Estimate, MemorySize, SizingPolicy, recommend};
 
 const MIB: u64 = 1 << 20;
 /// More of the time than this on collecting garbage is a heap too small (Spark's own web UI marks it in red).
@@ -90,7 +90,7 @@ pub(super) fn recommended(part: &History, now_mib: u64, least_mib: u64, policy: 
         ..*policy
     };
     match recommend(part, Some(current), &policy).memory {
-        Answer::Known(size) => Some(size),
-        Answer::Unknown(_) => None,
+        Estimate::Known(size) => Some(size),
+        Estimate::Unknown(_) => None,
     }
 }

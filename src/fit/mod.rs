@@ -1,6 +1,7 @@
-//! Makes a size right for its surroundings: engine, `LimitRange`, quota, `QoS` class, node.
+//! Makes a size right for its constraints: engine, `LimitRange`, quota, `QoS` class, node.
 //! Must not know where a size comes from, nor how it is applied; values in, values and reasons out.
 
+mod constraints;
 mod container;
 mod engine;
 pub mod flink;
@@ -10,15 +11,14 @@ mod pod;
 pub mod quota;
 mod resources;
 pub mod spark;
-mod surroundings;
 
+pub use constraints::{Allocatable, Constraints};
 pub use container::{Fitted, fit};
-pub use engine::{EXECUTOR_HEAP, MemoryRule, Place, spark_executor_heap};
+pub use engine::{EXECUTOR_HEAP, MemoryRule, SizeRules, spark_executor_heap};
 pub use limit_range::{Bounds, LimitRanges};
 pub use pod::{PodFitted, fit_pod};
 pub use quota::{Quota, QuotaError};
 pub use resources::{ContainerResources, Pair, QosClass, Resource, Totals, Unreadable};
-pub use surroundings::{Allocatable, Surroundings};
 
 use std::fmt;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::resources::Part;
 use super::{
-    Adjustment, Cause, ContainerResources, Fitted, Pair, Place, QosClass, Resource, Skip, Surroundings, Totals, What,
+    Adjustment, Cause, Constraints, ContainerResources, Fitted, Pair, QosClass, Resource, SizeRules, Skip, Totals, What,
 };
 use super::{container, quota};
 use crate::policy::PodSpec;
@@ -34,7 +34,7 @@ pub fn fit_pod(
     pod: &PodSpec<'_>,
     kind: Option<Kind>,
     wanted: &BTreeMap<String, ContainerResources>,
-    surroundings: &Surroundings,
+    constraints: &Constraints,
 ) -> PodFitted {
     let nothing = |skip| PodFitted {
         containers: BTreeMap::new(),
@@ -45,7 +45,7 @@ pub fn fit_pod(
     if present(pod.json(), "resources").is_some_and(|own| own.as_object().is_none_or(|own| !own.is_empty())) {
         return nothing(Skip::PodLevelResources);
     }
-    settle(pod, kind, wanted, surroundings).unwrap_or_else(nothing)
+    settle(pod, kind, wanted, constraints).unwrap_or_else(nothing)
 }
 
 /// Fits until fitting again changes nothing: a new size may be of another class, for which other rules hold, and the
@@ -54,14 +54,14 @@ fn settle(
     pod: &PodSpec<'_>,
     kind: Option<Kind>,
     wanted: &BTreeMap<String, ContainerResources>,
-    surroundings: &Surroundings,
+    constraints: &Constraints,
 ) -> Result<PodFitted, Skip> {
     let whole = Whole::read(pod, &BTreeMap::new())?;
     let original = whole.members.iter().map(|m| (m.name.to_owned(), m.current)).collect::<BTreeMap<_, _>>();
     let class_before = whole.class(false);
-    let mut settled = whole.fit(kind, wanted, surroundings)?;
+    let mut settled = whole.fit(kind, wanted, constraints)?;
     for _ in 0..MAX_ROUNDS {
-        let again = Whole::read(pod, &settled.containers)?.fit(kind, wanted, surroundings)?;
+        let again = Whole::read(pod, &settled.containers)?.fit(kind, wanted, constraints)?;
         let same = settled
             .containers
             .iter()
@@ -85,7 +85,7 @@ struct Member<'a> {
     json: &'a serde_json::Value,
     part: Part,
     current: ContainerResources,
-    place: Place,
+    place: SizeRules,
     /// What is wanted and what came out.
     change: Option<(ContainerResources, Fitted)>,
 }
@@ -137,7 +137,7 @@ impl<'a> Whole<'a> {
             })?;
             let (name, json) = (container.name, container.json);
             let current = fitted.get(name).map_or(current, |fitted| fitted.resources);
-            members.push(Member { name, json, part, current, place: Place::default(), change: None });
+            members.push(Member { name, json, part, current, place: SizeRules::default(), change: None });
         }
         Ok(Self { pod: *pod, members })
     }
@@ -146,19 +146,19 @@ impl<'a> Whole<'a> {
         mut self,
         kind: Option<Kind>,
         wanted: &BTreeMap<String, ContainerResources>,
-        surroundings: &Surroundings,
+        constraints: &Constraints,
     ) -> Result<PodFitted, Skip> {
         let class_before = self.class(false);
         for member in &mut self.members {
             let Some(wanted) = wanted.get(member.name) else { continue };
-            member.place = Place::of(kind, member.json, class_before == QosClass::Guaranteed);
-            let fitted = container::fit(&member.current, wanted, &member.place, surroundings);
+            member.place = SizeRules::of(kind, member.json, class_before == QosClass::Guaranteed);
+            let fitted = container::fit(&member.current, wanted, &member.place, constraints);
             member.change = Some((*wanted, fitted));
         }
         for resource in Resource::ALL {
-            if let Some(obstacle) = self.obstacle(resource, class_before, surroundings)? {
-                let done = self.cap_the_only_growth(resource, &obstacle, surroundings);
-                if !done || self.obstacle(resource, class_before, surroundings)?.is_some() {
+            if let Some(obstacle) = self.obstacle(resource, class_before, constraints)? {
+                let done = self.cap_the_only_growth(resource, &obstacle, constraints);
+                if !done || self.obstacle(resource, class_before, constraints)?.is_some() {
                     self.members.iter_mut().for_each(|member| member.revert(resource, &obstacle));
                 }
             }
@@ -183,13 +183,13 @@ impl<'a> Whole<'a> {
         &self,
         resource: Resource,
         class_before: QosClass,
-        surroundings: &Surroundings,
+        constraints: &Constraints,
     ) -> Result<Option<Obstacle>, Skip> {
         let (before, after) = (self.totals(false)?, self.totals(true)?);
         if before.pair(resource) == after.pair(resource) {
             return Ok(None);
         }
-        let bounds = surroundings.limit_ranges.pod(resource);
+        let bounds = constraints.limit_ranges.pod(resource);
         if let Some(why) = bounds.pair_breach(after.pair(resource)) {
             let limit = after.pair(resource).limit > bounds.max;
             return Ok(Some(Obstacle {
@@ -200,12 +200,12 @@ impl<'a> Whole<'a> {
             }));
         }
         let after = (&after, self.class(true));
-        let shortage = quota::shortage(&surroundings.quotas, &self.pod, resource, (&before, class_before), after);
+        let shortage = quota::shortage(&constraints.quotas, &self.pod, resource, (&before, class_before), after);
         Ok(shortage.map(|s| Obstacle { most: s.most, limit: s.limit, cause: Cause::Quota, why: s.why }))
     }
 
     /// Where one container alone grows, it takes what is left rather than nothing.
-    fn cap_the_only_growth(&mut self, resource: Resource, obstacle: &Obstacle, surroundings: &Surroundings) -> bool {
+    fn cap_the_only_growth(&mut self, resource: Resource, obstacle: &Obstacle, constraints: &Constraints) -> bool {
         let Ok(totals) = self.totals(true) else { return false };
         let side = |pair: Pair| if obstacle.limit { pair.limit } else { pair.request };
         let (Some(most), Some(sum)) = (obstacle.most, side(totals.pair(resource))) else { return false };
@@ -228,7 +228,7 @@ impl<'a> Whole<'a> {
         let request = if obstacle.limit { pair.request.map(|request| request.min(target)) } else { Some(target) };
         let mut less = *wanted;
         less.set(resource, Pair { request, limit });
-        let mut again = container::fit(&member.current, &less, &member.place, surroundings);
+        let mut again = container::fit(&member.current, &less, &member.place, constraints);
         if again.skipped.is_some() {
             return false;
         }

@@ -27,9 +27,9 @@ fn size(text: &str) -> ContainerResources {
     }
 }
 
-fn ranges(limits: Value) -> Surroundings {
+fn ranges(limits: Value) -> Constraints {
     let object = json!({"metadata": {"name": "bounds"}, "spec": {"limits": limits}});
-    Surroundings { limit_ranges: LimitRanges::of_objects([&object]), ..Surroundings::default() }
+    Constraints { limit_ranges: LimitRanges::of_objects([&object]), ..Constraints::default() }
 }
 
 #[rstest]
@@ -44,7 +44,7 @@ fn ranges(limits: Value) -> Surroundings {
 #[case::memory_fraction_rounds_up("-/- 1Gi/1Gi", "-/- 0.1Gi/0.1Gi", "-/- 103Mi/103Mi")]
 #[case::nonsense_is_not_wanted("1/- 1Gi/1Gi", "-1/0 -1/0", "1/- 1Gi/1Gi")]
 fn fits_freely(#[case] current: &str, #[case] wanted: &str, #[case] expected: &str) {
-    let fitted = fit(&size(current), &size(wanted), &Place::default(), &Surroundings::default());
+    let fitted = fit(&size(current), &size(wanted), &SizeRules::default(), &Constraints::default());
     assert_eq!(fitted.resources, size(expected));
     assert_eq!(fitted.skipped, None);
 }
@@ -58,9 +58,9 @@ fn fits_freely(#[case] current: &str, #[case] wanted: &str, #[case] expected: &s
 #[case::whole_cpus_stay_whole("2/2 4Gi/4Gi", "2100m/2100m -/-", "3/3 4Gi/4Gi")]
 #[case::larger_counts("1500m/1500m 4Gi/4Gi", "500m/700m 1Gi/2Gi", "700m/700m 2Gi/2Gi")]
 fn guaranteed_stays_guaranteed(#[case] current: &str, #[case] wanted: &str, #[case] expected: &str) {
-    let place = Place::without_pod(None, &size(current));
+    let place = SizeRules::without_pod(None, &size(current));
     assert!(place.guaranteed);
-    let fitted = fit(&size(current), &size(wanted), &place, &Surroundings::default());
+    let fitted = fit(&size(current), &size(wanted), &place, &Constraints::default());
     assert_eq!(fitted.resources, size(expected));
     assert!(fitted.resources.is_guaranteed());
 }
@@ -74,8 +74,8 @@ fn guaranteed_stays_guaranteed(#[case] current: &str, #[case] wanted: &str, #[ca
 #[case::flink_without_limit(Kind::FlinkJobmanager, "2/- 4Gi/-", "1/- 5Gi/5Gi", "1/- 5Gi/-")]
 #[case::python(Kind::Prefect, "1/- 4Gi/4Gi", "-/- 1Gi/1Gi", "1/- 1Gi/1Gi")]
 fn engines_keep_their_memory(#[case] kind: Kind, #[case] current: &str, #[case] wanted: &str, #[case] expected: &str) {
-    let place = Place { guaranteed: false, ..Place::of(Some(kind), &json!({}), false) };
-    let fitted = fit(&size(current), &size(wanted), &place, &Surroundings::default());
+    let place = SizeRules { guaranteed: false, ..SizeRules::of(Some(kind), &json!({}), false) };
+    let fitted = fit(&size(current), &size(wanted), &place, &Constraints::default());
     assert_eq!(fitted.resources, size(expected));
     assert_eq!(fitted.skipped, None);
 }
@@ -88,9 +88,9 @@ fn engines_keep_their_memory(#[case] kind: Kind, #[case] current: &str, #[case] 
 #[case::request_too("8Gi/8Gi", "1Gi/6Gi", "3456Mi/6Gi")]
 fn executor_with_known_heap(#[case] current: &str, #[case] wanted: &str, #[case] expected: &str) {
     let container = json!({"env": [{"name": "SPARK_EXECUTOR_MEMORY", "value": "3072m"}]});
-    let place = Place::of(Some(Kind::SparkExecutor), &container, false);
+    let place = SizeRules::of(Some(Kind::SparkExecutor), &container, false);
     let read = |text: &str| size(&format!("1/- {text}"));
-    let fitted = fit(&read(current), &read(wanted), &place, &Surroundings::default());
+    let fitted = fit(&read(current), &read(wanted), &place, &Constraints::default());
     assert_eq!(fitted.resources, read(expected));
 }
 
@@ -105,7 +105,7 @@ fn executor_with_known_heap(#[case] current: &str, #[case] wanted: &str, #[case]
 #[case::default_is_max(json!([{"type": "Container", "max": {"cpu": "3"}}]), "700m/- -/-", "700m/3 4Gi/4Gi", "default")]
 #[case::other_types(json!([{"type": "PersistentVolumeClaim", "min": {"memory": "9Gi"}}]), "-/- 1Gi/1Gi", "1/- 1Gi/1Gi", "")]
 fn limit_ranges_bind(#[case] limits: Value, #[case] wanted: &str, #[case] expected: &str, #[case] why: &str) {
-    let fitted = fit(&size("1/- 4Gi/4Gi"), &size(wanted), &Place::default(), &ranges(limits));
+    let fitted = fit(&size("1/- 4Gi/4Gi"), &size(wanted), &SizeRules::default(), &ranges(limits));
     assert_eq!(fitted.resources, size(expected));
     assert_eq!(fitted.adjustments.is_empty(), why.is_empty());
     assert!(fitted.adjustments.iter().all(|a| a.why.contains(why)), "{:?}", fitted.adjustments);
@@ -118,17 +118,17 @@ fn limit_ranges_bind(#[case] limits: Value, #[case] wanted: &str, #[case] expect
 #[case::odd(json!({}), None, "unreadable-limit-range")]
 fn what_no_value_meets_is_left_alone(#[case] limits: Value, #[case] kind: Option<Kind>, #[case] reason: &str) {
     let current = size("1/- 4Gi/4Gi");
-    let fitted = fit(&current, &size("500m/- 1Gi/1Gi"), &Place::of(kind, &json!({}), false), &ranges(limits));
+    let fitted = fit(&current, &size("500m/- 1Gi/1Gi"), &SizeRules::of(kind, &json!({}), false), &ranges(limits));
     assert_eq!(fitted.resources, current);
     assert_eq!(fitted.skipped.unwrap().reason(), reason);
 }
 
 #[test]
 fn the_largest_node_is_the_end() {
-    let node = Surroundings { largest_node_memory: quantity("8Gi"), ..Surroundings::default() };
-    let fitted = fit(&size("1/- 4Gi/4Gi"), &size("-/- 16Gi/16Gi"), &Place::default(), &node);
+    let node = Constraints { largest_node_memory: quantity("8Gi"), ..Constraints::default() };
+    let fitted = fit(&size("1/- 4Gi/4Gi"), &size("-/- 16Gi/16Gi"), &SizeRules::default(), &node);
     assert_eq!(fitted.resources, size("1/- 8Gi/8Gi"));
-    let fitted = fit(&size("1/- 10Gi/10Gi"), &size("-/- 16Gi/16Gi"), &Place::default(), &node);
+    let fitted = fit(&size("1/- 10Gi/10Gi"), &size("-/- 16Gi/16Gi"), &SizeRules::default(), &node);
     assert_eq!(fitted.resources, size("1/- 10Gi/10Gi"), "it asked for that before");
 }
 
@@ -147,17 +147,17 @@ fn container(name: &str, text: &str) -> Value {
     json!({"name": name, "resources": resources})
 }
 
-fn quota(hard: Value, status: Value, more: Value) -> Surroundings {
+fn quota(hard: Value, status: Value, more: Value) -> Constraints {
     let mut object = json!({"metadata": {"name": "team"}, "spec": {"hard": hard}, "status": status});
     if let (Some(spec), Some(more)) = (object["spec"].as_object_mut(), more.as_object()) {
         spec.extend(more.clone());
     }
-    Surroundings { quotas: vec![Quota::of_object(&object).unwrap()], ..Surroundings::default() }
+    Constraints { quotas: vec![Quota::of_object(&object).unwrap()], ..Constraints::default() }
 }
 
-fn fit_one(spec: &Value, wanted: &str, surroundings: &Surroundings) -> Fitted {
+fn fit_one(spec: &Value, wanted: &str, constraints: &Constraints) -> Fitted {
     let wanted = BTreeMap::from([("a".to_owned(), size(wanted))]);
-    let mut fitted = fit_pod(&PodSpec::new(spec, "/spec").unwrap(), None, &wanted, surroundings);
+    let mut fitted = fit_pod(&PodSpec::new(spec, "/spec").unwrap(), None, &wanted, constraints);
     fitted.containers.remove("a").unwrap()
 }
 
@@ -235,10 +235,10 @@ fn a_pod_counts_what_runs_together() {
 fn one_untouched_container_decides_the_class() {
     let guaranteed = container("a", "1/1 1Gi/1Gi");
     let spec = json!({"initContainers": [container("i", "1/1 1Gi/1Gi")], "containers": [guaranteed]});
-    let fitted = fit_one(&spec, "-/- 512Mi/-", &Surroundings::default());
+    let fitted = fit_one(&spec, "-/- 512Mi/-", &Constraints::default());
     assert_eq!(fitted.resources, size("1/1 512Mi/512Mi"));
     let spec = json!({"initContainers": [container("i", "1/- 1Gi/1Gi")], "containers": [guaranteed]});
-    let fitted = fit_one(&spec, "500m/- 512Mi/-", &Surroundings::default());
+    let fitted = fit_one(&spec, "500m/- 512Mi/-", &Constraints::default());
     assert_eq!(fitted.resources, size("500m/1 512Mi/1Gi"));
 }
 
@@ -249,7 +249,7 @@ fn one_untouched_container_decides_the_class() {
 #[case::overhead(json!({"overhead": {"memory": {}}, "containers": [container("a", "1/- 1Gi/-")]}), "unreadable-resources")]
 fn whole_pods_are_left_alone(#[case] spec: Value, #[case] reason: &str) {
     let wanted = BTreeMap::from([("a".to_owned(), size("1/1 1Gi/1Gi"))]);
-    let fitted = fit_pod(&PodSpec::new(&spec, "/spec").unwrap(), None, &wanted, &Surroundings::default());
+    let fitted = fit_pod(&PodSpec::new(&spec, "/spec").unwrap(), None, &wanted, &Constraints::default());
     assert_eq!(fitted.skipped.unwrap().reason(), reason);
     assert!(fitted.containers.is_empty());
 }
@@ -272,7 +272,7 @@ pub(crate) fn any_size() -> impl Strategy<Value = ContainerResources> {
     })
 }
 
-pub(crate) fn any_surroundings() -> impl Strategy<Value = Surroundings> {
+pub(crate) fn any_surroundings() -> impl Strategy<Value = Constraints> {
     let bound = |values| any_quantity(values);
     let container = (bound(&["-", "1Mi", "80Mi"]), bound(&["-", "2Gi", "16Gi"]), bound(&["-", "1", "1500m", "4"]));
     let pod = (bound(&["-", "10Mi", "3Gi"]), bound(&["-", "4Gi", "40Gi"]));
@@ -309,12 +309,12 @@ pub(crate) fn any_kind() -> impl Strategy<Value = Option<Kind>> {
 proptest! {
     #[test]
     fn fitting_again_changes_nothing(
-        current in any_size(), wanted in any_size(), kind in any_kind(), surroundings in any_surroundings(),
+        current in any_size(), wanted in any_size(), kind in any_kind(), constraints in any_surroundings(),
         guaranteed in any::<bool>()
     ) {
-        let place = Place::of(kind, &json!({}), guaranteed && current.is_guaranteed());
-        let once = fit(&current, &wanted, &place, &surroundings);
-        let twice = fit(&once.resources, &wanted, &place, &surroundings);
+        let place = SizeRules::of(kind, &json!({}), guaranteed && current.is_guaranteed());
+        let once = fit(&current, &wanted, &place, &constraints);
+        let twice = fit(&once.resources, &wanted, &place, &constraints);
         prop_assert_eq!(once.resources, twice.resources);
         for resource in Resource::ALL {
             let pair = once.resources.pair(resource);

@@ -1,5 +1,5 @@
-//! What is known of how a run was observed: what its measurements leave open, how it ended, and sizes that changed while
-//! it ran. Plain data; the collector fills it in, sizing decides what it means.
+//! What is known of how a run was observed: what its measurements leave open, how it ended, and sizes that changed
+//! while it ran. Plain data; the collector fills it in, sizing decides what it means.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,8 @@ pub enum Doubt {
     CounterWentBack = 7,
     /// Several series tell of the container and contradict each other; the most plausible one was used.
     SourcesDisagree = 8,
-    /// The kernel's high-water mark lies above the working set by what files in the page cache explain: it was not used.
+    /// The kernel's high-water mark lies above the working set by what files in the page cache explain: it was not
+    /// used.
     PageCache = 9,
     /// Several containers may stand behind it: nothing in the series told their lives apart.
     LivesMerged = 10,

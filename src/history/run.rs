@@ -80,7 +80,8 @@ pub enum Outcome {
     Running,
     /// Ended, and nothing recorded how.
     Unknown,
-    /// A day of a container that lives longer: the day is over, the container goes on. Its size was enough for that day.
+    /// A day of a container that lives longer: the day is over, the container goes on. Its size was enough for that
+    /// day.
     GoesOn,
 }
 
@@ -93,7 +94,8 @@ pub struct JvmUse {
     pub heap_peak_bytes: Option<u64>,
     /// What the JVM used beside its heap at its peak, in bytes.
     pub non_heap_peak_bytes: Option<u64>,
-    /// Resident memory of the JVM's process at its peak, in bytes; what was beside it was measured too where this is set.
+    /// Resident memory of the JVM's process at its peak, in bytes; what was beside it was measured too where this is
+    /// set.
     pub process_peak_bytes: Option<u64>,
     /// Resident memory of the processes beside the JVM (Python workers, others) at their peak, in bytes.
     pub others_peak_bytes: Option<u64>,

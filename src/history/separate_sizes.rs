@@ -10,8 +10,8 @@ use super::run::{Outcome, Run};
 const APART: f64 = 2.0;
 /// Fewest runs of either size.
 const FEWEST: usize = 3;
-/// Fewest changes from one size to the other, in the order of starts. A size that somebody raised changes once, one that
-/// was raised, taken back and raised again three times.
+/// Fewest changes from one size to the other, in the order of starts. A size that somebody raised changes once, one
+/// that was raised, taken back and raised again three times.
 const CHANGES: usize = 4;
 /// Least ratio of peaks that tells two kinds of work apart where names do not.
 const PEAKS_APART: f64 = 1.5;

@@ -8,12 +8,13 @@ use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, Resources, Run};
 
 /// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
 ///
-/// The same start is seen as whole seconds (Kubernetes timestamps) and as fractions (cAdvisor), and one may be cut where
-/// the other is rounded: up to a second either way. Restarts of one container nearer to each other than this would be
-/// taken for one run; such runs live too short to be sampled even once.
+/// The same start is seen as whole seconds (Kubernetes timestamps) and as fractions (cAdvisor), and one may be cut
+/// where the other is rounded: up to a second either way. Restarts of one container nearer to each other than this
+/// would be taken for one run; such runs live too short to be sampled even once.
 pub const START_TOLERANCE_MS: i64 = 2_000;
 
-/// Whether two views are of the same run: the same pod, starts within [`START_TOLERANCE_MS`], and no two different uids.
+/// Whether two views are of the same run: the same pod, starts within [`START_TOLERANCE_MS`], and no two different
+/// uids.
 pub fn same_run(a: &Run, b: &Run) -> bool {
     a.pod == b.pod
         && a.started_ms.abs_diff(b.started_ms) <= START_TOLERANCE_MS.unsigned_abs()

@@ -145,8 +145,8 @@ impl History {
     /// A run counts once, however often it is given: a view of a kept run (same pod, start within
     /// [`START_TOLERANCE_MS`], no different uid) is joined with what is known of it, the later one replacing the
     /// earlier. When there are more than [`MAX_RUNS`], those that ended first are folded into [`Older`], running ones
-    /// last of all. From then on a run that is not kept, and that both began and ended no later than the folded ones, is
-    /// taken for one of them and dropped. So runs should be given in the order of their end, as they come from a
+    /// last of all. From then on a run that is not kept, and that both began and ended no later than the folded ones,
+    /// is taken for one of them and dropped. So runs should be given in the order of their end, as they come from a
     /// collector; a batch is folded after all of it was added.
     pub fn add_all(&mut self, runs: impl IntoIterator<Item = Run>) -> Vec<Added> {
         let added = runs.into_iter().map(|run| self.take(run)).collect();

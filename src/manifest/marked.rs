@@ -14,7 +14,7 @@ use crate::text;
 
 /// Line and column of a value, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct Position {
     /// Line.
     pub line: u64,
     /// Column, in characters.
@@ -26,15 +26,15 @@ pub struct Place {
 pub struct Document {
     /// What it says; null for an empty one.
     pub value: Value,
-    places: BTreeMap<String, Place>,
-    start: Place,
+    places: BTreeMap<String, Position>,
+    start: Position,
 }
 
 /// A document that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// Where.
-    pub place: Place,
+    pub place: Position,
     /// Why, and what to do; one line.
     pub message: String,
     /// Whether a key is there twice; what the last one says is read all the same.
@@ -71,13 +71,13 @@ pub fn read(text: &str) -> Vec<Result<Document, Unreadable>> {
     })
     .unwrap_or_else(|| {
         let message = "there is no memory left to read it".to_owned();
-        vec![Err(Unreadable { place: Place { line: 1, column: 1 }, message, is_duplicate: false })]
+        vec![Err(Unreadable { place: Position { line: 1, column: 1 }, message, is_duplicate: false })]
     })
 }
 
 impl Document {
     /// Where the value of a JSON pointer stands, or the nearest thing around it that is there.
-    pub fn place(&self, pointer: &str) -> Place {
+    pub fn place(&self, pointer: &str) -> Position {
         let mut pointer = pointer;
         loop {
             if let Some(place) = self.places.get(pointer) {
@@ -176,8 +176,8 @@ fn json_texts(part: &str) -> Option<Vec<(usize, &str)>> {
 }
 
 fn document(part: &str, lines_before: u64, duplicates: DuplicateKeyPolicy) -> Result<Document, Unreadable> {
-    let place = |location: Location| Place { line: location.line() + lines_before, column: location.column() };
-    let first = Place { line: lines_before + 1, column: 1 };
+    let place = |location: Location| Position { line: location.line() + lines_before, column: location.column() };
+    let first = Position { line: lines_before + 1, column: 1 };
     match serde_saphyr::from_str_with_options::<Option<Node>>(part, options(duplicates)) {
         Ok(node) => {
             let mut places = BTreeMap::new();
@@ -330,8 +330,8 @@ impl<'de> Visitor<'de> for AnyValue {
 fn unmark(
     node: Node,
     pointer: &mut String,
-    places: &mut BTreeMap<String, Place>,
-    place: &impl Fn(Location) -> Place,
+    places: &mut BTreeMap<String, Position>,
+    place: &impl Fn(Location) -> Position,
 ) -> Value {
     if node.0.referenced.line() > 0 {
         places.insert(pointer.clone(), place(node.0.referenced));

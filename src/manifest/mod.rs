@@ -17,7 +17,7 @@ mod tekton;
 #[cfg(test)]
 mod tests;
 
-pub use marked::{Document, Place, TEMPLATE_WORDS, Unreadable, read};
+pub use marked::{Document, Position, TEMPLATE_WORDS, Unreadable, read};
 pub use shape::{PodOf, Shape, escape};
 
 use serde_json::Value;

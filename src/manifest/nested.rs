@@ -1,5 +1,5 @@
-//! Manifests that stand as text in a value of another object: a pod template in a `ConfigMap`, the object that a workflow
-//! creates. Must not know what is made of them.
+//! Manifests that stand as text in a value of another object: a pod template in a `ConfigMap`, the object that a
+//! workflow creates. Must not know what is made of them.
 
 use serde_json::Value;
 

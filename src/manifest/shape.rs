@@ -119,7 +119,8 @@ impl Shape {
         self.get(at).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
-    /// Puts a value in place of what is there; objects on the way are made. Nothing happens for an absent or null value.
+    /// Puts a value in place of what is there; objects on the way are made. Nothing happens for an absent or null
+    /// value.
     pub fn put(&mut self, at: &str, value: Option<&Value>, from: &str) {
         let Some(value) = value.filter(|value| !value.is_null()) else { return };
         if let Some(place) = reach(&mut self.pod, at) {

@@ -137,7 +137,8 @@ fn patterns() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whether the container `c` has an image of this repository, whatever its tag or digest; `hub` when it is Docker Hub's.
+/// Whether the container `c` has an image of this repository, whatever its tag or digest; `hub` when it is Docker
+/// Hub's.
 pub(super) fn has_image(registry: Option<&str>, repository: &str) -> String {
     let escaped = |text: &str| text.replace('.', r"\.").replace('[', r"\[").replace(']', r"\]");
     let name = if let Some(registry) = registry {

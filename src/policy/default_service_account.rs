@@ -1,5 +1,5 @@
-//! `default-service-account`: a pod that runs as the namespace's service account `default`, whose rights every other pod
-//! of the namespace shares.
+//! `default-service-account`: a pod that runs as the namespace's service account `default`, whose rights every other
+//! pod of the namespace shares.
 //! Must not look up what the account may do: what is harmless today is granted something tomorrow.
 
 use serde_json::Value;

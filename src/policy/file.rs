@@ -58,8 +58,8 @@ pub enum Applications {
     SizedAtCreation,
 }
 
-/// Whether the variable that gives a Spark executor its heap is set in its pod, where the JVMs have proven another heap.
-/// The driver's settings and Spark's web UI go on to show the old one, hence not by default.
+/// Whether the variable that gives a Spark executor its heap is set in its pod, where the JVMs have proven another
+/// heap. The driver's settings and Spark's web UI go on to show the old one, hence not by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutorHeaps {
@@ -70,9 +70,9 @@ pub enum ExecutorHeaps {
     AsRecommended,
 }
 
-/// Whether pods of services (Deployments, `StatefulSets`, `DaemonSets`) are sized as those of jobs are. Not by default: a
-/// job's size is tried by its next run and mended by the one after, a service's pods are all made anew at one rollout,
-/// its kill is an outage, and its container starts again in its pod with the limit that killed it.
+/// Whether pods of services (Deployments, `StatefulSets`, `DaemonSets`) are sized as those of jobs are. Not by default:
+/// a job's size is tried by its next run and mended by the one after, a service's pods are all made anew at one
+/// rollout, its kill is an outage, and its container starts again in its pod with the limit that killed it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Services {

@@ -1,5 +1,5 @@
-//! `host-path-data`: a directory of the node that a container mounts. What is written there stays on that node: the next
-//! run, on another one, does not find it, and whoever gets the directory gets the node's files.
+//! `host-path-data`: a directory of the node that a container mounts. What is written there stays on that node: the
+//! next run, on another one, does not find it, and whoever gets the directory gets the node's files.
 //! Must not make exceptions by names that the pod's author chooses.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
-//! Who a container runs as: the container's securityContext over the pod's, field by field, as far as the platform obeys
-//! it. A kubelet on Windows obeys `windowsOptions`, one on Linux disregards them, and only `spec.os` says which of both it
-//! will be. So a field that excuses counts where `spec.os` makes sure of it, one that accuses wherever it is not ruled
-//! out: whoever leaves `spec.os` out may still choose a Windows node by its label.
+//! Who a container runs as: the container's securityContext over the pod's, field by field, as far as the platform
+//! obeys it. A kubelet on Windows obeys `windowsOptions`, one on Linux disregards them, and only `spec.os` says which
+//! of both it will be. So a field that excuses counts where `spec.os` makes sure of it, one that accuses wherever it is
+//! not ruled out: whoever leaves `spec.os` out may still choose a Windows node by its label.
 //! Must not judge; the rules do.
 
 use serde_json::Value;

@@ -129,8 +129,8 @@ fn xor(data: &[u8], range: TimeRange, out: &mut Vec<Sample>) -> Result<(), Damag
     Ok(())
 }
 
-/// XOR2: time and value share their control bits, a stale marker has a code of its own and leaves the value before it in
-/// place, and a header byte says whether and from which sample on start times are mixed in, which are read past.
+/// XOR2: time and value share their control bits, a stale marker has a code of its own and leaves the value before it
+/// in place, and a header byte says whether and from which sample on start times are mixed in, which are read past.
 fn xor2(data: &[u8], range: TimeRange, out: &mut Vec<Sample>) -> Result<(), Damaged> {
     let (count, rest) = header(data)?;
     if count == 0 {

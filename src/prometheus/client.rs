@@ -193,7 +193,7 @@ impl Client {
             body.read_all(VALUES_CAP).await
         };
         let bytes = inner.http.retrying(ask, Error::is_transient).await?;
-        let answer: probe::Answer<Vec<String>> = probe::parse(inner, &bytes)?;
+        let answer: probe::ApiResponse<Vec<String>> = probe::parse(inner, &bytes)?;
         // What an answer that is not whole does not name may be there.
         if let Some(words) = answer.missing() {
             let (url, message) = (inner.http.shown().to_owned(), inner.http.secrets.shown(&words));

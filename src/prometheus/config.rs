@@ -93,8 +93,8 @@ pub struct Config {
     pub max_samples_hint: u64,
     /// The first time slice of the query API.
     pub slice: Duration,
-    /// Tries per request after the first, for what may work a little later; of all requests together at most 50 times as
-    /// many.
+    /// Tries per request after the first, for what may work a little later; of all requests together at most 50 times
+    /// as many.
     pub retries: usize,
     /// The longest wait between two tries, whatever the server asks for.
     pub max_wait: Duration,

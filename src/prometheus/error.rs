@@ -1,5 +1,5 @@
-//! What can go wrong between podfit and a source of series: each message is one line that says what, where and what to do.
-//! Knows no credentials: addresses come here already stripped of them.
+//! What can go wrong between podfit and a source of series: each message is one line that says what, where and what to
+//! do. Knows no credentials: addresses come here already stripped of them.
 
 use std::path::PathBuf;
 use std::time::Duration;

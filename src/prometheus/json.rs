@@ -41,7 +41,7 @@ pub(crate) enum Problem {
 
 /// Where in the answer we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     Envelope,
     Data,
     Result,
@@ -66,7 +66,7 @@ enum Expect {
 
 #[derive(Clone, Copy, Debug)]
 struct Level {
-    place: Place,
+    place: Position,
     object: bool,
     expect: Expect,
 }
@@ -185,8 +185,8 @@ impl Parser {
     fn step(&mut self, out: &mut Vec<SeriesChunk>) -> Result<bool, Problem> {
         if let Some(level) = self.levels.last()
             && match level.place {
-                Place::Values => level.expect != Expect::CommaOrEnd,
-                Place::Series => level.expect == Expect::Value && self.key == Key::Value,
+                Position::Values => level.expect != Expect::CommaOrEnd,
+                Position::Series => level.expect == Expect::Value && self.key == Key::Value,
                 _ => false,
             }
             && let Some((used, time_ms, value)) = whole_pair(&self.buffer[self.at..])
@@ -250,7 +250,7 @@ impl Parser {
             }
             return match token {
                 Token::Punctuation(b'{') => {
-                    self.open(Place::Envelope, true);
+                    self.open(Position::Envelope, true);
                     Ok(())
                 }
                 _ => Err(self.wrong("an object was expected")),
@@ -287,7 +287,7 @@ impl Parser {
     }
 
     /// A value begins (an object or array) or is there whole.
-    fn value(&mut self, place: Place, token: &Token, out: &mut Vec<SeriesChunk>) -> Result<(), Problem> {
+    fn value(&mut self, place: Position, token: &Token, out: &mut Vec<SeriesChunk>) -> Result<(), Problem> {
         self.expect(Expect::CommaOrEnd);
         let opened = match token {
             Token::Punctuation(b'{') => Some(true),
@@ -297,21 +297,21 @@ impl Parser {
         };
         if let Some(object) = opened {
             let inner = match (place, self.key, object) {
-                (Place::Envelope, Key::Data, true) => Place::Data,
-                (Place::Envelope, Key::Notes, false) => Place::Notes,
-                (Place::Data, Key::Result, false) => Place::Result,
-                (Place::Result, _, true) => Place::Series,
-                (Place::Result, _, false) => return Err(self.wrong("a series was expected")),
-                (Place::Series, Key::Metric, true) => Place::Metric,
-                (Place::Series, Key::Values, false) => Place::Values,
-                (Place::Series, Key::Value, false) | (Place::Values, _, false) => Place::Pair,
-                (Place::Series, Key::Histograms, false) => Place::Histograms,
-                (Place::Pair | Place::Metric | Place::Values, _, _) => {
+                (Position::Envelope, Key::Data, true) => Position::Data,
+                (Position::Envelope, Key::Notes, false) => Position::Notes,
+                (Position::Data, Key::Result, false) => Position::Result,
+                (Position::Result, _, true) => Position::Series,
+                (Position::Result, _, false) => return Err(self.wrong("a series was expected")),
+                (Position::Series, Key::Metric, true) => Position::Metric,
+                (Position::Series, Key::Values, false) => Position::Values,
+                (Position::Series, Key::Value, false) | (Position::Values, _, false) => Position::Pair,
+                (Position::Series, Key::Histograms, false) => Position::Histograms,
+                (Position::Pair | Position::Metric | Position::Values, _, _) => {
                     return Err(self.wrong("an object or array where a plain value was expected"));
                 }
-                _ => Place::Skipped,
+                _ => Position::Skipped,
             };
-            if place == Place::Histograms || (place == Place::Series && self.key == Key::Histogram) {
+            if place == Position::Histograms || (place == Position::Series && self.key == Key::Histogram) {
                 self.histograms += 1;
             }
             if self.levels.len() >= DEPTH_CAP {
@@ -321,7 +321,7 @@ impl Parser {
             return Ok(());
         }
         match (place, token) {
-            (Place::Envelope, Token::Text(from, to, escaped)) => {
+            (Position::Envelope, Token::Text(from, to, escaped)) => {
                 let text = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?.into_owned();
                 match self.key {
                     Key::Status => self.status = text,
@@ -330,21 +330,21 @@ impl Parser {
                     _ => {}
                 }
             }
-            (Place::Envelope, Token::Bare(from, to)) if self.key == Key::IsPartial => {
+            (Position::Envelope, Token::Bare(from, to)) if self.key == Key::IsPartial => {
                 self.is_partial = &self.buffer[*from..*to] != b"false";
             }
-            (Place::Notes, Token::Text(from, to, escaped)) => {
+            (Position::Notes, Token::Text(from, to, escaped)) => {
                 let note = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
                 if self.notes.len() < 100 {
                     self.notes.push(tidy(&note));
                 }
             }
-            (Place::Metric, Token::Text(from, to, escaped)) => {
+            (Position::Metric, Token::Text(from, to, escaped)) => {
                 let value = text(&self.buffer, *from, *to, *escaped).map_err(|what| self.wrong(what))?;
                 self.building.push(&self.label, &value);
             }
-            (Place::Pair, Token::Text(from, to, _) | Token::Bare(from, to)) => return self.half(*from, *to, out),
-            (Place::Result | Place::Values | Place::Metric, _) => {
+            (Position::Pair, Token::Text(from, to, _) | Token::Bare(from, to)) => return self.half(*from, *to, out),
+            (Position::Result | Position::Values | Position::Metric, _) => {
                 return Err(self.wrong("a series, a pair or a label was expected"));
             }
             _ => {}
@@ -389,13 +389,13 @@ impl Parser {
         }
     }
 
-    fn open(&mut self, place: Place, object: bool) {
+    fn open(&mut self, place: Position, object: bool) {
         match place {
-            Place::Series => {
+            Position::Series => {
                 self.labels = None;
                 self.last_ms = i64::MIN;
             }
-            Place::Pair => self.position = 0,
+            Position::Pair => self.position = 0,
             _ => {}
         }
         self.levels.push(Level { place, object, expect: Expect::FirstOrEnd });
@@ -403,12 +403,12 @@ impl Parser {
 
     fn close(&mut self, out: &mut Vec<SeriesChunk>) -> Result<(), Problem> {
         match self.levels.pop().map(|l| l.place) {
-            Some(Place::Series) => self.flush(out),
-            Some(Place::Metric) => {
+            Some(Position::Series) => self.flush(out),
+            Some(Position::Metric) => {
                 self.labels = Some(Arc::new(self.building.take()));
             }
-            Some(Place::Pair) if self.position != 2 => return Err(self.wrong("a pair without a value")),
-            Some(Place::Envelope) => self.done = true,
+            Some(Position::Pair) if self.position != 2 => return Err(self.wrong("a pair without a value")),
+            Some(Position::Envelope) => self.done = true,
             _ => {}
         }
         Ok(())
@@ -433,22 +433,22 @@ fn text(buffer: &[u8], from: usize, to: usize, escaped: bool) -> Result<Cow<'_, 
     std::str::from_utf8(&buffer[from..to]).map(Cow::Borrowed).map_err(|_| "a string that is not UTF-8")
 }
 
-fn name_key(place: Place, key: &str) -> Key {
+fn name_key(place: Position, key: &str) -> Key {
     match (place, key) {
-        (Place::Metric, _) => Key::Label,
-        (Place::Envelope, "status") => Key::Status,
-        (Place::Envelope, "data") => Key::Data,
-        (Place::Envelope, "errorType") => Key::ErrorType,
-        (Place::Envelope, "error") => Key::Error,
+        (Position::Metric, _) => Key::Label,
+        (Position::Envelope, "status") => Key::Status,
+        (Position::Envelope, "data") => Key::Data,
+        (Position::Envelope, "errorType") => Key::ErrorType,
+        (Position::Envelope, "error") => Key::Error,
         // `infos` are remarks on the query, and say nothing of the answer.
-        (Place::Envelope, "warnings") => Key::Notes,
-        (Place::Envelope, "isPartial") => Key::IsPartial,
-        (Place::Data, "result") => Key::Result,
-        (Place::Series, "metric") => Key::Metric,
-        (Place::Series, "values") => Key::Values,
-        (Place::Series, "value") => Key::Value,
-        (Place::Series, "histograms") => Key::Histograms,
-        (Place::Series, "histogram") => Key::Histogram,
+        (Position::Envelope, "warnings") => Key::Notes,
+        (Position::Envelope, "isPartial") => Key::IsPartial,
+        (Position::Data, "result") => Key::Result,
+        (Position::Series, "metric") => Key::Metric,
+        (Position::Series, "values") => Key::Values,
+        (Position::Series, "value") => Key::Value,
+        (Position::Series, "histograms") => Key::Histograms,
+        (Position::Series, "histogram") => Key::Histogram,
         _ => Key::Other,
     }
 }

@@ -137,14 +137,14 @@ impl Tokens {
 /// The token in an answer, and how long it lasts.
 pub(super) fn read_token(body: &[u8]) -> Result<(Secret, Duration), &'static str> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct TokenResponse {
         access_token: String,
         #[serde(default)]
         token_type: String,
         #[serde(default)]
         expires_in: serde_json::Value,
     }
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| "its answer holds no access_token")?;
+    let answer: TokenResponse = serde_json::from_slice(body).map_err(|_| "its answer holds no access_token")?;
     let token = answer.access_token.trim();
     if token.is_empty() {
         return Err("its access_token is empty");

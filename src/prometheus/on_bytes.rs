@@ -76,7 +76,7 @@ pub fn chunk(encoding: i32, data: &[u8], range: TimeRange) -> Option<Vec<Sample>
 
 /// An answer of the query API.
 #[derive(Debug, PartialEq)]
-pub struct Answer {
+pub struct DecodedResponse {
     /// Its series, in pieces.
     pub series: Vec<SeriesChunk>,
     /// What the server remarked.
@@ -106,9 +106,9 @@ pub fn profile(text: &str, profile: &str) -> Result<(String, String, Option<Stri
 }
 
 /// Reads an answer of the query API that comes in these pieces.
-pub fn query_answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, range: TimeRange) -> Answer {
+pub fn query_answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, range: TimeRange) -> DecodedResponse {
     let (mut parser, mut series) = (Parser::new(range), Vec::new());
     let fed = pieces.into_iter().try_for_each(|piece| parser.feed(piece, &mut series));
     let end = fed.and_then(|()| parser.finish()).map_err(|problem| format!("{problem:?}"));
-    Answer { series, counts: (parser.samples, parser.histograms), notes: parser.notes, end }
+    DecodedResponse { series, counts: (parser.samples, parser.histograms), notes: parser.notes, end }
 }

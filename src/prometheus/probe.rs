@@ -129,7 +129,7 @@ async fn ask_time(inner: &Inner) -> Result<Option<i64>, Error> {
     let after = jiff::Timestamp::now().as_millisecond();
     let date = body.date_ms();
     let bytes = body.read_all(CAP).await?;
-    let answer: Answer<serde_json::Value> = parse(inner, &bytes)?;
+    let answer: ApiResponse<serde_json::Value> = parse(inner, &bytes)?;
     inner.warn(&answer.notes());
     let scalar = answer.data.and_then(|data| serde_json::from_value::<Scalar>(data).ok());
     let server = scalar.and_then(|s| parse_time(s.result.1.as_bytes())).or(date);
@@ -152,7 +152,7 @@ async fn ask_product(inner: &Inner) -> Product {
     // VictoriaMetrics names its host in every answer; the version it gives here is one that Grafana likes.
     let victoria = body.header("x-server-hostname").is_some();
     let Ok(bytes) = body.read_all(CAP).await else { return unknown };
-    let Ok(Answer { data: Some(build), .. }) = parse::<Answer<Build>>(inner, &bytes) else { return unknown };
+    let Ok(ApiResponse { data: Some(build), .. }) = parse::<ApiResponse<Build>>(inner, &bytes) else { return unknown };
     let application = build.application.to_ascii_lowercase();
     let kind = if application.contains("mimir") || application.contains("cortex") {
         ProductKind::Mimir
@@ -180,7 +180,7 @@ pub(crate) fn is_of_query(note: &str) -> bool {
 
 /// A small answer of the API.
 #[derive(Deserialize)]
-pub(crate) struct Answer<T> {
+pub(crate) struct ApiResponse<T> {
     status: String,
     pub data: Option<T>,
     #[serde(default)]
@@ -193,7 +193,7 @@ pub(crate) struct Answer<T> {
     is_partial: bool,
 }
 
-impl<T> Answer<T> {
+impl<T> ApiResponse<T> {
     /// What the server says of something that the answer has not.
     pub(crate) fn missing(&self) -> Option<String> {
         let words = self.notes().into_iter().find(|note| !is_of_query(note));
@@ -212,7 +212,7 @@ pub(crate) trait HasStatus {
     fn check(&self, url: &str) -> Result<(), Error>;
 }
 
-impl<T> HasStatus for Answer<T> {
+impl<T> HasStatus for ApiResponse<T> {
     fn check(&self, url: &str) -> Result<(), Error> {
         if self.status == "success" {
             return Ok(());

@@ -29,8 +29,8 @@ pub(crate) async fn samples(inner: &Inner, selector: &Selector, range: TimeRange
     let mut slices = inner.slices(range);
     slices.bound(inner.limits.longest_ms(&selector.metric));
     while let Some(slice) = slices.current() {
-        // A range ends at the time of the query. Prometheus 3 leaves its start out, Prometheus 2 takes it in: ask for one
-        // millisecond more than is wanted and drop what is outside.
+        // A range ends at the time of the query. Prometheus 3 leaves its start out, Prometheus 2 takes it in: ask for
+        // one millisecond more than is wanted and drop what is outside.
         let query = format!("{selector}[{}ms]", slice.len_ms());
         sink.mark();
         match retrying(inner, &query, slice, sink, |_| true).await {
@@ -93,7 +93,7 @@ pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) 
     ];
     let asked = async {
         let mut body = inner.http.ask("api/v1/query", &params).await?.reject_page()?;
-        let answer: probe::Answer<serde_json::Value> = probe::parse(inner, &body.read_all(COUNT_CAP).await?)?;
+        let answer: probe::ApiResponse<serde_json::Value> = probe::parse(inner, &body.read_all(COUNT_CAP).await?)?;
         Ok::<_, Error>(answer.data)
     };
     let data = tokio::time::timeout(COUNT_PATIENCE, asked).await.ok()?.ok()??;

@@ -57,7 +57,7 @@ pub(crate) fn page_title(body: &[u8]) -> String {
 /// The message in an error body: the API's `error`, or the text itself.
 pub(crate) fn message_of(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
-    struct Answer {
+    struct ErrorBody {
         #[serde(default)]
         error: String,
         #[serde(default, rename = "errorType")]
@@ -65,7 +65,7 @@ pub(crate) fn message_of(body: &[u8]) -> String {
         #[serde(default)]
         message: String,
     }
-    match serde_json::from_slice::<Answer>(body) {
+    match serde_json::from_slice::<ErrorBody>(body) {
         Ok(a) if !a.error.is_empty() && !a.kind.is_empty() => tidy(&format!("{}: {}", a.kind, a.error)),
         Ok(a) if !a.error.is_empty() => tidy(&a.error),
         Ok(a) if !a.message.is_empty() => tidy(&a.message),

@@ -95,8 +95,8 @@ pub trait SeriesSource: Send + Sync {
         }
     }
 
-    /// The names of the labels of the selected series inside the range; a server may look at whole blocks of time around
-    /// it.
+    /// The names of the labels of the selected series inside the range; a server may look at whole blocks of time
+    /// around it.
     fn label_names(
         &self,
         selector: &Selector,

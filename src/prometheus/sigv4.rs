@@ -1,5 +1,5 @@
 //! AWS Signature Version 4, which Amazon Managed Service for Prometheus asks for. The signature itself and the
-//! credentials of pods and machines are `object_store`'s; the shared credentials file is read here.
+//! credentials of pods and machines are `object_store`'s; the shared state credentials file is read here.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub(crate) struct Signer {
 enum Source {
     /// The environment, a web identity (IRSA), a container's or a machine's role.
     Role(AwsCredentialProvider),
-    /// A profile of the shared credentials file, which is read again for every request.
+    /// A profile of the shared state credentials file, which is read again for every request.
     Profile { file: PathBuf, profile: String },
 }
 

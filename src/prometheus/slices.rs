@@ -71,8 +71,8 @@ impl Slices {
         self.length_ms = fitting.clamp(self.length_ms / GROWTH, most).clamp(FLOOR_MS, ceiling);
     }
 
-    /// The current slice is too large; false when it should not get smaller. A server that does not answer at all may be
-    /// hung rather than busy, so silence shrinks a slice only a few times.
+    /// The current slice is too large; false when it should not get smaller. A server that does not answer at all may
+    /// be hung rather than busy, so silence shrinks a slice only a few times.
     pub(crate) fn halve(&mut self, because: &Error) -> bool {
         if is_silence(because) {
             self.silent += 1;

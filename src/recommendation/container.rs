@@ -1,5 +1,5 @@
 //! What one container of one workload should ask for: what it has, what is wanted, what that comes to within its
-//! surroundings, and why. Must not know who shows it.
+//! constraints, and why. Must not know who shows it.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{ContainerResources, Fitted, MemoryRule, Place, Resource, Surroundings, What, fit};
+use crate::fit::{Constraints, ContainerResources, Fitted, MemoryRule, Resource, SizeRules, What, fit};
 use crate::history::History;
 use crate::policy::Finding;
 use crate::quantity::Quantity;
 use crate::sizing::ladder::{MOST_ATTEMPTS, next_after};
-use crate::sizing::{Answer, CpuLimit, Effect, Evidence, InputSize, Sizing, SizingPolicy};
+use crate::sizing::{CpuLimit, Effect, Estimate, Evidence, InputSize, Sizing, SizingPolicy};
 use crate::workload::WorkloadKey;
 
 use super::explanation::{Difference, Explanation, differences};
@@ -73,9 +73,9 @@ pub struct Line {
     pub live_pods: Option<usize>,
     /// What it asks for.
     pub current: ContainerResources,
-    /// What it should ask for, made right for its surroundings; a value that is not there stays as it is.
+    /// What it should ask for, made right for its constraints; a value that is not there stays as it is.
     pub recommended: ContainerResources,
-    /// What it should ask for before its surroundings bend that.
+    /// What it should ask for before its constraints bend that.
     pub wanted: ContainerResources,
     /// Where `recommended` is not what is wanted, and why.
     pub differences: Vec<Difference>,
@@ -83,7 +83,7 @@ pub struct Line {
     pub explanation: Explanation,
     /// What is to be done.
     pub verdict: Verdict,
-    /// Why, one sentence each: unknown, held back, changed by surroundings.
+    /// Why, one sentence each: unknown, held back, changed by constraints.
     pub notes: Vec<String>,
     /// The rule that gave the memory.
     pub memory_rule: Option<String>,
@@ -91,11 +91,11 @@ pub struct Line {
     pub covered_bytes: Option<u64>,
     /// Runs whose peak lies above that: left to a retry, because covering them would cost more.
     pub runs_above: usize,
-    /// Memory of attempts 2, 3, … when the ones before were killed at their limit, ascending, each above the recommended
-    /// one; empty without a recommendation, and where there is nothing more to give.
+    /// Memory of attempts 2, 3, … when the ones before were killed at their limit, ascending, each above the
+    /// recommended one; empty without a recommendation, and where there is nothing more to give.
     pub memory_ladder: Vec<Quantity>,
     /// Memory that is enough where the size of the input is known before the run, ascending, not yet made right for its
-    /// surroundings; empty where inputs are not known or make no difference.
+    /// constraints; empty where inputs are not known or make no difference.
     pub memory_by_input: Vec<InputSize>,
     /// The rule that gave the CPU request.
     pub cpu_rule: Option<String>,
@@ -117,16 +117,16 @@ pub struct Line {
 }
 
 impl Line {
-    /// From a history; `current` is what the newest pod asks for, where one was looked at, and `heaps` what is known of a
-    /// Spark pod's heap beside the history.
-    /// `fit_into_pod` makes the wanted size right for a whole pod; without it the surroundings bind the container
+    /// From a history; `current` is what the newest pod asks for, where one was looked at, and `heaps` what is known of
+    /// a Spark pod's heap beside the history.
+    /// `fit_into_pod` makes the wanted size right for a whole pod; without it the constraints bind the container
     /// alone.
     pub fn new(
         key: &WorkloadKey,
         history: &History,
         current: Option<ContainerResources>,
         policy: &SizingPolicy,
-        surroundings: &Surroundings,
+        constraints: &Constraints,
         heaps: &KnownHeaps,
         fit_into_pod: impl FnOnce(&ContainerResources) -> Option<Fitted>,
     ) -> Self {
@@ -134,12 +134,12 @@ impl Line {
         let mut said: Vec<String> = made.notes().cloned().collect();
         let is_of_application = made.is_of_application();
         let Wanted { sizing, current, size: wanted, rule: divided, spark, flink } = made;
-        let mut place = Place::without_pod(Some(key.workload.kind), &current);
+        let mut place = SizeRules::without_pod(Some(key.workload.kind), &current);
         if is_of_application {
             // Heap and what is beside it are both in it: the application can have it, whatever a pod's own forbids.
             place.memory = MemoryRule::Free;
         }
-        let mut fitted = fit(&current, &wanted, &place, surroundings);
+        let mut fitted = fit(&current, &wanted, &place, constraints);
         if let Some(in_pod) = fit_into_pod(&wanted) {
             let more;
             (fitted, more) = if is_of_application { beside(fitted, in_pod) } else { (in_pod, None) };
@@ -157,7 +157,7 @@ impl Line {
         let bytes = |q: Option<Quantity>| q.map(Quantity::bytes_rounded_up);
         let millis = |q: Option<Quantity>| q.map(Quantity::millis_rounded_up);
         let asked_memory = current.memory_limit.or(current.memory_request);
-        let memory_ladder = memory_ladder(&sizing, &recommended, surroundings);
+        let memory_ladder = memory_ladder(&sizing, &recommended, constraints);
         let steps: Vec<u64> = memory_ladder.iter().map(|q| q.bytes_rounded_up()).collect();
         let effect = Effect::of(
             history,
@@ -196,15 +196,15 @@ impl Line {
         }
     }
 
-    /// From a history, without a pod; `surroundings` bind the container alone.
+    /// From a history, without a pod; `constraints` bind the container alone.
     pub fn of_history(
         key: &WorkloadKey,
         history: &History,
         policy: &SizingPolicy,
-        surroundings: &Surroundings,
+        constraints: &Constraints,
         heaps: &KnownHeaps,
     ) -> Self {
-        Self::new(key, history, None, policy, surroundings, heaps, |_| None)
+        Self::new(key, history, None, policy, constraints, heaps, |_| None)
     }
 
     /// How urgent it is: what will be killed first, then what wastes most.
@@ -223,14 +223,14 @@ impl Line {
 
 /// The steps of sizing's ladder that are above what is recommended after fitting, as far as a `LimitRange` and the
 /// largest node allow them.
-fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, surroundings: &Surroundings) -> Vec<Quantity> {
+fn memory_ladder(sizing: &Sizing, recommended: &ContainerResources, constraints: &Constraints) -> Vec<Quantity> {
     let Some(size) = sizing.memory.known() else { return Vec::new() };
     let Some(mut before) = recommended.memory_limit.or(recommended.memory_request).map(Quantity::bytes_rounded_up)
     else {
         return Vec::new();
     };
-    let node = surroundings.largest_node(Resource::Memory);
-    let range = surroundings.limit_ranges.container(Resource::Memory).max;
+    let node = constraints.largest_node(Resource::Memory);
+    let range = constraints.limit_ranges.container(Resource::Memory).max;
     let most = node.into_iter().chain(range).map(Quantity::bytes_rounded_up).min();
     let mut steps = Vec::new();
     while let step = next_after(&size.ladder, before, most)
@@ -247,10 +247,10 @@ fn notes(sizing: &Sizing, wanted: &ContainerResources, fitted: &Fitted, policy: 
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let scaled_on = sizing.evidence.scaled_on;
     let no_number = |is_scaled: bool| if is_scaled { "left as it is" } else { "unknown" };
-    if let Answer::Unknown(why) = &sizing.memory {
+    if let Estimate::Unknown(why) = &sizing.memory {
         by_text.entry(format!("{}: {why}", no_number(scaled_on.memory))).or_default().push("memory");
     }
-    if let Answer::Unknown(why) = &sizing.cpu {
+    if let Estimate::Unknown(why) = &sizing.cpu {
         by_text.entry(format!("{}: {why}", no_number(scaled_on.cpu))).or_default().push("CPU");
     }
     if let Some(held) = sizing.memory.known().and_then(|m| m.held.as_ref()) {

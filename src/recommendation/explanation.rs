@@ -42,8 +42,8 @@ pub enum PartKind {
     Use,
     /// Up to the step in which sizes are given.
     Rounding,
-    /// What the surroundings add or take: see the differences.
-    Surroundings,
+    /// What the constraints add or take: see the differences.
+    Constraints,
 }
 
 /// The parts of both numbers. Those of memory add up to the recommended limit in bytes (the request, where there is no
@@ -129,7 +129,7 @@ impl Parts {
         if let Some(wanted) = wanted {
             self.up_to(PartKind::Rounding, wanted, None);
         }
-        self.up_to(PartKind::Surroundings, recommended, Some(why.to_owned()).filter(|why| !why.is_empty()));
+        self.up_to(PartKind::Constraints, recommended, Some(why.to_owned()).filter(|why| !why.is_empty()));
         self.parts
     }
 }

@@ -1,6 +1,6 @@
 //! From what was learned of a workload, what was said of it before, and kills seen live, to what is said of it now.
-//! Must not know a cluster; the time is handed in. Grows at once, shrinks as the policy lets it, forgets no kill that no
-//! later run has answered.
+//! Must not know a cluster; the time is handed in. Grows at once, shrinks as the policy lets it, forgets no kill that
+//! no later run has answered.
 
 use std::collections::BTreeMap;
 
@@ -216,8 +216,8 @@ fn step(now: &mut ContainerStatus, before: Option<&ContainerStatus>, line: &Line
     }
 }
 
-/// Whether there were runs since. Every run of a job begins at the size of its time; days of a service go by at the size
-/// that its pods were made with, so there a pod must have been made at the size that was said before.
+/// Whether there were runs since. Every run of a job begins at the size of its time; days of a service go by at the
+/// size that its pods were made with, so there a pod must have been made at the size that was said before.
 fn has_new_runs(before: Option<&ContainerStatus>, line: &Line, resource: Resource) -> bool {
     let runs_before = before.and_then(|b| b.evidence.as_ref()).map(|e| e.runs);
     let said = before.and_then(|b| b.recommended.pair(resource).request);

@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::in_force::{Facts, Learned, Survivor, next, survivors};
 use super::status::Status;
 use super::{Kill, Line};
-use crate::fit::Surroundings;
+use crate::fit::Constraints;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::policy::Policy;
@@ -93,7 +93,7 @@ impl World {
             &key,
             &self.history,
             &SizingPolicy::default(),
-            &Surroundings::default(),
+            &Constraints::default(),
             &KnownHeaps::default(),
         );
         let alive: Vec<Survivor> = survivors(&self.history);
@@ -321,7 +321,8 @@ fn sizes_by_input_go_no_further_down_than_one_step_and_wait_for_the_whole_to_arr
     assert!(said.containers[0].memory_by_input.iter().all(|size| size.memory >= least));
 }
 
-/// Two replicas that asked for 8Gi and used some 1000 MiB, day by day; pods of the last `at_new` days were made with less.
+/// Two replicas that asked for 8Gi and used some 1000 MiB, day by day; pods of the last `at_new` days were made with
+/// less.
 fn service(days: i64, at_new: i64, new: u64) -> History {
     let mut history = History::default();
     for (day, replica) in (0..days).flat_map(|day| [(day, 0), (day, 1)]) {

@@ -61,8 +61,8 @@ impl Kill {
 pub struct KillSet(Vec<Kill>);
 
 impl KillSet {
-    /// Adds a kill; false where it changes nothing. In whatever order kills are added, and however often, the set is the
-    /// same, as long as no more than eight are apart; of more, the two oldest become one.
+    /// Adds a kill; false where it changes nothing. In whatever order kills are added, and however often, the set is
+    /// the same, as long as no more than eight are apart; of more, the two oldest become one.
     pub fn add(&mut self, kill: Kill) -> bool {
         if self.0.iter().any(|known| known.covers(&kill)) {
             return false;

@@ -1,5 +1,5 @@
-//! The recommendation, which is what podfit makes: from a history, what its container has, and what surrounds it, to what
-//! the next run should ask for, and why. Gets values, asks nobody; must not know who shows or applies it.
+//! The recommendation, which is what podfit makes: from a history, what its container has, and what surrounds it, to
+//! what the next run should ask for, and why. Gets values, asks nobody; must not know who shows or applies it.
 
 mod container;
 mod document;

@@ -330,7 +330,7 @@ mod tests {
             &key,
             &crate::history::History::default(),
             &crate::sizing::SizingPolicy::default(),
-            &crate::fit::Surroundings::default(),
+            &crate::fit::Constraints::default(),
             &crate::fit::spark::KnownHeaps::default(),
         );
         let report = super::super::Report::new(vec![line.clone()], Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! What is in force of a recommendation, and why: what a `Recommendation` object says in its status, as it is stored.
-//! Reads what an older or newer release wrote: fields that are not there are empty, fields that are not known are passed
-//! over. Must not know a cluster or a clock.
+//! Reads what an older or newer release wrote: fields that are not there are empty, fields that are not known are
+//! passed over. Must not know a cluster or a clock.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fit::spark::KnownHeaps;
-use crate::fit::{Cause, ContainerResources, LimitRanges, Surroundings};
+use crate::fit::{Cause, Constraints, ContainerResources, LimitRanges};
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::quantity::{GIB, MIB, Quantity};
 use crate::sizing::SizingPolicy;
@@ -40,8 +40,8 @@ fn line(runs: i64, limit_range: &Value) -> Line {
     let key =
         WorkloadKey { workload: Workload::parse("etl", "cronjob/nightly").unwrap(), container: "main".to_owned() };
     let limit_ranges = LimitRanges::of_objects([&json!({"spec": {"limits": [limit_range]}})]);
-    let surroundings = Surroundings { limit_ranges, ..Surroundings::default() };
-    Line::new(&key, &history, None, &SizingPolicy::default(), &surroundings, &KnownHeaps::default(), |_| None)
+    let constraints = Constraints { limit_ranges, ..Constraints::default() };
+    Line::new(&key, &history, None, &SizingPolicy::default(), &constraints, &KnownHeaps::default(), |_| None)
 }
 
 fn sum(parts: &[Part]) -> Option<u64> {

@@ -10,7 +10,7 @@ use crate::quantity::Quantity;
 use crate::sizing::{Sizing, SizingPolicy, recommend};
 use crate::workload::Kind;
 
-/// What a container should have before it is made right for its surroundings.
+/// What a container should have before it is made right for its constraints.
 pub struct Wanted {
     /// Sizing's word, on the container as a whole.
     pub sizing: Sizing,

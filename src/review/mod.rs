@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::manifest::{self, Document, Place, PodOf};
+use crate::manifest::{self, Document, PodOf, Position};
 use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject};
 use crate::text;
 
@@ -89,7 +89,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault at a place.
-    pub fn new(file: &str, place: Place, message: &str) -> Self {
+    pub fn new(file: &str, place: Position, message: &str) -> Self {
         Self { file: file.to_owned(), line: place.line, column: place.column, message: text::clean(message) }
     }
 }
@@ -162,7 +162,7 @@ impl Review {
         let account_decides = spec.json().get("automountServiceAccountToken").is_none_or(Value::is_null);
         for finding in findings {
             let path = pod.origin(&finding.path);
-            let Place { line, column } = document.place(&path);
+            let Position { line, column } = document.place(&path);
             let located = Located {
                 file: file.to_owned(),
                 line,

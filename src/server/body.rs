@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::shed::{Room, Shed};
+use super::limiter::{ByteBudget, Shed};
 
 /// What is set aside for a body before its first byte has come, whatever it announces.
 const FIRST_BYTES: usize = 16 * 1_024;
@@ -34,9 +34,9 @@ pub async fn read(
     body: &mut Body,
     whole: &mut Vec<u8>,
     cap: usize,
-    mut room: Room,
+    mut room: ByteBudget,
     until: Instant,
-) -> Result<Room, BodyFault> {
+) -> Result<ByteBudget, BodyFault> {
     let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
     loop {
         let frame = timeout_at(until, body.frame()).await.map_err(|_| BodyFault::TooSlow)?;
@@ -82,17 +82,17 @@ mod tests {
     use futures::stream;
 
     use super::*;
+    use crate::server::limiter::Limiter;
     use crate::server::limits::Limits;
-    use crate::server::shed::Gate;
 
     fn chunks(parts: &'static [&'static str]) -> Body {
         Body::from_stream(stream::iter(parts.iter().map(|p| Ok::<_, std::io::Error>(Bytes::from_static(p.as_bytes())))))
     }
 
     async fn read_with(mut body: Body, cap: usize, room: usize) -> Result<Bytes, BodyFault> {
-        let gate = Gate::new(&Limits { buffered_bytes: room, free_bytes: 0, ..Limits::default() });
+        let limiter = Limiter::new(&Limits { buffered_bytes: room, free_bytes: 0, ..Limits::default() });
         let (until, mut whole) = (Instant::now() + Duration::from_secs(60), Vec::new());
-        read(&mut body, &mut whole, cap, gate.room(), until).await.map(|_| whole.into())
+        read(&mut body, &mut whole, cap, limiter.budget(), until).await.map(|_| whole.into())
     }
 
     #[tokio::test]
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn no_room_and_a_broken_end_are_told_apart() {
         let no_room = read_with(chunks(&["ab"]), 5, 0).await.unwrap_err();
-        assert_eq!(no_room, BodyFault::NoRoom(Shed::Room));
+        assert_eq!(no_room, BodyFault::NoRoom(Shed::ByteBudget));
         let parts: [Result<Bytes, std::io::Error>; 2] =
             [Ok(Bytes::from_static(b"ab")), Err(std::io::ErrorKind::ConnectionReset.into())];
         let broken = Body::from_stream(stream::iter(parts));
@@ -116,8 +116,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let mut silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let gate = Gate::new(&Limits::default());
-        let read = read(&mut silent, &mut Vec::new(), 10, gate.room(), Instant::now()).await;
+        let limiter = Limiter::new(&Limits::default());
+        let read = read(&mut silent, &mut Vec::new(), 10, limiter.budget(), Instant::now()).await;
         assert_eq!(read.unwrap_err(), BodyFault::TooSlow);
     }
 }

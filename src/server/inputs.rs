@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::reload::{Followed, Input};
 use super::run::{Certificate, Parts, Plan, ServeError, named};
 use super::tls::{Tls, clients_of, server_config};
-use crate::admission::{Board, Knowledge, LoadedRecommendations};
+use crate::admission::{LoadedRecommendations, SharedState, Snapshot};
 use crate::certs::files::FilePair;
 use crate::certs::pair::CertifiedPair;
 use crate::certs::resolver::ServedPair;
@@ -22,7 +22,7 @@ use crate::policy::{Policy, Resizing};
 /// What is read from files, once now and then again and again.
 pub(super) struct Inputs<'a> {
     pub plan: &'a Plan,
-    pub board: &'a Arc<Board>,
+    pub shared: &'a Arc<SharedState>,
     pub metrics: &'a Arc<Metrics>,
     pub stop: &'a CancellationToken,
 }
@@ -101,7 +101,7 @@ impl Inputs<'_> {
 
     pub async fn policy(&self, parts: &mut Parts) -> Result<(), ServeError> {
         let Some(path) = &self.plan.policy else { return Ok(()) };
-        let (board, metrics) = (Arc::clone(self.board), Arc::clone(self.metrics));
+        let (shared, metrics) = (Arc::clone(self.shared), Arc::clone(self.metrics));
         let input = Input {
             name: "policy",
             file: Followed::new(path.clone()),
@@ -113,7 +113,7 @@ impl Inputs<'_> {
             apply: Arc::new(move |policy: Policy| {
                 // Counted at once, too: whoever waits for the reload looks at it.
                 metrics.resizing_stopped.set((policy.resizing == Resizing::Stopped).into());
-                board.update(|knowledge| knowledge.set_policy(policy));
+                shared.update(|snapshot| snapshot.set_policy(policy));
             }),
             metrics: Arc::clone(self.metrics),
         };
@@ -122,15 +122,15 @@ impl Inputs<'_> {
 
     pub async fn recommendations(&self, parts: &mut Parts) -> Result<(), ServeError> {
         let Some(path) = &self.plan.recommendations else { return Ok(()) };
-        let (board, metrics) = (Arc::clone(self.board), Arc::clone(self.metrics));
+        let (shared, metrics) = (Arc::clone(self.shared), Arc::clone(self.metrics));
         let input = Input {
             name: "recommendations",
             file: Followed::new(path.clone()),
             load: |reader| LoadedRecommendations::read(reader).map_err(|error| error.to_string()),
             apply: Arc::new(move |recommendations: LoadedRecommendations| {
                 metrics.recommended.set(i64::try_from(recommendations.workloads).unwrap_or(i64::MAX));
-                let before = board.current();
-                board.update(|knowledge| recommendations.replace_in(knowledge));
+                let before = shared.current();
+                shared.update(|snapshot| recommendations.replace_in(snapshot));
                 free_last(before);
             }),
             metrics: Arc::clone(self.metrics),
@@ -151,14 +151,14 @@ impl Inputs<'_> {
     }
 }
 
-/// Drops knowledge after the decisions that still look at it: freeing a hundred thousand recommendations takes longer
+/// Drops a snapshot after the decisions that still look at it: freeing a hundred thousand recommendations takes longer
 /// than a review should, and whoever holds the last reference has to do it.
-fn free_last(knowledge: Arc<Knowledge>) {
+fn free_last(snapshot: Arc<Snapshot>) {
     for _ in 0..100 {
-        if Arc::strong_count(&knowledge) == 1 {
+        if Arc::strong_count(&snapshot) == 1 {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    drop(knowledge);
+    drop(snapshot);
 }

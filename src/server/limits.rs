@@ -6,11 +6,12 @@ use std::time::Duration;
 /// Bounds of a server.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time. When all are taken, a new one takes the place of one that waits (see `peers`). API servers keep 25 idle ones each (client-go).
+    /// Connections at a time. When all are taken, a new one takes the place of one that waits (see `peers`). API
+    /// servers keep 25 idle ones each (client-go).
     pub connections: usize,
-    /// Connections of one peer address at a time: above it, its new ones take the place of its own. An API server has at
-    /// most as many requests at a time as its own flags allow, 600 by default (`--max-requests-inflight`), few of which
-    /// are about pods.
+    /// Connections of one peer address at a time: above it, its new ones take the place of its own. An API server has
+    /// at most as many requests at a time as its own flags allow, 600 by default (`--max-requests-inflight`), few of
+    /// which are about pods.
     pub connections_per_peer: usize,
     /// Reviews at a time; what comes above it is shed at once. As many as connections: an HTTP/1.1 client has one on
     /// each, and what they may hold in memory is bounded by [`Limits::buffered_bytes`].
@@ -23,9 +24,9 @@ pub struct Limits {
     /// costs to hand it over; above, it would keep all connections of a worker thread waiting.
     pub large_bytes: usize,
     /// Longest body, in bytes: no pod that is stored makes a longer one. etcd takes 1.5 MiB (`--max-request-bytes`), in
-    /// protobuf. As JSON a text grows up to six times, since Go writes `<` as `\u003c`; names of fields make more only of
-    /// lists of all but empty objects, eight times at most of what a pod has. An update sends the old object too: 2 × 8 ×
-    /// 1.5 MiB.
+    /// protobuf. As JSON a text grows up to six times, since Go writes `<` as `\u003c`; names of fields make more only
+    /// of lists of all but empty objects, eight times at most of what a pod has. An update sends the old object too: 2
+    /// × 8 × 1.5 MiB.
     pub body_bytes: usize,
     /// Bytes of every body that need no room in [`Limits::buffered_bytes`]: whoever fills that up keeps out no pod of a
     /// usual size. Bounded by [`Limits::connections`].

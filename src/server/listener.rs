@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::activity::{ConnectionActivity, FeltBody, Look, TrackedStream};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::peers::{Guest, Peers};
-use super::pulse::{Felt, FeltBody, Look, Pulse};
 use super::tls::Tls;
 
 /// Longest head of a request: API servers send some 300 bytes.
@@ -145,7 +145,7 @@ impl Serving {
         };
         match handshake {
             Ok(Ok(stream)) => {
-                guest.held.pulse.shaken_hands();
+                guest.held.activity.shaken_hands();
                 self.http1(stream, guest).await;
             }
             Ok(Err(NoTls::Refused)) => failed("refused"),
@@ -158,16 +158,16 @@ impl Serving {
     }
 
     async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send>(&self, stream: S, guest: &Guest) {
-        let pulse = &guest.held.pulse;
+        let activity = &guest.held.activity;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // See `pulse`.
+            // See `activity`.
             .header_read_timeout(None)
             .max_header_size(HEAD_BYTES)
             .max_headers(HEADERS)
             .serve_connection(
-                TokioIo::new(Felt::new(stream, Arc::clone(pulse))),
-                service_fn(|request| self.answer(pulse, request)),
+                TokioIo::new(TrackedStream::new(stream, Arc::clone(activity))),
+                service_fn(|request| self.answer(activity, request)),
             );
         let mut connection = std::pin::pin!(connection);
         let mut closing: Option<Instant> = None;
@@ -183,11 +183,11 @@ impl Serving {
                 }
                 () = guest.held.leave.notified() => {
                     // What came in the meantime is answered.
-                    if pulse.is_waiting() {
+                    if activity.is_waiting() {
                         return;
                     }
                 }
-                _ = looks.tick() => match (pulse.look(header, idle), closing) {
+                _ = looks.tick() => match (activity.look(header, idle), closing) {
                     (Look::SlowHead, _) => return,
                     (Look::Idle, None) => {
                         connection.as_mut().graceful_shutdown();
@@ -203,14 +203,14 @@ impl Serving {
 
     async fn answer(
         &self,
-        pulse: &Arc<Pulse>,
+        activity: &Arc<ConnectionActivity>,
         request: hyper::Request<Incoming>,
     ) -> Result<axum::response::Response, std::convert::Infallible> {
-        let _working = pulse.request(!request.body().is_end_stream());
-        let request = request.map(|body| Body::new(FeltBody::new(body, Arc::clone(pulse))));
+        let _working = activity.request(!request.body().is_end_stream());
+        let request = request.map(|body| Body::new(FeltBody::new(body, Arc::clone(activity))));
         let answer = self.router.clone().oneshot(request).await;
         if answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK) {
-            pulse.proves_itself();
+            activity.proves_itself();
         }
         answer
     }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::shed::Shed;
+use super::limiter::Shed;
 use crate::admission::{Entry, Outcome, Seen};
 use crate::controller::recommend::ControllerMetrics;
 use crate::policy::{Mode, RULES};
@@ -137,7 +137,8 @@ impl Metrics {
         metrics
     }
 
-    /// All at zero; what is counted by fixed labels is there from the start, so that a first event shows as an increase.
+    /// All at zero; what is counted by fixed labels is there from the start, so that a first event shows as an
+    /// increase.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("podfit");
         let build = vec![("version", env!("CARGO_PKG_VERSION"))];

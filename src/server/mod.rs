@@ -2,22 +2,22 @@
 //! end that loses no request. Must not decide: what is answered comes from [`crate::admission`], and nothing here looks
 //! into an object.
 
+pub mod activity;
 pub mod body;
 mod built_in_ca;
 pub mod drain;
 pub mod health;
 mod inputs;
+pub mod limiter;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod peers;
-pub mod pulse;
 pub mod reload;
 pub mod report_page;
 pub mod review;
 pub mod routes;
 pub mod run;
-pub mod shed;
 pub mod tls;
 
 pub use health::{Condition, Readiness};

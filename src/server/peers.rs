@@ -1,7 +1,7 @@
-//! Who holds connections. When there are too many, one that waits gives way, be it for a handshake, a request or the rest
-//! of a body: first those that never brought a request that was answered well, and of those the one that has waited
-//! longest of the peer address that has most connections. So nobody can take what is there for others by holding it.
-//! Must not know sockets or HTTP.
+//! Who holds connections. When there are too many, one that waits gives way, be it for a handshake, a request or the
+//! rest of a body: first those that never brought a request that was answered well, and of those the one that has
+//! waited longest of the peer address that has most connections. So nobody can take what is there for others by holding
+//! it. Must not know sockets or HTTP.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::pulse::Pulse;
+use super::activity::ConnectionActivity;
 
 /// The connections that are open, by peer address.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ struct Open {
 #[derive(Debug)]
 pub struct Held {
     /// What it is doing.
-    pub pulse: Arc<Pulse>,
+    pub activity: Arc<ConnectionActivity>,
     /// Rings when it is to give way; it stays where it has begun to work meanwhile.
     pub leave: Notify,
 }
@@ -45,7 +45,8 @@ pub struct Guest {
 impl Peers {
     /// Takes a new connection in.
     pub fn welcome(self: &Arc<Self>, address: IpAddr) -> Guest {
-        let (peer, held) = (peer_of(address), Arc::new(Held { pulse: Pulse::new(), leave: Notify::new() }));
+        let (peer, held) =
+            (peer_of(address), Arc::new(Held { activity: ConnectionActivity::new(), leave: Notify::new() }));
         let mut open = self.open();
         open.next += 1;
         let number = open.next;
@@ -100,10 +101,10 @@ fn others_of<'a>(own: &'a BTreeMap<u64, Arc<Held>>, guest: &Guest) -> impl Itera
 
 /// Tells the one that has waited longest, of those that have proven themselves or of the others.
 fn tell_one<'a>(connections: impl Iterator<Item = &'a Arc<Held>>, proven: bool) -> bool {
-    let alike = connections.filter(|held| held.pulse.is_proven() == proven);
-    let waiting = alike.filter_map(|held| Some((held.pulse.waits_since()?, held)));
+    let alike = connections.filter(|held| held.activity.is_proven() == proven);
+    let waiting = alike.filter_map(|held| Some((held.activity.waits_since()?, held)));
     let Some((_, held)) = waiting.min_by_key(|(since, _)| *since) else { return false };
-    held.pulse.told_to_leave();
+    held.activity.told_to_leave();
     held.leave.notify_one();
     true
 }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     fn is_told(guest: &Guest) -> bool {
-        guest.held.pulse.waits_since().is_none()
+        guest.held.activity.waits_since().is_none()
     }
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
         let peers = Arc::new(Peers::default());
         let few: Vec<_> = (0..2).map(|_| peers.welcome(address("10.0.0.1"))).collect();
         let many: Vec<_> = (0..3).map(|_| peers.welcome(address("::ffff:10.0.0.2"))).collect();
-        let working = many[0].held.pulse.request(false);
+        let working = many[0].held.activity.request(false);
         let new = peers.welcome(address("10.0.0.3"));
         assert!(peers.make_room(&new));
         assert_eq!(many.iter().map(is_told).collect::<Vec<_>>(), [true, true, false], "the first one works");
@@ -153,7 +154,7 @@ mod tests {
     fn who_has_brought_a_good_request_goes_last() {
         let peers = Arc::new(Peers::default());
         let (old, young) = (peers.welcome(address("10.0.0.1")), peers.welcome(address("10.0.0.1")));
-        old.held.pulse.proves_itself();
+        old.held.activity.proves_itself();
         let new = peers.welcome(address("10.0.0.2"));
         assert!(peers.make_room(&new) && is_told(&young) && !is_told(&old));
         assert!(peers.make_room(&new) && is_told(&old), "where there is no other");

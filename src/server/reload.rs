@@ -26,9 +26,9 @@ const MAX_PROBLEM_CHARS: usize = 400;
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// What tells a file from what it was, without reading it: device, inode, length, times of change.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+type FileVersion = (u64, u64, u64, i64, i64, i64, i64);
 
-fn stamp(meta: &Metadata) -> Stamp {
+fn version_of(meta: &Metadata) -> FileVersion {
     (meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec())
 }
 
@@ -36,7 +36,7 @@ fn stamp(meta: &Metadata) -> Stamp {
 #[derive(Debug)]
 pub struct Followed {
     path: PathBuf,
-    stamp: Option<Stamp>,
+    version: Option<FileVersion>,
     hash: Option<u64>,
     told: Option<String>,
 }
@@ -55,7 +55,7 @@ pub enum Found<T> {
 impl Followed {
     /// A file that has not been read yet.
     pub const fn new(path: PathBuf) -> Self {
-        Self { path, stamp: None, hash: None, told: None }
+        Self { path, version: None, hash: None, told: None }
     }
 
     /// Whether what is on disk cannot be used.
@@ -78,7 +78,7 @@ impl Followed {
             }
             Ok(Some((_, Err(problem)))) => self.bad(&problem),
             Err(error) => {
-                self.stamp = None;
+                self.version = None;
                 self.bad(&format!("cannot be read: {error}"))
             }
         }
@@ -102,7 +102,7 @@ impl Followed {
     ) -> io::Result<Option<(u64, Result<T, String>)>> {
         let file = open(&self.path)?;
         let before = file.metadata()?;
-        if self.stamp == Some(stamp(&before)) {
+        if self.version == Some(version_of(&before)) {
             return Ok(None);
         }
         let mut reader =
@@ -111,10 +111,10 @@ impl Followed {
         // What the parser did not want is content too.
         io::copy(&mut reader, &mut io::sink())?;
         let after = std::fs::metadata(&self.path)?;
-        let changed = stamp(&after) != stamp(&before);
+        let changed = version_of(&after) != version_of(&before);
         let age = after.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         let settled = !changed && age.is_some_and(|age| age >= SETTLED);
-        self.stamp = settled.then(|| stamp(&before));
+        self.version = settled.then(|| version_of(&before));
         if changed && loaded.is_err() {
             // Half of it, probably: the next look sees all.
             return Ok(None);

@@ -1,10 +1,10 @@
 //! One review from its bytes to its answer: where it is decided, what happens when there is no place, no time or a
 //! fault of ours, and what is counted and logged. Must not know HTTP beyond a status.
 //!
-//! `/mutate` lets a pod pass as it came whenever it cannot do its work: an unsized pod runs. `/validate` turns a pod away
-//! that it could not judge where a rule enforces ([`admission::undecided`]): what its author can bring about must not be
-//! a way past a rule. Only where not even the uid of a review is known does it fail, and the webhook's `failurePolicy`
-//! decides.
+//! `/mutate` lets a pod pass as it came whenever it cannot do its work: an unsized pod runs. `/validate` turns a pod
+//! away that it could not judge where a rule enforces ([`admission::undecided`]): what its author can bring about must
+//! not be a way past a rule. Only where not even the uid of a review is known does it fail, and the webhook's
+//! `failurePolicy` decides.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,22 +14,22 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
+use super::limiter::{ByteBudget, Limiter, Permit, Shed};
 use super::limits::Limits;
 use super::metrics::{Ending, Metrics};
-use super::shed::{Gate, Place, Room, Shed};
-use crate::admission::{self, Board, Entry, Knowledge, Outcome, Reply, Seen};
+use crate::admission::{self, Entry, Outcome, Reply, Seen, SharedState, Snapshot};
 use crate::policy::Mode;
 use crate::text;
 
 /// What decides: [`admission::answer`], or what a test puts in its place.
-pub type Decide = Arc<dyn Fn(Entry, &[u8], &Knowledge) -> Reply + Send + Sync>;
+pub type Decide = Arc<dyn Fn(Entry, &[u8], &Snapshot) -> Reply + Send + Sync>;
 
 /// Answers reviews.
 pub struct Reviewer {
-    board: Arc<Board>,
+    shared: Arc<SharedState>,
     metrics: Arc<Metrics>,
     limits: Arc<Limits>,
-    gate: Gate,
+    limiter: Limiter,
     decide: Decide,
 }
 
@@ -81,10 +81,10 @@ impl Undecided {
 }
 
 impl Reviewer {
-    /// Decides from what is on the board.
-    pub fn new(board: Arc<Board>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Self {
-        let gate = Gate::new(&limits);
-        Self { board, metrics, limits, gate, decide: Arc::new(admission::answer) }
+    /// Decides from what is on the shared state.
+    pub fn new(shared: Arc<SharedState>, metrics: Arc<Metrics>, limits: Arc<Limits>) -> Self {
+        let limiter = Limiter::new(&limits);
+        Self { shared, metrics, limits, limiter, decide: Arc::new(admission::answer) }
     }
 
     /// The same with another decision.
@@ -107,13 +107,13 @@ impl Reviewer {
     ///
     /// # Errors
     /// There is none.
-    pub fn enter(&self, entry: Entry) -> Result<Place, Shed> {
-        self.gate.enter().inspect_err(|cause| self.metrics.shed(entry, *cause))
+    pub fn enter(&self, entry: Entry) -> Result<Permit, Shed> {
+        self.limiter.acquire().inspect_err(|cause| self.metrics.shed(entry, *cause))
     }
 
     /// Room for its body.
-    pub fn room(&self) -> Room {
-        self.gate.room()
+    pub fn room(&self) -> ByteBudget {
+        self.limiter.budget()
     }
 
     /// The answer to a review that was not taken on; of its body this much has been read.
@@ -144,7 +144,7 @@ impl Reviewer {
         &self,
         entry: Entry,
         body: Bytes,
-        places: (Place, Room),
+        places: (Permit, ByteBudget),
         started: Instant,
         deadline: Instant,
     ) -> Answered {
@@ -168,15 +168,15 @@ impl Reviewer {
         &self,
         entry: Entry,
         body: Bytes,
-        places: (Place, Room),
+        places: (Permit, ByteBudget),
         deadline: Instant,
     ) -> Result<Reply, Undecided> {
-        let known = self.board.current();
+        let known = self.shared.current();
         let decide = Arc::clone(&self.decide);
         if body.len() <= self.limits.large_bytes {
             return catch(|| decide(entry, &body, &known)).ok_or(Undecided::Panicked);
         }
-        let large = self.gate.enter_large(deadline).await.map_err(|cause| {
+        let large = self.limiter.acquire_large(deadline).await.map_err(|cause| {
             self.metrics.shed(entry, cause);
             Undecided::Overdue
         })?;
@@ -191,7 +191,7 @@ impl Reviewer {
     /// What is answered when there is no decision; `None` where the body, or as much as was read of it, is no review.
     fn undecided(&self, entry: Entry, undecided: Undecided, body: &[u8]) -> Option<Answered> {
         let (status, why) = undecided.told();
-        match catch(|| admission::undecided(entry, body, &self.board.current(), why)) {
+        match catch(|| admission::undecided(entry, body, &self.shared.current(), why)) {
             Some(answer) => answer.map(|body| Answered { status: 200, body: body.into() }),
             None => Some(Answered::text(status, why)),
         }

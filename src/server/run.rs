@@ -21,7 +21,7 @@ use super::metrics::Metrics;
 use super::report_page;
 use super::review::Reviewer;
 use super::tls::TlsError;
-use crate::admission::{Board, Knowledge};
+use crate::admission::{SharedState, Snapshot};
 use crate::controller::built_in_ca::BuiltInCa;
 use crate::controller::recommend::ControllerMetrics;
 use crate::workload::IdentityRules;
@@ -158,15 +158,15 @@ impl Bound {
     ///
     /// `serving` is called when it takes reviews: certificate and files have been read by then.
     ///
-    /// `watch` is given the board, a condition to meet when everything was loaded once, and the tokens that end it. It
-    /// keeps on the board what the cluster says: bounds of namespaces, owners of owners.
+    /// `watch` is given the shared state, a condition to meet when everything was loaded once, and the tokens that end
+    /// it. It keeps on the shared state what the cluster says: bounds of namespaces, owners of owners.
     ///
     /// # Errors
     /// [`ServeError`].
     pub async fn run<W>(
         self,
         serving: impl FnOnce(),
-        watch: impl FnOnce(Arc<Board>, Condition, Ends) -> W,
+        watch: impl FnOnce(Arc<SharedState>, Condition, Ends) -> W,
     ) -> Result<(), ServeError>
     where
         W: Future<Output = ()> + Send + 'static,
@@ -174,15 +174,15 @@ impl Bound {
         let Self { plan, webhook, health } = self;
         let mut signals = Signals::new().map_err(ServeError::Signals)?;
         let (metrics, readiness) = (Arc::new(Metrics::with(&plan.figures)), Arc::new(Readiness::default()));
-        let knowledge = Knowledge { identity: Arc::new(plan.identity.clone()), ..Knowledge::default() };
-        let board = Arc::new(Board::new(knowledge));
+        let snapshot = Snapshot { identity: Arc::new(plan.identity.clone()), ..Snapshot::default() };
+        let shared = Arc::new(SharedState::new(snapshot));
         let begun = readiness.wait_for("certificate, policy and recommendations");
         let mut parts = Parts::new();
         // Not ended before the process: who watches it drain asks until then.
         parts.spawn(named("the metrics' port", health_port(health, plan.report.clone(), &readiness, &metrics)));
 
         let stop = CancellationToken::new();
-        let inputs = Inputs { plan: &plan, board: &board, metrics: &metrics, stop: &stop };
+        let inputs = Inputs { plan: &plan, shared: &shared, metrics: &metrics, stop: &stop };
         let starting = async {
             let served = inputs.certificate(&mut parts).await?;
             let tls = inputs.tls(served, &mut parts).await?;
@@ -195,7 +195,7 @@ impl Bound {
             _ = signals.next() => return Ok(()),
         };
         let limits = Arc::new(plan.limits.clone());
-        let reviewer = Reviewer::new(Arc::clone(&board), Arc::clone(&metrics), Arc::clone(&limits));
+        let reviewer = Reviewer::new(Arc::clone(&shared), Arc::clone(&metrics), Arc::clone(&limits));
         let listener = Listener {
             socket: webhook,
             tls: Some(tls),
@@ -207,10 +207,10 @@ impl Bound {
         let mut reviews = tokio::spawn(listener.serve(close.clone()));
         parts.spawn(named(
             "the figures of what is known",
-            figures_of(Arc::clone(&board), Arc::clone(&metrics), plan.policy.is_some()),
+            figures_of(Arc::clone(&shared), Arc::clone(&metrics), plan.policy.is_some()),
         ));
         let ends = Ends { leave: CancellationToken::new(), stop: stop.clone() };
-        parts.spawn(named(WATCH, watch(board, readiness.wait_for("the cluster"), ends.clone())));
+        parts.spawn(named(WATCH, watch(shared, readiness.wait_for("the cluster"), ends.clone())));
         begun.met();
         serving();
 
@@ -251,10 +251,10 @@ const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 /// Counts what is known, wherever it comes from: whether resizing is stopped, workloads with a recommendation; of a
 /// policy of the cluster, whether it could be loaded.
-async fn figures_of(board: Arc<Board>, metrics: Arc<Metrics>, is_policy_a_file: bool) {
+async fn figures_of(shared: Arc<SharedState>, metrics: Arc<Metrics>, is_policy_a_file: bool) {
     let mut counted = None;
     loop {
-        let known = board.current();
+        let known = shared.current();
         let policy = (known.policy.clone(), known.has_unusable_policy);
         let is_counted = counted.as_ref().map_or(policy == (None, false), |counted| *counted == policy);
         if !is_policy_a_file && !is_counted {

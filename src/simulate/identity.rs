@@ -13,7 +13,7 @@ mod spark;
 mod steps;
 
 /// Where in its model's flow a pod stands.
-pub(super) struct Place<'a> {
+pub(super) struct RunPosition<'a> {
     pub(super) model: &'a WorkloadModel,
     /// Index into the model's parts.
     pub(super) part: usize,
@@ -44,7 +44,7 @@ pub(super) struct Identity {
     pub(super) sidecar: Option<&'static str>,
 }
 
-impl Place<'_> {
+impl RunPosition<'_> {
     fn name(&self) -> &str {
         &self.model.name
     }
@@ -68,7 +68,7 @@ impl Place<'_> {
 }
 
 /// Names and labels of a pod.
-pub(super) fn identify(place: &Place<'_>) -> Identity {
+pub(super) fn identify(place: &RunPosition<'_>) -> Identity {
     match &place.model.engine {
         Engine::CronJob { .. } => job::cron_job(place),
         Engine::Job => job::plain_job(place),

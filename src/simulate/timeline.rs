@@ -2,7 +2,7 @@
 //! Knows nothing of series; names come from the identity, use from the life.
 
 use super::calendar::{DAY_MS, weekday};
-use super::identity::{Identity, Place, identify};
+use super::identity::{Identity, RunPosition, identify};
 use super::life::{End, Life, Setting};
 use super::model::{Asks, Engine, MIB, Part, Usage, WorkloadModel};
 use super::pod::{Container, Parent, Pod};
@@ -94,7 +94,7 @@ impl Player<'_> {
         let mut rng = Rng::new(key);
         let delay = rng.between(self.model.start_delay_ms.0, self.model.start_delay_ms.1);
         let node = (rng.next() % u64::from(self.nodes)) as u32;
-        let identity = identify(&Place {
+        let identity = identify(&RunPosition {
             model: self.model,
             part: birth.part,
             tick_ms: self.tick_ms,

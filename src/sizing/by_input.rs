@@ -1,29 +1,29 @@
-//! Memory by the size of the input, where that is known before the run: the rule of [`super::tail`] on what earlier runs
-//! say of a run with this input, in the way that would have been cheapest so far.
+//! Memory by the size of the input, where that is known before the run: the rule of [`super::tail`] on what earlier
+//! runs say of a run with this input, in the way that would have been cheapest so far.
 //!
 //! # The ways
 //! - **plain**: all runs, their inputs not looked at.
-//! - **near**: the runs with the nearest inputs, [`NEIGHBOURS`] at least and all that differ by a factor of [`NEAR_FACTOR`]
-//!   at most. It supposes nothing of the form of the dependence: heaps saturate, sorts spill to disk.
+//! - **near**: the runs with the nearest inputs, [`NEIGHBOURS`] at least and all that differ by a factor of
+//!   [`NEAR_FACTOR`] at most. It supposes nothing of the form of the dependence: heaps saturate, sorts spill to disk.
 //! - **line**: every run moved along the least-squares line to this input. Runs are moved by the residual that they
-//!   would have had, had the line been drawn without them (jackknife+, Barber et al., Annals of Statistics 2021), so that a
-//!   line through few points is not taken for exact. Never more than plain inside the range of seen inputs.
+//!   would have had, had the line been drawn without them (jackknife+, Barber et al., Annals of Statistics 2021), so
+//!   that a line through few points is not taken for exact. Never more than plain inside the range of seen inputs.
 //! - **both**: the geometric mean of near and line. What one of them misses, the other often has: half as many runs get
 //!   too little as with near alone.
 //!
 //! What a way gives then goes through level, tail and drift as ever, so the margin fits the spread that is left.
 //!
 //! # Which way
-//! Each run with a known input is first given memory in all ways, from the runs before it; what that would have cost under
-//! the retry rule is summed. `both` is used unless it fails more runs than plain and does not save a tenth for that, or
-//! fails more than 2 and 1 % of the runs more; then plain. Another way takes over where it would have cost at most
-//! [`WORTH_IT`] of what the present one would have. Beyond the neighbourhood of the largest input seen nothing gives less
-//! than plain: what was seen below says little there.
+//! Each run with a known input is first given memory in all ways, from the runs before it; what that would have cost
+//! under the retry rule is summed. `both` is used unless it fails more runs than plain and does not save a tenth for
+//! that, or fails more than 2 and 1 % of the runs more; then plain. Another way takes over where it would have cost at
+//! most [`WORTH_IT`] of what the present one would have. Beyond the neighbourhood of the largest input seen nothing
+//! gives less than plain: what was seen below says little there.
 //!
 //! # Why these
 //! Public per-run records with an input size known before the run, asked before each run; waste relative to `max·1.15`
-//! (geometric mean over workflows) and runs too small (mean over workflows). Three workflows with scaled inputs, and one
-//! of production jobs, where four runs of unknown input hold nearly all of the memory-time:
+//! (geometric mean over workflows) and runs too small (mean over workflows). Three workflows with scaled inputs, and
+//! one of production jobs, where four runs of unknown input hold nearly all of the memory-time:
 //!
 //! | | scaled inputs | production |
 //! |---|---|---|
@@ -37,10 +37,10 @@
 //! | the same, a failure priced 1.5; 3 | 0.38, 0.38 %; 0.41, 0.38 % | 1.19, 3.7 %; 1.19, 3.8 % |
 //! | the same with 5; 10 neighbours | 0.39, 0.54 %; 0.41, 0.26 % | 1.19, 3.8 %; 1.19, 3.8 % |
 //!
-//! Where these choices (price, neighbours, which ways, [`WORTH_IT`]) are made on two of the three workflows and tried on
-//! the third, waste is 0.42 with 0.31 to 0.32 %. Power laws (0.84, 0.57 %) and isotonic curves (0.42, 1.8 %) were left out.
-//! Starting with plain and leaving it on proof only gave 0.45: the proof comes late, because most of the cost is in a few
-//! runs.
+//! Where these choices (price, neighbours, which ways, [`WORTH_IT`]) are made on two of the three workflows and tried
+//! on the third, waste is 0.42 with 0.31 to 0.32 %. Power laws (0.84, 0.57 %) and isotonic curves (0.42, 1.8 %) were
+//! left out. Starting with plain and leaving it on proof only gave 0.45: the proof comes late, because most of the cost
+//! is in a few runs.
 
 use super::estimator::{Estimator, Next, Observed};
 use super::replay::allocated;
@@ -52,8 +52,8 @@ use crate::history::Older;
 pub const NEIGHBOURS: usize = 8;
 /// Inputs that differ by no more than this factor are near (1.25 to 1.5; with 2 the waste is 0.47).
 pub const NEAR_FACTOR: f64 = 1.5;
-/// A failure costs what doubling costs and no more (1.5 to 3, see above): each run is decided on its own, so that what one
-/// miss teaches the next run knows.
+/// A failure costs what doubling costs and no more (1.5 to 3, see above): each run is decided on its own, so that what
+/// one miss teaches the next run knows.
 const GIVEN_THE_INPUT: Constants = Constants { failure_cost: 2.0, ..Constants::CHOSEN };
 /// Fewest runs that a line is drawn through, and that the ways are compared on.
 const FEWEST: usize = 5;
@@ -136,9 +136,9 @@ impl ByInput {
         Some(self.by(self.way(), input, plain).unwrap_or(all))
     }
 
-    /// What runs with inputs up to so many bytes get: (input, memory), both ascending, in bytes; the last is the largest
-    /// input seen. Between two seen inputs the larger one's size holds. Empty where inputs are not known or make no
-    /// difference.
+    /// What runs with inputs up to so many bytes get: (input, memory), both ascending, in bytes; the last is the
+    /// largest input seen. Between two seen inputs the larger one's size holds. Empty where inputs are not known or
+    /// make no difference.
     pub fn table(&self) -> Vec<(f64, f64)> {
         let Some(plain) = self.plain.allocation() else { return Vec::new() };
         let mut inputs: Vec<f64> = self.known.iter().map(|(input, _)| *input).collect();

@@ -2,11 +2,12 @@
 //! slower, not dead. A request counts only where the node is full, so that is the case it is made for.
 //!
 //! # What it optimises
-//! Of requests `r` the one that makes the resources that runs hold least: `Σ T·s(r)·(r + h)`, the cores reserved and the
-//! memory held, in cores ([`GIB_PER_CORE`]), for as long as the run takes when it gets no more than `r` cores: `s(r)`
-//! times its run time `T`. Of a run its mean use `m` is known, and its highest use over a slice between two scrapes,
-//! `p`. The use with these two that suffers most is `p` for `m/p` of the time and none otherwise; for that,
-//! `s(r) = 1 + m/r − m/p` where `r < p`. A run that was throttled would have used at least its limit, so that is its `p`.
+//! Of requests `r` the one that makes the resources that runs hold least: `Σ T·s(r)·(r + h)`, the cores reserved and
+//! the memory held, in cores ([`GIB_PER_CORE`]), for as long as the run takes when it gets no more than `r` cores:
+//! `s(r)` times its run time `T`. Of a run its mean use `m` is known, and its highest use over a slice between two
+//! scrapes, `p`. The use with these two that suffers most is `p` for `m/p` of the time and none otherwise; for that,
+//! `s(r) = 1 + m/r − m/p` where `r < p`. A run that was throttled would have used at least its limit, so that is its
+//! `p`.
 //!
 //! This price alone would let every second run wait, because waiting is cheap for a run with little memory. So there is
 //! a bound below: the mean use of 19 of 20 runs ([`COVERED_SHARE`]), with which these never take longer than they would
@@ -23,7 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use super::end::Bearing;
 use super::evidence::Evidence;
-use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink};
+use super::{
+    Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink,
+};
 use crate::history::{Resources, Run};
 
 /// Share of runs whose mean use the request covers (KRR uses the same percentile, of samples).
@@ -113,12 +116,12 @@ pub(super) fn size(
     current: &Resources,
     policy: &SizingPolicy,
     evidence: &mut Evidence,
-) -> Answer<CpuSize> {
+) -> Estimate<CpuSize> {
     if evidence.scaled_on.cpu {
-        return Answer::Unknown(SCALED.to_owned());
+        return Estimate::Unknown(SCALED.to_owned());
     }
     if let Some(why) = too_few_days(evidence) {
-        return Answer::Unknown(why);
+        return Estimate::Unknown(why);
     }
     let is_service = evidence.days.is_some();
     // A run that failed may have failed before its work began.
@@ -127,7 +130,7 @@ pub(super) fn size(
     let uses: Vec<Use> = done.iter().filter_map(|r| Use::of(r)).collect();
     if uses.len() < MIN_RUNS {
         let seen = runs.len();
-        return Answer::Unknown(match uses.len() {
+        return Estimate::Unknown(match uses.len() {
             0 if evidence.failed > 0 && done.is_empty() => evidence.too_few(0),
             0 if seen == 0 => "no run was seen".to_owned(),
             0 => format!("{seen} run{} seen, none with CPU samples enough to tell", memory::plural(seen)),
@@ -166,7 +169,7 @@ pub(super) fn size(
         }
         _ => None,
     };
-    Answer::Known(CpuSize { request_millis, limit_millis, rule, held })
+    Estimate::Known(CpuSize { request_millis, limit_millis, rule, held })
 }
 
 /// The mean use that [`COVERED_SHARE`] of the runs do not exceed.

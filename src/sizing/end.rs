@@ -96,7 +96,8 @@ pub fn reached_limit(run: &Run) -> bool {
     is_at(&memory, limit) && (memory.peak_bytes as f64 <= OVER_LIMIT * limit as f64 || !had_more())
 }
 
-/// Whether the peak is at that limit and no further than a limit can be passed: further, it was another limit that held.
+/// Whether the peak is at that limit and no further than a limit can be passed: further, it was another limit that
+/// held.
 pub fn filled_limit(run: &Run) -> bool {
     let most = |limit: u64| OVER_LIMIT * limit as f64;
     let (peak, limit) = (run.memory.map(|m| m.peak_bytes), run.resources.memory_limit_bytes);

@@ -23,8 +23,8 @@ pub const MOST_ATTEMPTS: usize = 4;
 /// Each step is at least this many times the one before: less is likely to be another failure for nothing. One step of
 /// VPA's after an OOM kill (`oom-bump-up-ratio` 1.2).
 pub const SMALLEST_STEP: f64 = 1.2;
-/// Steps up to a peak that was seen lie this much above it, so that one more like it is covered. Of 109 kills with peaks
-/// seen above the limit, in 13 public workflows, with 0, 2, 5 and 10 % on top 11, 8, 8 and 8 led to a second one.
+/// Steps up to a peak that was seen lie this much above it, so that one more like it is covered. Of 109 kills with
+/// peaks seen above the limit, in 13 public workflows, with 0, 2, 5 and 10 % on top 11, 8, 8 and 8 led to a second one.
 const HEADROOM: f64 = 1.02;
 /// Where nothing is known of what lies above.
 const DOUBLING: f64 = 2.0;

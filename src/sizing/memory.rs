@@ -9,7 +9,7 @@ use super::estimator::{CENSORED_SHARE, Estimator, Next, Observed};
 use super::evidence::{Evidence, Replay, Says};
 use super::ladder::{Need, ladder};
 use super::replay::ASKED_AT;
-use super::{Answer, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
+use super::{Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{Doubt, History, Outcome, PeakSource, Resources, Run};
 use crate::quantity::Quantity;
 
@@ -161,7 +161,7 @@ pub(super) fn size(
     current: &Resources,
     policy: &SizingPolicy,
     evidence: &mut Evidence,
-) -> Answer<MemorySize> {
+) -> Estimate<MemorySize> {
     let finished = Finished::of(runs);
     let is_service = evidence.days.is_some();
     // A day is no run that is tried again: a kill there is an outage, so none is accepted.
@@ -171,19 +171,19 @@ pub(super) fn size(
     evidence.replay = replayed(&mut estimator, &finished, history, roomy);
 
     if evidence.scaled_on.memory {
-        return Answer::Unknown(SCALED.to_owned());
+        return Estimate::Unknown(SCALED.to_owned());
     }
     if finished.runs.is_empty() {
-        return Answer::Unknown(too_few_days(evidence).unwrap_or_else(|| unsampled(runs, evidence)));
+        return Estimate::Unknown(too_few_days(evidence).unwrap_or_else(|| unsampled(runs, evidence)));
     }
     let killed_at = unanswered(runs, Run::was_killed);
     if let (Some(why), None) = (too_few_days(evidence), killed_at) {
-        return Answer::Unknown(why);
+        return Estimate::Unknown(why);
     }
     let suspected = finished.with(Bearing::Suspected).count();
     let suffices = finished.counted + suspected >= MIN_RUNS && (suspected > 0 || finished.counted >= MIN_RUNS);
     if !suffices && killed_at.is_none() {
-        return Answer::Unknown(evidence.too_few(finished.counted as u64));
+        return Estimate::Unknown(evidence.too_few(finished.counted as u64));
     }
     // Running ones are lower bounds of their own peak: they may raise the size, never count towards n.
     let running = runs.iter().filter(|r| !is_finished(r)).filter_map(|r| r.memory).map(|m| m.peak_bytes).max();
@@ -192,7 +192,7 @@ pub(super) fn size(
     let highest = highest_of(finished.highest(|_, _| false));
     let asked = current.memory_limit_bytes.or(current.memory_request_bytes);
     if finished.is_all_in_the_dark() && asked.is_none() && killed_at.is_none() {
-        return Answer::Unknown(evidence.why_not_lowered(finished.needs as u64));
+        return Estimate::Unknown(evidence.why_not_lowered(finished.needs as u64));
     }
     let next = Next {
         requested_bytes: asked.map(|b| b as f64),
@@ -265,7 +265,7 @@ pub(super) fn size(
     } else {
         Vec::new()
     };
-    Answer::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held, ladder, by_input })
+    Estimate::Known(MemorySize { bytes, rule, covered_bytes: covered as u64, runs_above, held, ladder, by_input })
 }
 
 fn new_estimator(failing_share: f64, history: &History) -> ByInput {
@@ -355,7 +355,8 @@ fn needs(finished: &Finished<'_>) -> Vec<Need> {
 }
 
 /// The highest of m scraped samples is a lower bound of the peak: by the reasoning of `max·(1+1/n)`, of samples instead
-/// of runs, 1/m is added. The kernel's own mark and reported peaks need none, nor does a part of a day too short to tell:
+/// of runs, 1/m is added. The kernel's own mark and reported peaks need none, nor does a part of a day too short to
+/// tell:
 /// it is one of many views of a service whose other days tell more.
 fn unsampled_margin(run: &Run) -> f64 {
     match run.memory {

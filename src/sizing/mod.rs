@@ -52,8 +52,8 @@ pub struct SizingPolicy {
     pub memory_floor_bytes: u64,
     /// Largest memory to recommend, in bytes: a node's allocatable, where known.
     pub memory_ceiling_bytes: Option<u64>,
-    /// Largest share of a workload's runs whose first try may fail, 0 to 1; 0 = never below a seen peak. Used only where
-    /// it saves much, and only once there are enough runs to be sure of the bound.
+    /// Largest share of a workload's runs whose first try may fail, 0 to 1; 0 = never below a seen peak. Used only
+    /// where it saves much, and only once there are enough runs to be sure of the bound.
     pub failing_share: f64,
     /// Smallest CPU request to recommend, in millicores.
     pub cpu_floor_millis: u64,
@@ -80,14 +80,14 @@ impl Default for SizingPolicy {
 /// A number, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer<T> {
+pub enum Estimate<T> {
     /// There is evidence for this.
     Known(T),
     /// There is not, for this reason.
     Unknown(String),
 }
 
-impl<T> Answer<T> {
+impl<T> Estimate<T> {
     /// The number, where there is one.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -101,9 +101,9 @@ impl<T> Answer<T> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sizing {
     /// Memory; request and limit are the same.
-    pub memory: Answer<MemorySize>,
+    pub memory: Estimate<MemorySize>,
     /// CPU request; a CPU limit goes by the policy.
-    pub cpu: Answer<CpuSize>,
+    pub cpu: Estimate<CpuSize>,
     /// What both rest on.
     pub evidence: Evidence,
     /// What is in force now, as far as known.
@@ -120,7 +120,7 @@ pub fn recommend(history: &History, current: Option<Resources>, policy: &SizingP
     // No size fits the work of two: it would starve one and spoil the other.
     if let Some(sizes) = separate_sizes(&runs) {
         let why = sizes.to_string();
-        return Sizing { memory: Answer::Unknown(why.clone()), cpu: Answer::Unknown(why), evidence, current };
+        return Sizing { memory: Estimate::Unknown(why.clone()), cpu: Estimate::Unknown(why), evidence, current };
     }
     let memory = memory::size(&runs, history, &current, policy, &mut evidence);
     let cpu = cpu::size(&runs, &current, policy, &mut evidence);

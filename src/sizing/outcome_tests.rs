@@ -34,7 +34,7 @@ fn unsampled(day: i64, outcome: Outcome) -> Run {
 }
 
 fn unknown(sizing: &Sizing) -> &str {
-    let Answer::Unknown(why) = &sizing.memory else { panic!("{:?}", sizing.memory) };
+    let Estimate::Unknown(why) = &sizing.memory else { panic!("{:?}", sizing.memory) };
     why
 }
 
@@ -42,7 +42,7 @@ fn unknown(sizing: &Sizing) -> &str {
 fn three_failed_runs_lower_nothing_and_say_so() {
     let sizing = sized((0..3).map(|d| failed(d, 100)).collect());
     assert_eq!(unknown(&sizing), "3 runs failed, none completed");
-    assert_eq!(sizing.cpu, Answer::Unknown("3 runs failed, none completed".to_owned()));
+    assert_eq!(sizing.cpu, Estimate::Unknown("3 runs failed, none completed".to_owned()));
     assert_eq!((sizing.evidence.failed, sizing.evidence.completed, sizing.evidence.counted), (3, 0, 0));
     let with_one = sized((0..4).map(|d| if d == 2 { run(d, 100, 0.5) } else { failed(d, 100) }).collect());
     assert_eq!(unknown(&with_one), "1 of 4 runs can count, 3 are needed: 3 failed");

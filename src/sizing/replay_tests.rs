@@ -8,7 +8,7 @@ use super::baselines::{Autopilot, Krr, Request, Vpa};
 use super::estimator::{Estimator, MaxWithShrinkingMargin, recommended};
 use super::replay::{ASKED_AT, FLOOR_BYTES, NODE_BYTES, Protocol, Row, Rules, WARM_UP, allocated, decisions};
 use super::score::Tally;
-use super::{Answer, SizingPolicy, recommend};
+use super::{Estimate, SizingPolicy, recommend};
 use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
 
 const MIB: f64 = 1_048_576.0;
@@ -99,8 +99,8 @@ fn sized(rows: &[Row]) -> Option<u64> {
         }
     }));
     match recommend(&history, None, &SizingPolicy::default()).memory {
-        Answer::Known(size) => Some(size.bytes),
-        Answer::Unknown(_) => None,
+        Estimate::Known(size) => Some(size.bytes),
+        Estimate::Unknown(_) => None,
     }
 }
 

@@ -48,7 +48,8 @@
 //! | smallest scale 0.0003; 0.003 | 0.469; 0.477 | 0.71 %; 0.69 % | 4.1 % |
 //! | 8; 16; 48 MiB against noise | 0.463; 0.465; 0.472 | 0.81 %; 0.78 %; 0.67 % | 4.1 % |
 //! | a lower level worth it at 0.7 or 0.8 | 0.468 | 0.70 % | 4.1 % |
-//! | no drift; by 2 alone; by 2.5 alone; by 2, 2.5 and 3 | 0.460; 0.460; 0.463; 0.476 | 1.09 %; 0.82 %; 0.76 %; 0.68 % | 4.6 %; 4.3 %; 4.2 %; 4.1 % |
+//! | no drift; by 2 alone; by 2.5 alone; by 2, 2.5 and 3 | 0.460; 0.460; 0.463; 0.476 | 1.09 %; 0.82 %; 0.76 %; 0.68 %
+//! | 4.6 %; 4.3 %; 4.2 %; 4.1 % |
 //! | at most 0; 2; 5 % left to a retry | 0.512; 0.502; 0.462 | 0.66 %; 0.67 %; 0.89 % | 4.0 %; 4.0 %; 6.2 % |
 //!
 //! # What was tried beside it and left out
@@ -69,13 +70,14 @@
 //! | up to 12 runs at least the growth of 9 of 10 other tasks of the workflow | 0.476 | 0.77 % | 4.1 % |
 //! | half-way to that growth, up or down; of 7 of 10 | 0.465; 0.458 | 0.83 %; 0.89 % | 4.1 % |
 //!
-//! A failure priced by how long the highest runs last, instead of by the mean run, is but another place on the same curve:
+//! A failure priced by how long the highest runs last, instead of by the mean run, is but another place on the same
+//! curve:
 //! 0.468 to 0.484 with 0.69 to 0.73 %.
 //!
 //! So forgetting old runs costs more than it brings: what needed much once does so again. The growth of related tasks,
-//! although taken from the whole of their runs here, later ones included, says little that the own first spacings do not.
-//! Weekdays and ends of months were not tried: one record alone spans more than a week, 55 days, which has one or two ends
-//! of months and says nothing of work that runs by the calendar.
+//! although taken from the whole of their runs here, later ones included, says little that the own first spacings do
+//! not. Weekdays and ends of months were not tried: one record alone spans more than a week, 55 days, which has one or
+//! two ends of months and says nothing of work that runs by the calendar.
 //! Going up is at once, with the first peak that is higher; going down takes about 150 runs, see 1.
 
 use std::cell::OnceCell;
@@ -91,7 +93,8 @@ const CONFIDENCE_Z: f64 = 1.65;
 /// What the rule could have otherwise; [`Constants::CHOSEN`] is what it has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constants {
-    /// Price of a failed run in `level · run time`: 2 is what a failure costs under doubling, 1 more is aversion (2 to 4).
+    /// Price of a failed run in `level · run time`: 2 is what a failure costs under doubling, 1 more is aversion (2 to
+    /// 4).
     pub failure_cost: f64,
     /// Seconds of the same allocation that a restart takes (scheduling, image, start-up); counts for short runs (0 to
     /// 120).

@@ -60,9 +60,9 @@ fn the_margin_fits_the_spread_and_shrinks_with_the_runs(#[case] peaks: &[u64], #
 #[case::two(2)]
 fn too_few_runs_are_unknown_and_say_so(#[case] n: i64) {
     let sizing = sized((0..n).map(|d| run(d, 1000, 0.5)).collect());
-    let Answer::Unknown(why) = &sizing.memory else { panic!("{:?}", sizing.memory) };
+    let Estimate::Unknown(why) = &sizing.memory else { panic!("{:?}", sizing.memory) };
     assert!(why.contains("no run") || why.contains("3 are needed"), "{why}");
-    assert!(matches!(sizing.cpu, Answer::Unknown(_)));
+    assert!(matches!(sizing.cpu, Estimate::Unknown(_)));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn running_ones_are_no_evidence_but_never_undercut() {
     assert_eq!((sizing.evidence.runs, sizing.evidence.running), (5, 1));
     assert!(memory_mib(&sizing) >= 2000);
     let only_running = sized((0..5).map(|d| Run { outcome: Outcome::Running, ..run(d, 1000, 0.5) }).collect());
-    assert!(matches!(only_running.memory, Answer::Unknown(_)));
+    assert!(matches!(only_running.memory, Estimate::Unknown(_)));
 }
 
 #[test]

@@ -32,8 +32,8 @@ impl Keys {
         self.values.is_empty()
     }
 
-    /// The Kubernetes keys with their values. What kube-state-metrics made of a key leads back to none: of those only the
-    /// `known` keys are found.
+    /// The Kubernetes keys with their values. What kube-state-metrics made of a key leads back to none: of those only
+    /// the `known` keys are found.
     pub fn entries<'a>(&'a self, known: &[&'a str]) -> Vec<(&'a str, &'a str)> {
         if self.sanitised {
             return known.iter().filter_map(|key| Some((*key, self.get(key)?))).collect();

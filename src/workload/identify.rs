@@ -84,8 +84,8 @@ pub enum Unidentified {
 }
 
 impl Unidentified {
-    /// With the labels to group by: of the `suggested` ones those that the pod has, else those that look as if they named
-    /// its work.
+    /// With the labels to group by: of the `suggested` ones those that the pod has, else those that look as if they
+    /// named its work.
     pub(super) fn no_recurring_name(pod: &PodFacts, suggested: &[&str]) -> Self {
         Self::NoRecurringName { labels: group_by::labels(pod, suggested) }
     }

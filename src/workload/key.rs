@@ -139,8 +139,8 @@ impl Kind {
         matches!(self, Self::Deployment | Self::Statefulset | Self::Daemonset)
     }
 
-    /// Whether what is said of services holds for its pods, where its history is one of days or of runs. It does not for
-    /// Flink's: their sizes belong to the `FlinkDeployment`.
+    /// Whether what is said of services holds for its pods, where its history is one of days or of runs. It does not
+    /// for Flink's: their sizes belong to the `FlinkDeployment`.
     pub const fn is_governed_as_service(self, has_days: bool) -> bool {
         self.is_service() || (has_days && !matches!(self, Self::FlinkJobmanager | Self::FlinkTaskmanager))
     }

@@ -17,8 +17,8 @@ pub struct Row {
     pub key: &'static str,
     /// Kinds and API groups of owners whose pods these are. Series know no group: there the kind alone counts.
     pub owners: &'static [(&'static str, &'static str)],
-    /// Labels or annotations that pods of the row have: all of one of these lists. `key=value` and `key=begin*` ask for a
-    /// value.
+    /// Labels or annotations that pods of the row have: all of one of these lists. `key=value` and `key=begin*` ask for
+    /// a value.
     pub marks: &'static [&'static [&'static str]],
     /// The names of the workload; for each of them the first source that is there.
     pub names: &'static [&'static [Source]],

@@ -96,8 +96,8 @@ pub fn without_number(name: &str) -> &str {
     }
 }
 
-/// Whether a part of a name was drawn at random: `x7k2p` in `nightly-x7k2p-fetch`. What is left of such a name names one
-/// run, and no two runs have it in common.
+/// Whether a part of a name was drawn at random: `x7k2p` in `nightly-x7k2p-fetch`. What is left of such a name names
+/// one run, and no two runs have it in common.
 pub fn holds_random_part(name: &str) -> bool {
     name.split(['-', '.', '_']).any(is_random)
 }

@@ -3,10 +3,12 @@
 //!
 //! | hole | test |
 //! |---|---|
-//! | 5, an error is taken for "no finding" | `answer_tests`: `an_object_that_cannot_be_read_passes_the_mutating_entry_and_fails_…` |
+//! | 5, an error is taken for "no finding" | `answer_tests`:
+//! `an_object_that_cannot_be_read_passes_the_mutating_entry_and_fails_…` |
 //! | 12, containers that a later webhook adds | `second_webhook`: `hole_12_…` |
 //! | 13, anybody may call the webhook | `tests/webhook`: `with_a_client_ca_only_its_clients_are_served` |
-//! | 16, the old object decides | `answer_tests`: `an_update_whose_old_object_cannot_be_read_is_judged_as_if_all_were_new` |
+//! | 16, the old object decides | `answer_tests`:
+//! `an_update_whose_old_object_cannot_be_read_is_judged_as_if_all_were_new` |
 //! | 18, floods, slow headers, deep JSON | `tests/webhook/faults.rs` |
 //! | 20, static pods | `answer_tests`: `a_mirror_pod_is_believed_of_a_kubelet_alone` |
 //! | 21, secrets in the log | below, with hole 15 |

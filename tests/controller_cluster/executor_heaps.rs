@@ -1,5 +1,6 @@
-//! `executorHeaps`: with an executor that Spark itself makes, on a real API server. With the policy its container has the
-//! recommended heap and the memory that belongs to it, and the pod's record says so; without, it keeps its own heap.
+//! `executorHeaps`: with an executor that Spark itself makes, on a real API server. With the policy its container has
+//! the recommended heap and the memory that belongs to it, and the pod's record says so; without, it keeps its own
+//! heap.
 
 use podfit::fit::EXECUTOR_HEAP;
 use rstest::rstest;

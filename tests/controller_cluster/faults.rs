@@ -1,6 +1,7 @@
 //! Two replicas behind one Service while pods are created all the time: the leader goes, the CA changes, the API server
-//! restarts, podfit's objects and their definitions are deleted and made again, the Prometheus stops. No call of the API
-//! server to the webhook fails, only the leader writes, and pods are sized again afterwards. How long each took is told.
+//! restarts, podfit's objects and their definitions are deleted and made again, the Prometheus stops. No call of the
+//! API server to the webhook fails, only the leader writes, and pods are sized again afterwards. How long each took is
+//! told.
 //!
 //! The pods are dry runs, which take the same way through admission. The webhook fails closed: a failed call would be a
 //! refused pod.

@@ -1,5 +1,5 @@
-//! A `FlinkDeployment` on a real API server gets the process sizes that its Recommendations have, when it is created and
-//! never again. The operator and Flink itself do not run; its definition here takes any fields.
+//! A `FlinkDeployment` on a real API server gets the process sizes that its Recommendations have, when it is created
+//! and never again. The operator and Flink itself do not run; its definition here takes any fields.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! With the Spark operator of Kubeflow running: applications are sized when they are created, and their pods have what is
-//! recommended. The operator calls spark-submit, which makes the driver pods; a driver in client mode, run with the
+//! With the Spark operator of Kubeflow running: applications are sized when they are created, and their pods have what
+//! is recommended. The operator calls spark-submit, which makes the driver pods; a driver in client mode, run with the
 //! settings of a driver pod, makes an executor. No container runs: kwok plays the kubelet.
 
 use podfit::quantity::Quantity;

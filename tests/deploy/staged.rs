@@ -1,4 +1,5 @@
-//! The tools, and a copy of the repository's `deploy/` and `dashboards/` that they work on. Knows no case in particular.
+//! The tools, and a copy of the repository's `deploy/` and `dashboards/` that they work on. Knows no case in
+//! particular.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

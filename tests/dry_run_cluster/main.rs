@@ -1,5 +1,5 @@
-//! `podfit dry-run` on a real API server and a real Prometheus: every engine's workloads in one namespace, one row each.
-//! Past pods are simulated, live ones created through the API server; podfit runs as its user runs it.
+//! `podfit dry-run` on a real API server and a real Prometheus: every engine's workloads in one namespace, one row
+//! each. Past pods are simulated, live ones created through the API server; podfit runs as its user runs it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers too")]
 

@@ -1,4 +1,5 @@
-//! The model of Spark's memory beside the pods that spark-submit makes, and a recommendation's settings back through it.
+//! The model of Spark's memory beside the pods that spark-submit makes, and a recommendation's settings back through
+//! it.
 
 use podfit::fit::spark::{Application, Conf, Role, Version, driver, executor};
 use podfit::quantity::Quantity;

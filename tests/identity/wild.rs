@@ -1,6 +1,6 @@
-//! Pods of operators and platforms as they come, small and made up: one workload's runs have one key, its roles have one
-//! each, and what has no recurring name gets none. From series the same, as far as the printed allowlist lets labels
-//! through.
+//! Pods of operators and platforms as they come, small and made up: one workload's runs have one key, its roles have
+//! one each, and what has no recurring name gets none. From series the same, as far as the printed allowlist lets
+//! labels through.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,8 @@ use podfit::workload::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// A pod: name, `API VERSION|KIND|NAME` of its owner or nothing, `label=value` and `annotation:value` separated by blanks.
+/// A pod: name, `API VERSION|KIND|NAME` of its owner or nothing, `label=value` and `annotation:value` separated by
+/// blanks.
 fn pod(name: &str, owner: &str, labels: &str) -> Value {
     let of = |mark: char| -> serde_json::Map<String, Value> {
         labels

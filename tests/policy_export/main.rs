@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use podfit::admission::{Entry, Knowledge, answer};
+use podfit::admission::{Entry, Snapshot, answer};
 use podfit::policy::export::export;
 use podfit::policy::{Mode, Modes, Options, PodSpec, Policy, RULES, Settings, Severity, check};
 use podfit::review::Review;
@@ -194,7 +194,7 @@ fn identities(count: usize) -> Vec<Value> {
 
 /// Whether the webhook turns an object away, with one rule in force.
 fn webhook_denies(rule: &str, object: &Value, old: &Value, sub: &str) -> bool {
-    let mut known = Knowledge::default();
+    let mut known = Snapshot::default();
     known.set_policy(Policy { rules: only(rule), ..Policy::default() });
     let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "u",
         "resource": {"group": "", "version": "v1", "resource": "pods"}, "subResource": sub, "namespace": "n",

@@ -1,5 +1,5 @@
-//! Kinds of operators, templates, placeholders and odd files: what is judged, what is said not to be, and that nothing is
-//! lost in silence.
+//! Kinds of operators, templates, placeholders and odd files: what is judged, what is said not to be, and that nothing
+//! is lost in silence.
 
 use rstest::rstest;
 use serde_json::{Value, json};

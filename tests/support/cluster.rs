@@ -42,8 +42,8 @@ pub fn cluster(test: &str) -> Option<&'static Cluster> {
 }
 
 /// The program of an operator that `tests/cluster/up` builds (`argo`, `spark-operator`, `vpa-admission-controller`);
-/// its definitions lie beside it in `NAME-crds`. Building takes minutes: it is only done where `PODFIT_TEST_OPERATORS=1`
-/// says so.
+/// its definitions lie beside it in `NAME-crds`. Building takes minutes: it is only done where
+/// `PODFIT_TEST_OPERATORS=1` says so.
 ///
 /// # Errors
 /// Why there is none on this machine, for [`skipped`].

@@ -1,4 +1,5 @@
-//! A real `VictoriaMetrics` with a history of its own, for tests. Knows nothing of podfit; stops its child when dropped.
+//! A real `VictoriaMetrics` with a history of its own, for tests. Knows nothing of podfit; stops its child when
+//! dropped.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

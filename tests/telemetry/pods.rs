@@ -107,7 +107,8 @@ impl Pod {
         own
     }
 
-    /// What cAdvisor measures of a container's n-th life between two times: memory by seconds since its start, and cores.
+    /// What cAdvisor measures of a container's n-th life between two times: memory by seconds since its start, and
+    /// cores.
     pub fn measure(
         &self,
         history: &mut History,

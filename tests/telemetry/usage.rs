@@ -416,8 +416,8 @@ fn page_cache_is_no_need() {
     assert_eq!(doubts(answer.row("main"), "page-cache"), RUNS);
 }
 
-/// A driver whose pod has the same name every hour; ten minutes lie between two of them, and nothing in the series tells
-/// them apart.
+/// A driver whose pod has the same name every hour; ten minutes lie between two of them, and nothing in the series
+/// tells them apart.
 #[test]
 fn pods_of_one_name_are_as_many_runs() {
     let mut history = History::default();

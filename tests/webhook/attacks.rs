@@ -155,7 +155,8 @@ impl Siege {
     }
 }
 
-/// Reviews one after the other on one connection, as an API server sends them; opened again where it is idle and closed.
+/// Reviews one after the other on one connection, as an API server sends them; opened again where it is idle and
+/// closed.
 async fn work(tls: Tls, webhook: SocketAddr, number: usize) -> Seen {
     let mut seen = Seen::default();
     let mut connection = None;

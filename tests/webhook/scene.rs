@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use jiff::Timestamp;
-use podfit::admission::{Board, Entry, Knowledge, LoadedRecommendations, Reply, answer};
+use podfit::admission::{Entry, LoadedRecommendations, Reply, SharedState, Snapshot, answer};
 use podfit::certs::authority::{Authority, CA_LIFE, LEAF_LIFE};
 use podfit::certs::names::ServerNames;
 use podfit::certs::pair::CertifiedPair;
@@ -80,10 +80,10 @@ impl Default for Setup {
 impl Scene {
     pub async fn start(setup: Setup) -> Self {
         let (ca, limits) = (authority(), Arc::new(setup.limits));
-        let board = Arc::new(Board::new(knowledge()));
+        let shared = Arc::new(SharedState::new(snapshot()));
         let (metrics, readiness) = (Arc::new(Metrics::new()), Arc::new(Readiness::default()));
         let served = Arc::new(ServedPair::new(pair(&ca)));
-        let reviewer = Reviewer::new(board, Arc::clone(&metrics), Arc::clone(&limits));
+        let reviewer = Reviewer::new(shared, Arc::clone(&metrics), Arc::clone(&limits));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let resolver = Arc::clone(&served);
@@ -128,7 +128,8 @@ impl Scene {
         }
     }
 
-    /// The same where a test holds decisions back: none is asked for, only that a body was read and turned down as none.
+    /// The same where a test holds decisions back: none is asked for, only that a body was read and turned down as
+    /// none.
     pub async fn is_alive(&self) {
         let answer = self.ask(&post("/elsewhere", b"{}")).await.unwrap();
         assert_eq!(answer.status, 404);
@@ -157,11 +158,11 @@ pub fn recommendations(cpu: &str) -> Value {
         "recommended": {"cpuRequest": cpu, "memoryRequest": "1Gi", "memoryLimit": "1Gi"}}]})
 }
 
-fn knowledge() -> Knowledge {
-    let mut knowledge = Knowledge::default();
+fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot::default();
     let text = recommendations("500m").to_string();
-    LoadedRecommendations::read(text.as_bytes()).unwrap().replace_in(&mut knowledge);
-    knowledge
+    LoadedRecommendations::read(text.as_bytes()).unwrap().replace_in(&mut snapshot);
+    snapshot
 }
 
 /// A pod of that cronjob.
@@ -236,7 +237,7 @@ pub fn held() -> (Decide, Arc<tokio::sync::Semaphore>, std::sync::mpsc::Sender<(
     let begun = Arc::new(tokio::sync::Semaphore::new(0));
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (wait, tell) = (std::sync::Mutex::new(wait), Arc::clone(&begun));
-    let decide = move |entry: Entry, body: &[u8], known: &Knowledge| -> Reply {
+    let decide = move |entry: Entry, body: &[u8], known: &Snapshot| -> Reply {
         tell.add_permits(1);
         // One decision is let go with each message; all of them when nobody is left to send any.
         let _ = wait.lock().unwrap().recv();

@@ -7,7 +7,7 @@ use serde_json::{Number, Value, json};
 use super::{Part, PartSize, Write, labels, mib, name, setting};
 use crate::fit::flink::{Component, Configuration, parts as divided};
 use crate::fit::spark::java_size;
-use crate::fit::{ContainerResources, MemoryRule, Place};
+use crate::fit::{ContainerResources, MemoryRule, SizeRules};
 use crate::quantity::Quantity;
 
 /// Switches of the operator's own sizing, today's key and the one before.
@@ -72,7 +72,7 @@ fn size(object: &Value, component: Component) -> Result<PartSize, String> {
     let is_process = !has_own_parts(&configuration, &field.to_ascii_lowercase());
     let why =
         if is_process { "what Flink's heap needs is not known" } else { "Flink's memory is divided by own settings" };
-    let place = Place { memory: MemoryRule::NeverLower { why }, ..Place::default() };
+    let place = SizeRules { memory: MemoryRule::NeverLower { why }, ..SizeRules::default() };
     let edit = move |to: &ContainerResources, _| edit(component, &current, to);
     Ok(PartSize { current, place, is_process, heap: None, edit: Box::new(edit) })
 }

@@ -1,5 +1,5 @@
-//! Applications that are being created (`SparkApplication`, `ScheduledSparkApplication`, `FlinkDeployment`): their sizes
-//! are set where heap and pod can change together. Pure: the object and what is known in, operations out.
+//! Applications that are being created (`SparkApplication`, `ScheduledSparkApplication`, `FlinkDeployment`): their
+//! sizes are set where heap and pod can change together. Pure: the object and what is known in, operations out.
 //!
 //! Never on one that runs: a change of its spec would start it anew. What was set once is what is wanted, so that a
 //! second turn changes nothing.
@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::judge;
-use super::knowledge::Recommendations;
 use super::patch::{Editor, PatchError};
+use super::provenance::{self, Change, HeapChange, Provenance, Record};
 use super::resize::Resizing;
-use super::stamp::{self, Change, HeapChange, Record, Stamp};
+use super::snapshot::Recommendations;
 use crate::fit::spark::LEAST_HEAP_MIB;
-use crate::fit::{ContainerResources, MemoryRule, Pair, Place, Resource, Surroundings, fit};
+use crate::fit::{Constraints, ContainerResources, MemoryRule, Pair, Resource, SizeRules, fit};
 use crate::policy::Bounds;
 use crate::quantity::Quantity;
 use crate::text;
@@ -40,7 +40,7 @@ pub struct Application<'a> {
     /// The user's own say in identity.
     pub identity: &'a IdentityRules,
     /// What its pods must fit into.
-    pub surroundings: &'a Surroundings,
+    pub constraints: &'a Constraints,
     /// What the administrator lets no size leave.
     pub bounds: &'a Bounds,
 }
@@ -59,7 +59,7 @@ struct Part {
 
 struct PartSize {
     current: ContainerResources,
-    place: Place,
+    place: SizeRules,
     /// It is one process size, divided by its engine's default fractions: it can be as small as its JVMs have proven.
     is_process: bool,
     /// The heap that it asks for, and its floor for each heap, in MiB, where heap and pod are sized apart.
@@ -89,7 +89,7 @@ pub fn is_application(object: &Value) -> bool {
 pub fn size(application: &Application<'_>) -> Resizing {
     let object = application.object;
     let skipped = |reason| Resizing { skipped: Some(reason), ..Resizing::default() };
-    if stamp::is_opted_out(object) {
+    if provenance::is_opted_out(object) {
         return skipped("opted-out");
     }
     // Restored from a backup, or moved: it may run already.
@@ -127,7 +127,7 @@ fn consider(
     part: &Part,
     resizing: &mut Resizing,
     writes: &mut Vec<Write>,
-    stamps: &mut Vec<Stamp>,
+    stamps: &mut Vec<Provenance>,
 ) {
     let facts = PodFacts {
         namespace: application.namespace.to_owned(),
@@ -166,7 +166,7 @@ fn consider(
         }
     }
     let wanted = held(&wanted, &size.current, application.bounds);
-    let fitted = fit(&size.current, &wanted, &place, application.surroundings);
+    let fitted = fit(&size.current, &wanted, &place, application.constraints);
     if let Some(skip) = &fitted.skipped {
         resizing.skipped = Some(skip.reason());
         resizing.warnings.push(judge::warning(&format!("{}: not resized: {skip}", part.name)));
@@ -176,7 +176,7 @@ fn consider(
     let mut to = fitted.resources;
     to.memory_request = to.memory_limit.or(to.memory_request);
     to.memory_limit = to.memory_request;
-    hold_under_quota(&size.current, &mut to, part.name, application.surroundings, &mut resizing.warnings);
+    hold_under_quota(&size.current, &mut to, part.name, application.constraints, &mut resizing.warnings);
     if to == size.current {
         return;
     }
@@ -202,19 +202,19 @@ fn consider(
     let heap = size.heap.as_ref().zip(new_heap);
     let heap = heap.map(|(asked, to)| HeapChange { from: quantity(asked.mib), to: quantity(to) });
     resizing.changes.insert(part.name.to_owned(), Change { from: size.current, to, heap });
-    stamps.push(Stamp { workload, recommendation: recommended.id.clone() });
+    stamps.push(Provenance { workload, recommendation: recommended.id.clone() });
 }
 
-/// Nothing is raised where a quota bounds the namespace: how many pods will run is not known here. Each of them is sized
-/// within the quota when it comes.
+/// Nothing is raised where a quota bounds the namespace: how many pods will run is not known here. Each of them is
+/// sized within the quota when it comes.
 fn hold_under_quota(
     from: &ContainerResources,
     to: &mut ContainerResources,
     part: &str,
-    surroundings: &Surroundings,
+    constraints: &Constraints,
     warnings: &mut Vec<String>,
 ) {
-    if surroundings.quotas.is_empty() {
+    if constraints.quotas.is_empty() {
         return;
     }
     for resource in Resource::ALL {
@@ -241,7 +241,7 @@ fn held(wanted: &ContainerResources, current: &ContainerResources, bounds: &Boun
 fn patch(
     object: &Value,
     writes: Vec<Write>,
-    stamps: &[Stamp],
+    stamps: &[Provenance],
     changes: &BTreeMap<String, Change>,
 ) -> Result<Vec<super::patch::Op>, PatchError> {
     let mut editor = Editor::new(object);
@@ -251,10 +251,13 @@ fn patch(
     }
     if let [first, ..] = stamps {
         // No label: operators copy those to pods of every role.
-        let join = |of: fn(&Stamp) -> &str| stamps.iter().map(of).collect::<Vec<_>>().join(" ");
-        let stamp = Stamp { workload: first.workload.clone(), recommendation: join(|stamp| &stamp.recommendation) };
-        let record = serde_json::to_string(&Record::new(&stamp, changes, object)).unwrap_or_default();
-        editor.set("", &["metadata", "annotations", stamp::RESIZED], json!(record))?;
+        let join = |of: fn(&Provenance) -> &str| stamps.iter().map(of).collect::<Vec<_>>().join(" ");
+        let provenance = Provenance {
+            workload: first.workload.clone(),
+            recommendation: join(|provenance| &provenance.recommendation),
+        };
+        let record = serde_json::to_string(&Record::new(&provenance, changes, object)).unwrap_or_default();
+        editor.set("", &["metadata", "annotations", provenance::RESIZED], json!(record))?;
     }
     Ok(editor.into_ops())
 }

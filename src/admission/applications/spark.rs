@@ -9,7 +9,7 @@ use super::{HEAP_AND_OVERHEAD, Heap, MIB, Part, PartSize, Write, labels, mib, na
 use crate::fit::spark::{
     Application, Conf, LEAST_OVERHEAD_MIB, Parts, PodSize, Role, Version, driver, executor, lines,
 };
-use crate::fit::{ContainerResources, MemoryRule, Place};
+use crate::fit::{ContainerResources, MemoryRule, SizeRules};
 use crate::quantity::Quantity;
 
 /// Where the operator keeps an application's settings.
@@ -84,7 +84,7 @@ fn size(object: &Value, operator: Operator, role: Role) -> Result<PartSize, Stri
     let beside = made.memory.off_heap_mib.saturating_add(made.memory.pyspark_mib);
     let least = move |heap: u64| heap.saturating_add(beside).saturating_add(LEAST_OVERHEAD_MIB.max(heap.div_ceil(10)));
     let floor = quantity(least(made.memory.heap_mib));
-    let place = Place { memory: MemoryRule::AtLeast { floor, why: HEAP_AND_OVERHEAD }, ..Place::default() };
+    let place = SizeRules { memory: MemoryRule::AtLeast { floor, why: HEAP_AND_OVERHEAD }, ..SizeRules::default() };
     let heap = Some(Heap { mib: made.memory.heap_mib, least: Box::new(least) });
     let edit = move |to: &ContainerResources, heap: Option<u64>| {
         let heap_mib = heap.unwrap_or(made.memory.heap_mib);

@@ -6,8 +6,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::admission::knowledge::Recommended;
 use crate::admission::patch::apply;
+use crate::admission::snapshot::Recommended;
 use crate::fit::LimitRanges;
 use crate::fit::spark::Divided;
 use crate::policy::{Applications, Range};
@@ -30,13 +30,13 @@ fn recommendations(entries: &[(&str, &str, &str)]) -> Recommendations {
     entries.iter().map(of).collect::<HashMap<_, _>>()
 }
 
-fn sized_in(object: &Value, known: &Recommendations, surroundings: &Surroundings, bounds: &Bounds) -> Resizing {
+fn sized_in(object: &Value, known: &Recommendations, constraints: &Constraints, bounds: &Bounds) -> Resizing {
     let identity = IdentityRules::default();
-    size(&Application { object, namespace: "jobs", recommendations: known, identity: &identity, surroundings, bounds })
+    size(&Application { object, namespace: "jobs", recommendations: known, identity: &identity, constraints, bounds })
 }
 
 fn sized(object: &Value, known: &Recommendations) -> Resizing {
-    sized_in(object, known, &Surroundings::default(), &Bounds::default())
+    sized_in(object, known, &Constraints::default(), &Bounds::default())
 }
 
 /// The object as it is stored; a second turn must not change it any more.
@@ -122,12 +122,12 @@ fn off_heap_and_python_are_beside_a_heap_that_changes() {
 #[test]
 fn a_heap_that_should_grow_stays_where_its_pod_may_not() {
     let quotas = vec![crate::fit::Quota::unknown("podfit may not list them")];
-    let surroundings = Surroundings { quotas, ..Surroundings::default() };
-    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &surroundings, &Bounds::default());
+    let constraints = Constraints { quotas, ..Constraints::default() };
+    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &constraints, &Bounds::default());
     assert_eq!((resizing.ops, resizing.changes.len()), (Vec::new(), 0), "{:?}", resizing.warnings);
     let range = json!({"spec": {"limits": [{"type": "Container", "max": {"memory": "6Gi"}}]}});
-    let surroundings = Surroundings { limit_ranges: LimitRanges::of_objects([&range]), ..Surroundings::default() };
-    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &surroundings, &Bounds::default());
+    let constraints = Constraints { limit_ranges: LimitRanges::of_objects([&range]), ..Constraints::default() };
+    let resizing = sized_in(&kubeflow(), &divided(8192, true, 820), &constraints, &Bounds::default());
     assert_eq!(resizing.ops, Vec::new(), "half of both is neither: {:?}", resizing.warnings);
 }
 
@@ -282,27 +282,27 @@ fn what_is_not_touched(#[case] mut object: Value, #[case] place: &str, #[case] v
 #[test]
 fn bounds_and_limit_ranges_hold() {
     let known = recommendations(&[("spark-executor/basket-affinity", "0", "20Gi")]);
-    let overhead = |surroundings: &Surroundings, bounds: &Bounds| {
+    let overhead = |constraints: &Constraints, bounds: &Bounds| {
         let mut after = kubeflow();
-        let ops = sized_in(&kubeflow(), &known, surroundings, bounds).ops;
+        let ops = sized_in(&kubeflow(), &known, constraints, bounds).ops;
         apply(&mut after, &ops).unwrap();
         after["spec"]["executor"]["memoryOverhead"].clone()
     };
     let ceiling = Range { ceiling: Some("8Gi".parse().unwrap()), ..Range::default() };
     let bounds = Bounds { memory: ceiling, ..Bounds::default() };
-    assert_eq!(overhead(&Surroundings::default(), &bounds), "4096m");
+    assert_eq!(overhead(&Constraints::default(), &bounds), "4096m");
     let range = json!({"spec": {"limits": [{"type": "Container", "max": {"memory": "6Gi"}}]}});
-    let surroundings = Surroundings { limit_ranges: LimitRanges::of_objects([&range]), ..Surroundings::default() };
-    assert_eq!(overhead(&surroundings, &Bounds::default()), "2048m");
+    let constraints = Constraints { limit_ranges: LimitRanges::of_objects([&range]), ..Constraints::default() };
+    assert_eq!(overhead(&constraints, &Bounds::default()), "2048m");
 }
 
 #[test]
 fn under_a_quota_nothing_is_raised() {
     let known = recommendations(&[("spark-executor/basket-affinity", "500m", "20Gi")]);
     let quotas = vec![crate::fit::Quota::unknown("podfit may not list them")];
-    let surroundings = Surroundings { quotas, ..Surroundings::default() };
+    let constraints = Constraints { quotas, ..Constraints::default() };
     let mut after = kubeflow();
-    let resizing = sized_in(&kubeflow(), &known, &surroundings, &Bounds::default());
+    let resizing = sized_in(&kubeflow(), &known, &constraints, &Bounds::default());
     apply(&mut after, &resizing.ops).unwrap();
     assert_eq!(after["spec"]["executor"]["coreRequest"], "500m");
     assert_eq!(after["spec"]["executor"]["memory"], "4g");
@@ -315,9 +315,9 @@ fn under_a_quota_nothing_is_raised() {
 fn reviewed(operation: &str, sub_resource: &str, applications: Applications) -> Vec<Value> {
     use base64::Engine as _;
 
-    use crate::admission::{Entry, Knowledge, answer};
+    use crate::admission::{Entry, Snapshot, answer};
 
-    let mut known = Knowledge { applications, ..Knowledge::default() };
+    let mut known = Snapshot { applications, ..Snapshot::default() };
     known.namespace_mut("jobs").recommendations =
         Arc::new(recommendations(&[("spark-executor/basket-affinity", "0", "5427Mi")]));
     let kind = json!({"group": "sparkoperator.k8s.io", "version": "v1beta2", "kind": "SparkApplication"});

@@ -44,7 +44,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct CheckReport {
     checked: String,
     leaf: CertificateFacts,
     days_left: i64,
@@ -79,7 +79,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let Some(leaf) = chain.into_iter().next() else {
         bail!("{checked} holds no certificate; give the chain, leaf first")
     };
-    let answer = Answer { checked, days_left: leaf.days_left(now), leaf, findings };
+    let answer = CheckReport { checked, days_left: leaf.days_left(now), leaf, findings };
     args.output.print(&table(&answer, bundle.is_some(), key_matches.is_some()), &answer)?;
     Ok(if answer.findings.is_empty() { Outcome::Fine } else { Outcome::Found })
 }
@@ -100,7 +100,7 @@ fn key_matches(chain: &[CertificateFacts], path: &Path) -> anyhow::Result<bool> 
     }
 }
 
-fn table(answer: &Answer, with_bundle: bool, with_key: bool) -> String {
+fn table(answer: &CheckReport, with_bundle: bool, with_key: bool) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
     for finding in &answer.findings {
         let word = match finding.severity {

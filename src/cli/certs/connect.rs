@@ -86,8 +86,8 @@ pub async fn presented(address: &Address, name: &str) -> anyhow::Result<Vec<Cert
     chain.iter().map(read).collect()
 }
 
-/// Takes every certificate: it is checked afterwards, with more to say than a handshake can. That the server has the key
-/// is verified here.
+/// Takes every certificate: it is checked afterwards, with more to say than a handshake can. That the server has the
+/// key is verified here.
 #[derive(Debug)]
 struct Recorder {
     algorithms: WebPkiSupportedAlgorithms,

@@ -7,7 +7,7 @@ use super::configuration::{self, KINDS};
 use super::settings::Settings;
 use super::step::Stored;
 use crate::certs::bundle::Bundle;
-use crate::controller::api::{self, Answer};
+use crate::controller::api::{self, ApiResponse};
 
 /// How often a change is tried again because somebody else was quicker; replicas are few.
 const ATTEMPTS: usize = 6;
@@ -96,19 +96,19 @@ impl Api {
         if stored.exists() {
             let path = format!("{path}/{}", settings.secret.name);
             return match self.send("PATCH", &path, MERGE_PATCH, Some(&body), &target).await? {
-                Answer::Text(_) => Ok(Change::Done),
-                Answer::Status(404 | 409) => Ok(Change::Overtaken),
-                Answer::Status(status) => Err(refused("patch", &target, status)),
+                ApiResponse::Text(_) => Ok(Change::Done),
+                ApiResponse::Status(404 | 409) => Ok(Change::Overtaken),
+                ApiResponse::Status(status) => Err(refused("patch", &target, status)),
             };
         }
         match self.send("POST", &path, "application/json", Some(&body), &target).await? {
-            Answer::Text(_) => Ok(Change::Done),
-            Answer::Status(409) => Ok(Change::Overtaken),
-            Answer::Status(404) => {
+            ApiResponse::Text(_) => Ok(Change::Done),
+            ApiResponse::Status(409) => Ok(Change::Overtaken),
+            ApiResponse::Status(404) => {
                 let namespace = settings.secret.namespace.clone();
                 Err(ApiError::NoNamespace { what: target.what, namespace })
             }
-            Answer::Status(status) => Err(refused("create", &target, status)),
+            ApiResponse::Status(status) => Err(refused("create", &target, status)),
         }
     }
 
@@ -129,13 +129,13 @@ impl Api {
             let Some(object) = self.get(&path, &target).await? else { return Ok(()) };
             let Some(patch) = configuration::patch(&object, settings, bundle) else { return Ok(()) };
             match self.send("PATCH", &path, JSON_PATCH, Some(&patch), &target).await? {
-                Answer::Text(_) => {
+                ApiResponse::Text(_) => {
                     tracing::info!(configuration = %target.what, "caBundle written");
                     return Ok(());
                 }
                 // 422 is what a `test` that fails comes to.
-                Answer::Status(status @ (404 | 409 | 422)) => last = status,
-                Answer::Status(status) => return Err(refused("patch", &target, status)),
+                ApiResponse::Status(status @ (404 | 409 | 422)) => last = status,
+                ApiResponse::Status(status) => return Err(refused("patch", &target, status)),
             }
         }
         Err(refused("patch", &target, last))
@@ -144,13 +144,13 @@ impl Api {
     async fn get(&self, path: &str, target: &Target<'_>) -> Result<Option<Value>, ApiError> {
         match self.send("GET", path, "application/json", None, target).await? {
             // The position in a text that is no JSON helps nobody, and its words may be a key.
-            Answer::Text(text) => serde_json::from_str(&text).map(Some).map_err(|_| ApiError::Failed {
+            ApiResponse::Text(text) => serde_json::from_str(&text).map(Some).map_err(|_| ApiError::Failed {
                 verb: "get",
                 what: target.what.clone(),
                 why: "the answer is no JSON".to_owned(),
             }),
-            Answer::Status(404) => Ok(None),
-            Answer::Status(status) => Err(refused("get", target, status)),
+            ApiResponse::Status(404) => Ok(None),
+            ApiResponse::Status(status) => Err(refused("get", target, status)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Api {
         kind: &'static str,
         body: Option<&Value>,
         target: &Target<'_>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let verb = match method {
             "GET" => "get",
             "POST" => "create",

@@ -3,12 +3,12 @@
 //!
 //! Every replica does this, and none of them has to be chosen. A change of the Secret names the version that it was
 //! read at (or creates it), so that of several at once the API server takes one; the others are told to read again and
-//! go on from what the winner stored. A lease would add a second thing to agree on, with a clock in it, and nothing that
-//! this does not give: a step is pure in what was read, and safe to be repeated.
+//! go on from what the winner stored. A lease would add a second thing to agree on, with a clock in it, and nothing
+//! that this does not give: a step is pure in what was read, and safe to be repeated.
 //!
-//! What is served comes from the Secret alone, never from a CA that was made and not stored. A replica that has read the
-//! Secret before a change may write an older bundle into a configuration after it; the next look of any replica puts
-//! that right, and nothing relies on a new bundle before a day has passed.
+//! What is served comes from the Secret alone, never from a CA that was made and not stored. A replica that has read
+//! the Secret before a change may write an older bundle into a configuration after it; the next look of any replica
+//! puts that right, and nothing relies on a new bundle before a day has passed.
 
 mod api;
 mod configuration;

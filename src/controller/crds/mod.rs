@@ -1,5 +1,5 @@
-//! The definitions of podfit's own kinds, as the API server is to know them: `RightsizingPolicy` and `Recommendation` of
-//! `podfit.dev/v1alpha1`. Must not know a cluster: definitions out, nothing else.
+//! The definitions of podfit's own kinds, as the API server is to know them: `RightsizingPolicy` and `Recommendation`
+//! of `podfit.dev/v1alpha1`. Must not know a cluster: definitions out, nothing else.
 //!
 //! Schemas are written by hand and held to the types by tests, since a schema derived from types says too little:
 //! bounds, patterns, what to write instead.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Answer, Api};
+use super::api::{Api, ApiResponse};
 use super::built_in_ca::SecretName;
 pub use term::Term;
 
@@ -120,10 +120,10 @@ async fn take_turn(
     let body = body(name, me, transitions, stored.map(|s| s.metadata));
     let (method, path) = if taking.is_some() { ("PUT", path(name)) } else { ("POST", leases(name)) };
     match api.send(method, &path, "application/json", Some(&body)).await? {
-        Answer::Text(_) => observer.wrote(now),
+        ApiResponse::Text(_) => observer.wrote(now),
         // Somebody else was quicker.
-        Answer::Status(409) => observer.lost(),
-        Answer::Status(status) => {
+        ApiResponse::Status(409) => observer.lost(),
+        ApiResponse::Status(status) => {
             return Err(refused(if taking.is_some() { "update" } else { "create" }, name, status));
         }
     }
@@ -138,9 +138,11 @@ async fn give_up(api: &Api, name: &LeaseName, me: &str) -> Result<(), String> {
 
 async fn get(api: &Api, name: &LeaseName) -> Result<Option<Record>, String> {
     let object = match api.send("GET", &path(name), "application/json", None).await? {
-        Answer::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("lease {name} is no JSON"))?,
-        Answer::Status(404) => return Ok(None),
-        Answer::Status(status) => return Err(refused("get", name, status)),
+        ApiResponse::Text(text) => {
+            serde_json::from_str::<Value>(&text).map_err(|_| format!("lease {name} is no JSON"))?
+        }
+        ApiResponse::Status(404) => return Ok(None),
+        ApiResponse::Status(status) => return Err(refused("get", name, status)),
     };
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Some(Record {

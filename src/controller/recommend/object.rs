@@ -1,11 +1,11 @@
-//! `Recommendation` objects as podfit reads and writes them. Reads what an older or newer release wrote: fields that are
-//! not there are empty, fields that are not known are passed over. Must not know a cluster or a clock.
+//! `Recommendation` objects as podfit reads and writes them. Reads what an older or newer release wrote: fields that
+//! are not there are empty, fields that are not known are passed over. Must not know a cluster or a clock.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admission::label_value;
-use crate::admission::stamp::{RESIZE, WORKLOAD};
+use crate::admission::provenance::{RESIZE, WORKLOAD};
 use crate::controller::crds::{GROUP, VERSION};
 use crate::fnv::fnv1a;
 use crate::recommendation::status::Status;

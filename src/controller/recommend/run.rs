@@ -100,7 +100,7 @@ impl Recommender {
                     cycle = Some(tokio::spawn(async move { this.cycle(leading).await }));
                 }
                 () = tokio::time::sleep(LOOK), if leading && cycle.is_none() => {
-                    let policy = self.writer.board.current().policy.clone();
+                    let policy = self.writer.shared.current().policy.clone();
                     if policy_told.as_ref() != Some(&policy) {
                         // What pods are given has changed, and the objects should say so. The first look only notes it:
                         // a new leader's first cycle has said it all.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::{Recommendation, identity, name_of, with_status};
-use crate::controller::api::{Answer, Api};
+use crate::controller::api::{Api, ApiResponse};
 use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
 use crate::recommendation::status::Status;
 use crate::text;
@@ -65,9 +65,9 @@ impl Recommendations {
     pub async fn get(&self, workload: &Workload) -> Result<Option<Stored>, String> {
         let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
         match self.api.send("GET", &path, "application/json", None).await.map_err(|why| failed("get", &why))? {
-            Answer::Text(text) => Ok(stored(&json_of(&text)?)),
-            Answer::Status(404) => Ok(None),
-            Answer::Status(status) => Err(refused("get", status)),
+            ApiResponse::Text(text) => Ok(stored(&json_of(&text)?)),
+            ApiResponse::Status(404) => Ok(None),
+            ApiResponse::Status(status) => Err(refused("get", status)),
         }
     }
 
@@ -82,13 +82,13 @@ impl Recommendations {
             let path = format!("{}?limit={PAGE}{token}", collection(namespace));
             let answer = self.api.send("GET", &path, "application/json", None).await;
             let page = match answer.map_err(|why| failed("list", &why))? {
-                Answer::Text(text) => json_of(&text)?,
+                ApiResponse::Text(text) => json_of(&text)?,
                 // The list has changed too much to go on: from the beginning.
-                Answer::Status(410) if !token.is_empty() => {
+                ApiResponse::Status(410) if !token.is_empty() => {
                     (all, token) = (Vec::new(), String::new());
                     continue;
                 }
-                Answer::Status(status) => return Err(refused("list", status)),
+                ApiResponse::Status(status) => return Err(refused("list", status)),
             };
             all.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(stored));
             match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty()) {
@@ -149,8 +149,8 @@ impl Recommendations {
             .await
             .map_err(|why| failed("delete", &why))?
         {
-            Answer::Text(_) | Answer::Status(404 | 409) => Ok(()),
-            Answer::Status(status) => Err(refused("delete", status)),
+            ApiResponse::Text(_) | ApiResponse::Status(404 | 409) => Ok(()),
+            ApiResponse::Status(status) => Err(refused("delete", status)),
         }
     }
 
@@ -181,23 +181,23 @@ impl Recommendations {
         });
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         match self.api.send("POST", &path, "application/json", Some(&event)).await? {
-            Answer::Text(_) => Ok(()),
-            Answer::Status(403) => {
+            ApiResponse::Text(_) => Ok(()),
+            ApiResponse::Status(403) => {
                 Err("podfit may not create events (403): grant its service account the verb create \
                                         on events (events.k8s.io)"
                     .to_owned())
             }
-            Answer::Status(status) => Err(format!("cannot create an Event: the API server answered {status}")),
+            ApiResponse::Status(status) => Err(format!("cannot create an Event: the API server answered {status}")),
         }
     }
 
     async fn apply(&self, path: &str, body: &Value) -> Result<Applied, String> {
         match self.api.send("PATCH", path, APPLY, Some(body)).await.map_err(|why| failed("patch", &why))? {
-            Answer::Text(text) => json_of(&text).map(Applied::Stored),
+            ApiResponse::Text(text) => json_of(&text).map(Applied::Stored),
             // Applying makes what is not there: then it is the namespace.
-            Answer::Status(404) => Ok(Applied::NotThere),
-            Answer::Status(409) => Ok(Applied::Conflict),
-            Answer::Status(status) => Err(refused("patch", status)),
+            ApiResponse::Status(404) => Ok(Applied::NotThere),
+            ApiResponse::Status(409) => Ok(Applied::Conflict),
+            ApiResponse::Status(status) => Err(refused("patch", status)),
         }
     }
 }

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::metrics::ControllerMetrics;
 use super::write::{Recommendations, Stored, Written};
-use crate::admission::{Board, Knowledge};
+use crate::admission::{SharedState, Snapshot};
 use crate::controller::lease::Term;
-use crate::fit::Surroundings;
+use crate::fit::Constraints;
 use crate::fit::spark::KnownHeaps;
 use crate::history::Store;
 use crate::pipeline;
@@ -41,7 +41,7 @@ pub struct Writer {
     /// Whether this replica leads, at every write.
     pub term: Term,
     /// Where the policy is, and which namespaces have recommendations.
-    pub board: Arc<Board>,
+    pub shared: Arc<SharedState>,
     /// What was learned.
     pub store: Arc<Store>,
     /// What bounds sizes.
@@ -59,7 +59,7 @@ impl Writer {
     pub(super) async fn write_all(&self, now: Timestamp) -> Result<Count, String> {
         let (sender, mut batches) = mpsc::channel::<(String, BTreeMap<Workload, Lines>)>(1);
         let (store, sizing, only) = (Arc::clone(&self.store), self.sizing, self.namespaces.clone());
-        let known = self.board.current();
+        let known = self.shared.current();
         let reading = tokio::task::spawn_blocking(move || by_namespace(&store, &sizing, &only, &known, &sender));
         let (mut count, mut seen) = (Count::default(), BTreeSet::new());
         self.figures.begin();
@@ -132,7 +132,7 @@ impl Writer {
     }
 
     fn namespaces_with_objects(&self) -> BTreeSet<String> {
-        let known = self.board.current();
+        let known = self.shared.current();
         let with = known.namespaces.iter().filter(|(_, namespace)| !namespace.recommendations.is_empty());
         with.map(|(name, _)| name.clone()).collect()
     }
@@ -172,7 +172,7 @@ impl Writer {
     ) -> Result<Outcome, String> {
         let empty = Status::default();
         for _ in 0..ATTEMPTS {
-            let known = self.board.current();
+            let known = self.shared.current();
             let status = next(&Facts {
                 workload,
                 previous: before.as_ref().map_or(&empty, |stored| &stored.recommendation.status),
@@ -280,7 +280,7 @@ fn by_namespace(
     store: &Store,
     sizing: &SizingPolicy,
     only: &[String],
-    known: &Knowledge,
+    known: &Snapshot,
     sender: &mpsc::Sender<(String, BTreeMap<Workload, Lines>)>,
 ) -> Result<(), String> {
     let mut batch: Option<(String, BTreeMap<Workload, Lines>)> = None;
@@ -294,7 +294,7 @@ fn by_namespace(
             return Ok(());
         }
         let heaps = KnownHeaps { of_sizes: known.heaps(&key), ..KnownHeaps::default() };
-        let line = Line::of_history(&key, &history, sizing, &Surroundings::default(), &heaps);
+        let line = Line::of_history(&key, &history, sizing, &Constraints::default(), &heaps);
         let (_, workloads) = batch.get_or_insert_with(|| (namespace.clone(), BTreeMap::new()));
         workloads.entry(key.workload.clone()).or_default().push((line, survivors(&history)));
     }

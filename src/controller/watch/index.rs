@@ -1,5 +1,5 @@
 //! What the watches have seen so far, as admission wants to know it; which namespaces have changed since it was last
-//! published. Must not know a server or a clock: events in, knowledge out.
+//! published. Must not know a server or a clock: events in, snapshot out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::event::{Event, Unreadable};
 use super::kills::killed;
 use super::own::Own;
 use super::source::{Kind, Source};
-use crate::admission::whose::whose;
-use crate::admission::{Knowledge, Namespace, Owned, Owners};
+use crate::admission::identity::whose;
+use crate::admission::{Namespace, Owned, Owners, Snapshot};
 use crate::collector::{KnownPods, jvm};
-use crate::fit::{Allocatable, LimitRanges, Quota, QuotaError, Surroundings};
+use crate::fit::{Allocatable, Constraints, LimitRanges, Quota, QuotaError};
 use crate::recommendation::Kill;
 use crate::text;
 use crate::workload::{IdentityRules, Owner, WorkloadKey, controller_of};
@@ -37,7 +37,7 @@ pub struct Index {
     changed: HashSet<String>,
     changed_nodes: bool,
     changed_everywhere: bool,
-    elsewhere: Arc<Surroundings>,
+    elsewhere: Arc<Constraints>,
     own: Own,
     identity: Arc<IdentityRules>,
     kills: Vec<(WorkloadKey, Kill)>,
@@ -122,8 +122,8 @@ impl Index {
         self.listed.contains(source) || self.refused.contains(source)
     }
 
-    /// Brings the knowledge up to date with everything since this was last called.
-    pub fn publish(&mut self, knowledge: &mut Knowledge) {
+    /// Brings the snapshot up to date with everything since this was last called.
+    pub fn publish(&mut self, snapshot: &mut Snapshot) {
         let mut changed = std::mem::take(&mut self.changed);
         if std::mem::take(&mut self.changed_nodes) {
             let largest = Allocatable::largest(self.nodes.values().copied());
@@ -131,30 +131,30 @@ impl Index {
             self.largest_node = largest;
         }
         if std::mem::take(&mut self.changed_everywhere) {
-            self.elsewhere = Arc::new(self.surroundings(""));
-            changed.extend(knowledge.namespaces.keys().cloned());
+            self.elsewhere = Arc::new(self.constraints(""));
+            changed.extend(snapshot.namespaces.keys().cloned());
             changed.extend(self.limit_ranges.keys().chain(self.quotas.keys()).cloned());
             changed.extend(self.listed.iter().chain(&self.refused).filter_map(|source| source.namespace.clone()));
         }
-        knowledge.elsewhere = Arc::clone(&self.elsewhere);
-        self.own.publish(knowledge);
+        snapshot.elsewhere = Arc::clone(&self.elsewhere);
+        self.own.publish(snapshot);
         for name in changed {
-            let own = self.has_own_bounds(&name).then(|| self.surroundings(&name));
+            let own = self.has_own_bounds(&name).then(|| self.constraints(&name));
             let owners = self.owners.get(&name).filter(|owners| !owners.is_empty());
-            let known = knowledge.namespaces.get(&name);
+            let known = snapshot.namespaces.get(&name);
             if own.is_none() && owners.is_none() && known.is_none_or(Namespace::has_no_recommendation) {
                 // Nothing is known of it, as of a namespace that is gone.
-                knowledge.namespaces.remove(&name);
+                snapshot.namespaces.remove(&name);
                 continue;
             }
-            let namespace = knowledge.namespace_mut(&name);
-            namespace.surroundings = own.map_or_else(|| Arc::clone(&self.elsewhere), Arc::new);
+            let namespace = snapshot.namespace_mut(&name);
+            namespace.constraints = own.map_or_else(|| Arc::clone(&self.elsewhere), Arc::new);
             namespace.owners = owners.cloned().map(Arc::new).unwrap_or_default();
         }
     }
 
     /// What holds in a namespace; in one with an empty name, what holds where there are no bounds of its own.
-    fn surroundings(&self, namespace: &str) -> Surroundings {
+    fn constraints(&self, namespace: &str) -> Constraints {
         let limit_ranges = match self.unknown(Kind::LimitRange, namespace) {
             Some(why) => LimitRanges::unknown(why),
             None => LimitRanges::of_objects(self.limit_ranges.get(namespace).into_iter().flat_map(BTreeMap::values)),
@@ -163,7 +163,7 @@ impl Index {
             Some(why) => vec![Quota::unknown(why)],
             None => self.quotas.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect(),
         };
-        Surroundings { limit_ranges, quotas, ..Surroundings::default() }.with_largest_node(self.largest_node)
+        Constraints { limit_ranges, quotas, ..Constraints::default() }.with_largest_node(self.largest_node)
     }
 
     fn has_own_bounds(&self, namespace: &str) -> bool {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::admission::stamp::{self, Record};
+use crate::admission::provenance::{self, Record};
 use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
 use crate::recommendation::Kill;
@@ -41,7 +41,7 @@ fn one(pod: &Value, status: &Value) -> Option<(String, Kill)> {
 /// What the container had before podfit lowered it to the limit that it has. A record counts only where it says what
 /// the pod has.
 fn lowered_from(pod: &Value, container: &str, limit: Quantity) -> Option<Quantity> {
-    let record: Record = serde_json::from_str(stamp::annotation(pod, stamp::RESIZED)?).ok()?;
+    let record: Record = serde_json::from_str(provenance::annotation(pod, provenance::RESIZED)?).ok()?;
     let change = record.containers.get(container)?;
     let of = |size: &ContainerResources| size.memory_limit.or(size.memory_request);
     (of(&change.to) == Some(limit)).then(|| of(&change.from))?.filter(|before| *before > limit)

@@ -1,4 +1,4 @@
-//! Watches on the API server that keep [`Knowledge`](crate::admission::Knowledge) up to date: what namespaces allow,
+//! Watches on the API server that keep [`Snapshot`](crate::admission::Snapshot) up to date: what namespaces allow,
 //! how large nodes are, which Jobs and `ReplicaSets` belong to whom.
 //! Must not stop for anything the API server does: what was known last stays, and each watch comes back by itself.
 //!
@@ -34,7 +34,7 @@ pub use source::{Kind, Scope, Source};
 pub use status::{WatchCounts, WatchStatus};
 
 use super::api::innermost;
-use crate::admission::Board;
+use crate::admission::SharedState;
 use crate::collector::KnownPods;
 use crate::recommendation::Kill;
 use crate::text;
@@ -48,7 +48,7 @@ const PAGE: u32 = 100;
 /// Longest reason of the API server that is repeated, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
-type Answer = Result<watcher::Event<Raw>, watcher::Error>;
+type WatchResult = Result<watcher::Event<Raw>, watcher::Error>;
 
 /// What is watched, how pods are identified, and where what is seen of them goes.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ impl PodsSeen {
 /// hide how long the API server has been silent.
 pub async fn run(
     client: kube::Client,
-    board: Arc<Board>,
+    shared: Arc<SharedState>,
     status: Arc<WatchStatus>,
     stop: CancellationToken,
     watched: &Watched,
@@ -103,7 +103,7 @@ pub async fn run(
     let sources = watched.scope.sources();
     // A pod is known by the owners of its owner, so those come first.
     let (mut pods, others): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| source.kind == Kind::Pod);
-    let mut answers: SelectAll<BoxStream<'static, (Source, Answer)>> =
+    let mut answers: SelectAll<BoxStream<'static, (Source, WatchResult)>> =
         others.iter().map(|source| open(&client, source, &status).boxed()).collect();
     let mut index = Index::new(Arc::clone(&watched.identity));
     let mut due = Instant::now();
@@ -122,7 +122,7 @@ pub async fn run(
             biased;
             () = stop.cancelled() => return,
             () = publication => {
-                board.update(|knowledge| index.publish(knowledge));
+                shared.update(|snapshot| index.publish(snapshot));
                 status.was_published();
                 due = Instant::now() + BATCH;
             }
@@ -150,7 +150,7 @@ fn open(
     client: &kube::Client,
     source: &Source,
     status: &Arc<WatchStatus>,
-) -> impl Stream<Item = (Source, Answer)> + Send + use<> {
+) -> impl Stream<Item = (Source, WatchResult)> + Send + use<> {
     let client = contact::attentive(client.clone(), source.clone(), Arc::clone(status));
     let resource = source.kind.api_resource();
     let api: Api<Raw> = match &source.namespace {
@@ -164,7 +164,7 @@ fn open(
         .map(move |answer| (source.clone(), answer))
 }
 
-fn take_in(index: &mut Index, source: &Source, answer: Answer, status: &WatchStatus) {
+fn take_in(index: &mut Index, source: &Source, answer: WatchResult, status: &WatchStatus) {
     let event = match answer {
         Ok(watcher::Event::Init) => Event::Restarted,
         Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => Event::Applied(object.json),

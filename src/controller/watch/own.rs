@@ -1,5 +1,5 @@
 //! What the watches have seen of podfit's own objects and of pods: the policy, recommendations, kills for memory.
-//! Must not know a server or a clock: events in, knowledge out.
+//! Must not know a server or a clock: events in, snapshot out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admission::{Kills, Knowledge, Recommended, Sizes, id_of};
+use crate::admission::{Kills, Recommended, Sizes, Snapshot, id_of};
 use crate::controller::crds::IN_FORCE;
 use crate::controller::recommend::object::Recommendation;
 use crate::fit::ContainerResources;
@@ -187,14 +187,14 @@ impl Own {
         }
     }
 
-    /// Brings the knowledge up to date.
-    pub(super) fn publish(&mut self, knowledge: &mut Knowledge) {
+    /// Brings the snapshot up to date.
+    pub(super) fn publish(&mut self, snapshot: &mut Snapshot) {
         if std::mem::take(&mut self.changed_policy) {
-            knowledge.has_unusable_policy = self.has_unusable_policy;
+            snapshot.has_unusable_policy = self.has_unusable_policy;
             match &self.policy {
                 PolicySeen::Elsewhere => {}
-                PolicySeen::Missing => knowledge.without_policy(),
-                PolicySeen::Known(policy) => knowledge.set_policy((**policy).clone()),
+                PolicySeen::Missing => snapshot.without_policy(),
+                PolicySeen::Known(policy) => snapshot.set_policy((**policy).clone()),
             }
         }
         let changed: BTreeSet<String> = std::mem::take(&mut self.changed).into_iter().collect();
@@ -206,7 +206,7 @@ impl Own {
                 (workload.clone(), by_container.collect())
             };
             let kills: Kills = self.kills.iter().filter(|(w, _)| w.namespace == name).map(waiting).collect();
-            let namespace = knowledge.namespace_mut(&name);
+            let namespace = snapshot.namespace_mut(&name);
             if recommendations.is_some() || !namespace.recommendations.is_empty() {
                 let map = recommendations.into_iter().flat_map(BTreeMap::values).cloned().collect();
                 namespace.recommendations = Arc::new(map);

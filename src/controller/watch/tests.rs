@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::admission::{Knowledge, Recommended};
+use crate::admission::{Recommended, Snapshot};
 use crate::fit::Resource;
 use crate::quantity::Quantity;
 use crate::workload::Owner;
@@ -15,7 +15,7 @@ use crate::workload::Owner;
 /// An index beside what it has published.
 struct Watched {
     index: Index,
-    known: Knowledge,
+    known: Snapshot,
 }
 
 fn everywhere(kind: Kind) -> Source {
@@ -25,7 +25,7 @@ fn everywhere(kind: Kind) -> Source {
 impl Watched {
     /// Everything has been listed, and there is nothing.
     fn empty() -> Self {
-        let mut watched = Self { index: Index::new(Arc::default()), known: Knowledge::default() };
+        let mut watched = Self { index: Index::new(Arc::default()), known: Snapshot::default() };
         for kind in Kind::SURROUNDINGS {
             watched.list(kind, []);
         }
@@ -58,7 +58,7 @@ impl Watched {
     }
 
     fn most(&self, namespace: &str) -> Option<Quantity> {
-        self.known.namespaces.get(namespace)?.surroundings.limit_ranges.container(Resource::Memory).max
+        self.known.namespaces.get(namespace)?.constraints.limit_ranges.container(Resource::Memory).max
     }
 
     fn uid_of(&self, job: &str) -> Option<&str> {
@@ -139,7 +139,7 @@ fn a_list_that_breaks_off_takes_nothing_away() {
 
 #[test]
 fn nothing_is_fitted_before_limit_ranges_are_known_and_nothing_raised_before_quotas_are() {
-    let mut watched = Watched { index: Index::new(Arc::default()), known: Knowledge::default() };
+    let mut watched = Watched { index: Index::new(Arc::default()), known: Snapshot::default() };
     watched.publish();
     let bounds = |watched: &Watched| {
         let elsewhere = &watched.known.elsewhere;
@@ -162,26 +162,26 @@ fn a_namespace_that_others_have_put_there_gets_what_holds_everywhere() {
     let workload = crate::workload::Workload::new("ml", crate::workload::Kind::Cronjob, ["train"]);
     Arc::make_mut(recommendations).insert(workload, Arc::new(Recommended::default()));
     watched.put(Kind::Node, node("n", "64Gi"));
-    let ml = |watched: &Watched| watched.known.namespaces["ml"].surroundings.largest_node_memory;
+    let ml = |watched: &Watched| watched.known.namespaces["ml"].constraints.largest_node_memory;
     assert_eq!(ml(&watched), quantity("64Gi"));
     watched.put(Kind::LimitRange, limit_range("ml", "a", json!("8Gi")));
     assert_eq!((ml(&watched), watched.most("ml")), (quantity("64Gi"), quantity("8Gi")));
     watched.take(Kind::LimitRange, Event::Deleted(limit_range("ml", "a", json!("8Gi"))));
     assert_eq!((ml(&watched), watched.most("ml")), (quantity("64Gi"), None));
     assert_eq!(watched.known.namespaces["ml"].recommendations.len(), 1, "what others know is left alone");
-    assert_eq!(watched.known.namespace_mut("new").surroundings.largest_node_memory, quantity("64Gi"));
+    assert_eq!(watched.known.namespace_mut("new").constraints.largest_node_memory, quantity("64Gi"));
 }
 
 #[test]
 fn a_namespace_watched_by_name_is_known_by_itself() {
-    let mut watched = Watched { index: Index::new(Arc::default()), known: Knowledge::default() };
+    let mut watched = Watched { index: Index::new(Arc::default()), known: Snapshot::default() };
     let source = |kind| Source { kind, namespace: Some("etl".to_owned()) };
     for kind in [Kind::LimitRange, Kind::ResourceQuota] {
         watched.index.apply(&source(kind), Event::Restarted).unwrap();
         watched.index.apply(&source(kind), Event::Listed).unwrap();
     }
     watched.publish();
-    assert_eq!(watched.known.namespaces["etl"].surroundings.limit_ranges.unreadable(), None);
+    assert_eq!(watched.known.namespaces["etl"].constraints.limit_ranges.unreadable(), None);
     assert!(watched.known.elsewhere.limit_ranges.unreadable().is_some(), "nobody looks there");
     let job_elsewhere = Event::Applied(job("nightly-1", "u"));
     watched.index.apply(&Source { kind: Kind::Job, namespace: Some("other".to_owned()) }, job_elsewhere).unwrap();
@@ -215,9 +215,9 @@ fn an_object_that_cannot_be_read_is_said_once_and_stops_nothing(
     watched.put(Kind::Job, job("nightly-1", "u1"));
     watched.put(Kind::Node, node("good", "64Gi"));
     let etl = &watched.known.namespaces["etl"];
-    assert_eq!((watched.uid_of("nightly-1"), etl.surroundings.largest_node_memory), (Some("u1"), quantity("64Gi")));
-    assert_eq!(etl.surroundings.limit_ranges.unreadable().is_some(), kind == Kind::LimitRange);
-    assert_eq!(etl.surroundings.quotas.len(), usize::from(kind == Kind::ResourceQuota), "one that has no room");
+    assert_eq!((watched.uid_of("nightly-1"), etl.constraints.largest_node_memory), (Some("u1"), quantity("64Gi")));
+    assert_eq!(etl.constraints.limit_ranges.unreadable().is_some(), kind == Kind::LimitRange);
+    assert_eq!(etl.constraints.quotas.len(), usize::from(kind == Kind::ResourceQuota), "one that has no room");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn an_unreadable_limit_range_that_is_put_right_binds_again() {
     let mut watched = Watched::empty();
     watched.put(Kind::LimitRange, limit_range("etl", "a", json!("lots")));
     assert_eq!(watched.put(Kind::LimitRange, limit_range("etl", "a", json!("8Gi"))), None);
-    assert_eq!(watched.known.namespaces["etl"].surroundings.limit_ranges.unreadable(), None);
+    assert_eq!(watched.known.namespaces["etl"].constraints.limit_ranges.unreadable(), None);
     assert!(watched.put(Kind::LimitRange, limit_range("etl", "a", json!("lots"))).is_some(), "it is news again");
 }
 

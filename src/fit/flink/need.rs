@@ -18,8 +18,8 @@ const LEAST_HEAP_MIB: u64 = 128;
 const WHOLE_SHARE: f64 = 0.9;
 /// Network buffers in use are fewer than those that a job insists on at its start.
 const NETWORK_FACTOR: f64 = 2.0;
-/// A JVM tells a heap smaller than the one that it was given by a survivor space, up to a twenty-fourth of it, or larger
-/// by a part of one of G1's regions.
+/// A JVM tells a heap smaller than the one that it was given by a survivor space, up to a twenty-fourth of it, or
+/// larger by a part of one of G1's regions.
 const HEAP_TOLD: (f64, f64) = (0.95, 1.02);
 /// Fractions are cut to whole bytes; here they are whole MiB.
 const MANAGED_TOLD: (f64, f64) = (0.98, 1.02);

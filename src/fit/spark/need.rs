@@ -33,8 +33,8 @@ impl Need {
     }
 }
 
-/// From a history of executors or of drivers. `total_mib` is what a pod has now, `heaps` which heap a pod of a size has;
-/// `sized_mib` what sizing wants for the container as a whole, where it knows. `None` where the heap of now is not
+/// From a history of executors or of drivers. `total_mib` is what a pod has now, `heaps` which heap a pod of a size
+/// has; `sized_mib` what sizing wants for the container as a whole, where it knows. `None` where the heap of now is not
 /// known, or sizing and the JVMs say nothing.
 pub fn need(
     history: &History,

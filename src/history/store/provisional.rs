@@ -14,7 +14,8 @@ use crate::history::workload_history::History;
 use crate::workload::WorkloadKey;
 
 const VERSION: u8 = 1;
-/// An entry whose run nobody told of again is kept this long, in milliseconds: a container that fell silent may come back.
+/// An entry whose run nobody told of again is kept this long, in milliseconds: a container that fell silent may come
+/// back.
 const KEPT_MS: i64 = 2 * 86_400_000;
 
 /// A run as one commit of one source added it.

@@ -19,7 +19,7 @@ const GIB: f64 = 1_073_741_824.0;
 pub enum Source {
     /// It is, to the byte, what podfit recommended from the runs before it.
     Recommended,
-    /// It is not, or that cannot be told: made right for its surroundings, set by somebody, made by another tool.
+    /// It is not, or that cannot be told: made right for its constraints, set by somebody, made by another tool.
     NotKnown,
 }
 

@@ -1,5 +1,6 @@
 //! Columns of the tables that the page and the Markdown both have: what they are called and what stands in them is said
-//! once. Which marks stand around a text is its renderer's own business; names of things are the heading of a row there.
+//! once. Which marks stand around a text is its renderer's own business; names of things are the heading of a row
+//! there.
 
 use super::words;
 use super::{NamespaceSums, Risk, Row, Weekly};

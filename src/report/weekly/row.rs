@@ -43,7 +43,7 @@ pub struct Row {
     pub changed: Option<SizeChange>,
     /// Habits that break the rules, where a pod was looked at.
     pub findings: Vec<Finding>,
-    /// Why, one sentence each: unknown, held back, changed by surroundings.
+    /// Why, one sentence each: unknown, held back, changed by constraints.
     pub notes: Vec<String>,
     /// What makes its numbers doubtful, a few words each; they are among the notes too.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,7 +1,7 @@
 //! The model on histories made by hand.
 
 use super::*;
-use crate::fit::Surroundings;
+use crate::fit::Constraints;
 use crate::fit::spark::KnownHeaps;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::recommendation::Line;
@@ -59,7 +59,7 @@ pub(crate) fn key(namespace: &str, name: &str, container: &str) -> WorkloadKey {
 
 pub(crate) fn report_of(histories: &[(WorkloadKey, History)], settings: &Settings) -> Weekly {
     let line = |key: &WorkloadKey, history: &History| {
-        Line::of_history(key, history, &settings.policy, &Surroundings::default(), &KnownHeaps::default())
+        Line::of_history(key, history, &settings.policy, &Constraints::default(), &KnownHeaps::default())
     };
     let entries: Vec<Entry<'_>> =
         histories.iter().map(|(key, history)| Entry { history, line: line(key, history) }).collect();

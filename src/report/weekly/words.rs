@@ -1,4 +1,5 @@
-//! The report's numbers and sentences as people read them: every renderer takes them from here, so that all say the same.
+//! The report's numbers and sentences as people read them: every renderer takes them from here, so that all say the
+//! same.
 
 use super::{Comparison, Counts, Prices, Source, Sums, Weekly};
 use crate::text;

@@ -1,15 +1,15 @@
 //! Pods of Airflow's KubernetesExecutor and KubernetesPodOperator.
 //! Label values that Airflow would hash get random digits at that place: nothing reads them back.
 
-use super::{Identity, Place, pairs, slug};
+use super::{Identity, RunPosition, pairs, slug};
 
-fn run_id(place: &Place<'_>) -> String {
+fn run_id(place: &RunPosition<'_>) -> String {
     format!("scheduled__{}", place.date_time())
 }
 
 /// The labels that both kinds of pods carry. A run id holds characters that labels must not, so Airflow removes them
 /// and appends nine hexadecimal digits of a digest.
-fn labels(place: &Place<'_>) -> Vec<(String, String)> {
+fn labels(place: &RunPosition<'_>) -> Vec<(String, String)> {
     let safe: String = run_id(place).chars().filter(|c| !matches!(c, ':' | '+')).collect();
     let digest = place.run.hex("run id", 9);
     pairs([
@@ -21,7 +21,7 @@ fn labels(place: &Place<'_>) -> Vec<(String, String)> {
     ])
 }
 
-pub(super) fn worker(place: &Place<'_>) -> Identity {
+pub(super) fn worker(place: &RunPosition<'_>) -> Identity {
     let (dag, task) = (place.name(), place.part_name());
     let base = slug(&format!("{dag}-{task}"));
     let mut labels = labels(place);
@@ -41,7 +41,7 @@ pub(super) fn worker(place: &Place<'_>) -> Identity {
     }
 }
 
-pub(super) fn operator_pod(place: &Place<'_>) -> Identity {
+pub(super) fn operator_pod(place: &RunPosition<'_>) -> Identity {
     let (dag, task) = (place.name(), place.part_name());
     let mut labels = labels(place);
     labels.extend(pairs([("airflow_kpo_in_cluster", "True"), ("kubernetes_pod_operator", "True")]));

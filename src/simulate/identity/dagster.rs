@@ -2,9 +2,9 @@
 //! Step Jobs are named by a digest in Dagster; random digits stand in for it, as nothing reads them back.
 
 use super::job::of_job;
-use super::{Identity, Place, pairs};
+use super::{Identity, RunPosition, pairs};
 
-pub(super) fn pod(place: &Place<'_>, location: &str) -> Identity {
+pub(super) fn pod(place: &RunPosition<'_>, location: &str) -> Identity {
     let (job, op) = (place.name(), place.part_name());
     let run_id = place.run.uuid("dagster run");
     let name = if place.leads() {

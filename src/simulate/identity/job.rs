@@ -1,7 +1,7 @@
 //! Pods of CronJobs, plain Jobs, Deployments and StatefulSets, as Kubernetes' own controllers name them.
 //! Knows nothing of data engines.
 
-use super::{Identity, Owner, ParentKind, Place, pairs};
+use super::{Identity, Owner, ParentKind, RunPosition, pairs};
 use crate::simulate::calendar::MINUTE_MS;
 use crate::simulate::random::Names;
 
@@ -17,7 +17,7 @@ pub(super) fn job_labels(job: &str, run: Names) -> Vec<(String, String)> {
 }
 
 /// A pod of a Job of the given name.
-pub(super) fn of_job(place: &Place<'_>, job: String, owner: Option<Owner>) -> Identity {
+pub(super) fn of_job(place: &RunPosition<'_>, job: String, owner: Option<Owner>) -> Identity {
     Identity {
         pod: format!("{job}-{}", place.own.suffix("pod", 5)),
         owner: Some(Owner { kind: "Job", name: job.clone() }),
@@ -27,7 +27,7 @@ pub(super) fn of_job(place: &Place<'_>, job: String, owner: Option<Owner>) -> Id
     }
 }
 
-pub(super) fn cron_job(place: &Place<'_>) -> Identity {
+pub(super) fn cron_job(place: &RunPosition<'_>) -> Identity {
     let job = format!("{}-{}", place.name(), place.tick_ms / MINUTE_MS);
     let mut identity = of_job(place, job, Some(Owner { kind: "CronJob", name: place.name().to_owned() }));
     identity.container = "main";
@@ -35,14 +35,14 @@ pub(super) fn cron_job(place: &Place<'_>) -> Identity {
     identity
 }
 
-pub(super) fn plain_job(place: &Place<'_>) -> Identity {
+pub(super) fn plain_job(place: &RunPosition<'_>) -> Identity {
     let mut identity = of_job(place, format!("{}-{}", place.name(), place.run.suffix("job", 5)), None);
     identity.container = "main";
     identity.workload = format!("job/{}", place.name());
     identity
 }
 
-pub(super) fn deployment(place: &Place<'_>) -> Identity {
+pub(super) fn deployment(place: &RunPosition<'_>) -> Identity {
     let hash = place.run.suffix("replicaset", 10);
     let set = format!("{}-{hash}", place.name());
     Identity {
@@ -56,7 +56,7 @@ pub(super) fn deployment(place: &Place<'_>) -> Identity {
     }
 }
 
-pub(super) fn stateful_set(place: &Place<'_>) -> Identity {
+pub(super) fn stateful_set(place: &RunPosition<'_>) -> Identity {
     let pod = format!("{}-{}", place.name(), place.index.saturating_sub(1));
     Identity {
         container: "app",

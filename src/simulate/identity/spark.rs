@@ -1,14 +1,14 @@
 //! Drivers and executors of Spark: spark-submit's own and those of the kubeflow operator's scheduled applications.
 //! Knows nothing of heap or overhead.
 
-use super::{Identity, Owner, Place, pairs};
+use super::{Identity, Owner, RunPosition, pairs};
 
 /// Sixteen hexadecimal digits as Spark's resource prefix has them.
-fn unique_id(place: &Place<'_>, of: &str) -> String {
+fn unique_id(place: &RunPosition<'_>, of: &str) -> String {
     format!("{}{:010x}", place.run.hex(of, 6), place.tick_ms as u64 & 0xff_ffff_ffff)
 }
 
-fn labels(place: &Place<'_>, app: &str) -> Vec<(String, String)> {
+fn labels(place: &RunPosition<'_>, app: &str) -> Vec<(String, String)> {
     let role = if place.leads() { "driver" } else { "executor" };
     let mut labels = pairs([
         ("spark-app-name", app),
@@ -22,7 +22,7 @@ fn labels(place: &Place<'_>, app: &str) -> Vec<(String, String)> {
     labels
 }
 
-fn pod(place: &Place<'_>, app: &str, driver: String, family: &str, driver_owner: Option<Owner>) -> Identity {
+fn pod(place: &RunPosition<'_>, app: &str, driver: String, family: &str, driver_owner: Option<Owner>) -> Identity {
     let labels = labels(place, app);
     if place.leads() {
         return Identity {
@@ -44,13 +44,13 @@ fn pod(place: &Place<'_>, app: &str, driver: String, family: &str, driver_owner:
     }
 }
 
-pub(super) fn native(place: &Place<'_>) -> Identity {
+pub(super) fn native(place: &RunPosition<'_>) -> Identity {
     let app = format!("{}-{}", place.name(), place.date());
     let driver = format!("{app}-{}-driver", unique_id(place, "driver"));
     pod(place, &app, driver, place.name(), None)
 }
 
-pub(super) fn scheduled(place: &Place<'_>) -> Identity {
+pub(super) fn scheduled(place: &RunPosition<'_>) -> Identity {
     let app = format!("{}-{}000000", place.name(), place.tick_ms);
     let owner = Owner { kind: "SparkApplication", name: app.clone() };
     let mut identity = pod(place, &app, format!("{app}-driver"), place.name(), Some(owner));

@@ -2,9 +2,9 @@
 //! Knows nothing of how long they live.
 
 use super::job::of_job;
-use super::{Identity, Owner, ParentKind, Place, pairs};
+use super::{Identity, Owner, ParentKind, RunPosition, pairs};
 
-pub(super) fn prefect(place: &Place<'_>, deployment: &str, work_pool: &str) -> Identity {
+pub(super) fn prefect(place: &RunPosition<'_>, deployment: &str, work_pool: &str) -> Identity {
     let run = place.run;
     let colour = run.pick("colour", &["amber", "crimson", "ivory", "jade", "ochre", "teal", "umber", "violet"]);
     let animal = run.pick("animal", &["badger", "civet", "finch", "heron", "lynx", "marten", "otter", "wombat"]);
@@ -29,7 +29,7 @@ fn fnv32a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
-pub(super) fn argo(place: &Place<'_>) -> Identity {
+pub(super) fn argo(place: &RunPosition<'_>) -> Identity {
     let template = place.part_name();
     let workflow = format!("{}-{}", place.name(), place.tick_ms / 1000);
     let node = format!("{workflow}[{}].{template}({})", place.part, place.attempt - 1);
@@ -49,7 +49,7 @@ pub(super) fn argo(place: &Place<'_>) -> Identity {
     }
 }
 
-pub(super) fn flink(place: &Place<'_>) -> Identity {
+pub(super) fn flink(place: &RunPosition<'_>) -> Identity {
     let cluster = place.name();
     let deployment = Owner { kind: "Deployment", name: cluster.to_owned() };
     let labels = |component| pairs([("app", cluster), ("component", component), ("type", "flink-native-kubernetes")]);

@@ -1,5 +1,5 @@
-//! Policy files: what is accepted is written so that it is accepted and the same again, it can be used and exported, and
-//! a fault is told in one line. Knows nothing of where the bytes come from.
+//! Policy files: what is accepted is written so that it is accepted and the same again, it can be used and exported,
+//! and a fault is told in one line. Knows nothing of where the bytes come from.
 
 use podfit::policy::export::export;
 use podfit::policy::{Policy, RULES};

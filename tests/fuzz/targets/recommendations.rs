@@ -1,13 +1,13 @@
 //! Files of recommendations: what is accepted can be used, and a fault is told in one line.
 //! Knows nothing of where the bytes come from.
 
-use podfit::admission::{Knowledge, LoadedRecommendations};
+use podfit::admission::{LoadedRecommendations, Snapshot};
 use podfit::quantity::Quantity;
 
 pub fn run(data: &[u8]) {
     match LoadedRecommendations::read(data) {
         Ok(loaded) => {
-            let (count, mut known) = (loaded.workloads, Knowledge::default());
+            let (count, mut known) = (loaded.workloads, Snapshot::default());
             loaded.replace_in(&mut known);
             let all = || known.namespaces.values().flat_map(|namespace| namespace.recommendations.values());
             assert_eq!(all().count(), count);

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine;
 use podfit::admission::object::read_object;
 use podfit::admission::review::Review;
-use podfit::admission::{Entry, Knowledge, Op, Outcome, Recommended, Reply, Rules, answer, apply, undecided};
-use podfit::fit::{Allocatable, ContainerResources, LimitRanges, Quota, Surroundings};
+use podfit::admission::{Entry, Op, Outcome, Recommended, Reply, Rules, Snapshot, answer, apply, undecided};
+use podfit::fit::{Allocatable, Constraints, ContainerResources, LimitRanges, Quota};
 use podfit::policy::{PodSpec, Settings};
 use podfit::workload::{IdentityRules, identify, pod_facts};
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ static SIZES: LazyLock<Vec<ContainerResources>> = LazyLock::new(|| {
     .unwrap()
 });
 
-static SURROUNDINGS: LazyLock<Vec<Arc<Surroundings>>> = LazyLock::new(|| {
+static SURROUNDINGS: LazyLock<Vec<Arc<Constraints>>> = LazyLock::new(|| {
     let ranges = LimitRanges::of_objects(&[json!({"spec": {"limits": [
         {"type": "Container", "min": {"cpu": "100m", "memory": "128Mi"}, "max": {"cpu": "2", "memory": "4Gi"},
          "default": {"cpu": "1", "memory": "1Gi"}, "maxLimitRequestRatio": {"memory": "2"}},
@@ -160,11 +160,11 @@ static SURROUNDINGS: LazyLock<Vec<Arc<Surroundings>>> = LazyLock::new(|| {
         "used": {"requests.cpu": "9", "limits.memory": "5Gi", "requests.memory": "1Gi"}}}))
     .unwrap();
     let node = Allocatable { cpu: "4".parse().ok(), memory: "16Gi".parse().ok() };
-    let bounded = Surroundings { limit_ranges: ranges, quotas: vec![quota.clone()], ..Surroundings::default() };
+    let bounded = Constraints { limit_ranges: ranges, quotas: vec![quota.clone()], ..Constraints::default() };
     [
-        Surroundings::default(),
+        Constraints::default(),
         bounded.clone(),
-        Surroundings { quotas: vec![quota], ..Surroundings::default() }.with_largest_node(node),
+        Constraints { quotas: vec![quota], ..Constraints::default() }.with_largest_node(node),
         bounded.with_largest_node(node),
     ]
     .map(Arc::new)
@@ -183,11 +183,11 @@ static RULES: LazyLock<Vec<Arc<Rules>>> = LazyLock::new(|| {
 });
 
 /// A recommendation for every container of the very pod, so that there is always something to decide.
-fn knowledge(object: Option<&Value>, namespace: &str, seed: u8) -> Knowledge {
+fn knowledge(object: Option<&Value>, namespace: &str, seed: u8) -> Snapshot {
     let seed = usize::from(seed);
-    let mut known = Knowledge { rules: Arc::clone(&RULES[seed % RULES.len()]), ..Knowledge::default() };
+    let mut known = Snapshot { rules: Arc::clone(&RULES[seed % RULES.len()]), ..Snapshot::default() };
     let here = known.namespace_mut(namespace);
-    here.surroundings = Arc::clone(&SURROUNDINGS[seed / 3 % SURROUNDINGS.len()]);
+    here.constraints = Arc::clone(&SURROUNDINGS[seed / 3 % SURROUNDINGS.len()]);
     let identity = object.and_then(|object| {
         let mut facts = pod_facts(object, namespace).ok()?;
         namespace.clone_into(&mut facts.namespace);

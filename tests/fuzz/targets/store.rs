@@ -5,8 +5,8 @@ use podfit::history::store::on_bytes;
 use podfit::history::{History, MAX_RUNS, Outcome, Resources, Run};
 use podfit::sizing::{SizingPolicy, recommend};
 
-/// The first byte: `h` the payload of a history, `p` of a progress, `o` of a pod, `v` of provisional runs (sealed here, so that their checksums
-/// are right), `r` a record as it comes.
+/// The first byte: `h` the payload of a history, `p` of a progress, `o` of a pod, `v` of provisional runs (sealed here,
+/// so that their checksums are right), `r` a record as it comes.
 pub fn run(data: &[u8]) {
     let Some((what, rest)) = data.split_first() else { return };
     match what {

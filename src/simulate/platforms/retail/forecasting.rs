@@ -9,8 +9,8 @@ pub(super) fn models() -> Vec<WorkloadModel> {
     vec![demand_forecast(), clickstream_sessions(), sku_embeddings(), weather_features()]
 }
 
-/// A run worker and three steps; training grows on Mondays, after the weekend's sales. podfit made the last step smaller
-/// this week.
+/// A run worker and three steps; training grows on Mondays, after the weekend's sales. podfit made the last step
+/// smaller this week.
 fn demand_forecast() -> WorkloadModel {
     let dagster = image("forecast", "2026.10.28");
     let mut train = usage(1900.0, 2.6, 3100, 5200);

@@ -19,8 +19,8 @@ fn price_elasticity() -> WorkloadModel {
     WorkloadModel::new(NAMESPACE, "price-elasticity", Engine::SparkScheduled, nightly(4, 0), parts)
 }
 
-/// Three templates; the scraper is often turned away and tries again. The second was killed for memory until podfit gave
-/// it more this week.
+/// Three templates; the scraper is often turned away and tries again. The second was killed for memory until podfit
+/// gave it more this week.
 fn competitor_prices() -> WorkloadModel {
     let python = image("competitor-prices", "4.2.0");
     let parts = vec![

@@ -1,5 +1,5 @@
-//! Namespace `sales-data`: orders and stock, on Airflow, Spark, CronJobs, a Deployment, and what Airflow itself lives on.
-//! Knows nothing of how they are played or scraped.
+//! Namespace `sales-data`: orders and stock, on Airflow, Spark, CronJobs, a Deployment, and what Airflow itself lives
+//! on. Knows nothing of how they are played or scraped.
 
 use super::{Engine, Part, Schedule, WorkloadModel, asks, image, nightly, usage};
 

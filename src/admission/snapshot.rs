@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::owners::Owners;
 use crate::fit::spark::Divided;
-use crate::fit::{ContainerResources, Surroundings};
+use crate::fit::{Constraints, ContainerResources};
 use crate::policy::{
     Applications, Bounds, ExecutorHeaps, Modes, Policy, Resizing, Rollout, RolloutMode, Services, Settings,
 };
@@ -114,7 +114,7 @@ pub type Kills = HashMap<Workload, BTreeMap<String, Kill>>;
 #[derive(Clone, Debug, Default)]
 pub struct Namespace {
     /// What its pods must fit into.
-    pub surroundings: Arc<Surroundings>,
+    pub constraints: Arc<Constraints>,
     /// Who owns whom.
     pub owners: Arc<Owners>,
     /// What its workloads should ask for.
@@ -162,7 +162,7 @@ impl Rules {
 
 /// All that decisions are made from.
 #[derive(Clone, Debug, Default)]
-pub struct Knowledge {
+pub struct Snapshot {
     /// The administrator's policy as a whole, where there is one; its parts, ready for use, are below.
     pub policy: Option<Arc<Policy>>,
     /// There is a newer one, which cannot be used.
@@ -184,12 +184,12 @@ pub struct Knowledge {
     /// Whether services are sized, as jobs are.
     pub services: Services,
     /// What pods must fit into in a namespace that has no `LimitRange` and no quota of its own.
-    pub elsewhere: Arc<Surroundings>,
+    pub elsewhere: Arc<Constraints>,
     /// By name. A namespace that is not here has no recommendations.
     pub namespaces: HashMap<String, Namespace>,
 }
 
-impl Knowledge {
+impl Snapshot {
     /// Puts a policy in force.
     pub fn set_policy(&mut self, policy: Policy) {
         self.resizing_stopped = policy.resizing == Resizing::Stopped;
@@ -220,38 +220,38 @@ impl Knowledge {
     pub fn namespace_mut(&mut self, name: &str) -> &mut Namespace {
         // Looked up first: an owned key is only needed once.
         if !self.namespaces.contains_key(name) {
-            let surroundings = Arc::clone(&self.elsewhere);
-            self.namespaces.insert(name.to_owned(), Namespace { surroundings, ..Namespace::default() });
+            let constraints = Arc::clone(&self.elsewhere);
+            self.namespaces.insert(name.to_owned(), Namespace { constraints, ..Namespace::default() });
         }
         self.namespaces.entry(name.to_owned()).or_default()
     }
 }
 
-/// The place where the newest knowledge is found. Readers never wait; writers take turns.
+/// The place where the newest snapshot is found. Readers never wait; writers take turns.
 #[derive(Debug, Default)]
-pub struct Board {
-    current: ArcSwap<Knowledge>,
+pub struct SharedState {
+    current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
 }
 
-impl Board {
+impl SharedState {
     /// Begins with this.
-    pub fn new(knowledge: Knowledge) -> Self {
-        Self { current: ArcSwap::from_pointee(knowledge), writing: Mutex::new(()) }
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { current: ArcSwap::from_pointee(snapshot), writing: Mutex::new(()) }
     }
 
     /// The newest.
-    pub fn current(&self) -> Arc<Knowledge> {
+    pub fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
 
     /// Publishes a changed copy. Gather changes and publish them together: a copy costs as much as there are
     /// namespaces.
-    pub fn update(&self, change: impl FnOnce(&mut Knowledge)) {
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         // Nothing is half-written when a writer panicked: the copy it made was never published.
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut knowledge = Knowledge::clone(&self.current.load());
-        change(&mut knowledge);
-        self.current.store(Arc::new(knowledge));
+        let mut snapshot = Snapshot::clone(&self.current.load());
+        change(&mut snapshot);
+        self.current.store(Arc::new(snapshot));
     }
 }

@@ -1,4 +1,4 @@
-//! One container's life while it is being put together from slices of series.
+//! One container's instance while it is being put together from slices of series.
 //! Pure; knows labels of cAdvisor, no queries and no engines.
 
 use std::borrow::Cow;
@@ -18,20 +18,21 @@ const LATE_START_MS: i64 = 1_000;
 /// More different starts of one container are not kept.
 const MOST_STARTS: usize = 4;
 
-/// Which container's life a series belongs to.
+/// Which container's instance a series belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct LifeKey {
+pub struct InstanceKey {
     /// Namespace.
     pub namespace: String,
     /// Pod name.
     pub pod: String,
     /// Container name.
     pub container: String,
-    /// The container's cgroup in short ([`cgroup::container_of`]), which no two lives share; empty where it was dropped.
+    /// The container's cgroup in short ([`cgroup::container_of`]), which no two instances share; empty where it was
+    /// dropped.
     pub cgroup: String,
 }
 
-impl LifeKey {
+impl InstanceKey {
     /// From the labels of a cAdvisor series; `None` for the series of whole pods, of pause containers and of nodes.
     pub fn of(labels: &Labels) -> Option<Self> {
         Some(Self::and_below(labels)?.0)
@@ -75,10 +76,10 @@ impl LifeKey {
     }
 }
 
-/// What was seen of a life so far.
+/// What was seen of an instance so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none rules another out")]
-pub struct Life {
+pub struct Instance {
     /// Memory samples, by series.
     pub memory: BySource<MemoryStretch>,
     /// CPU samples, by series.
@@ -99,11 +100,12 @@ pub struct Life {
     pub limit_in_force_bytes: Option<u64>,
     /// What its JVM said, where it is one of Flink's and was asked.
     pub flink: Option<Box<Seen>>,
-    /// The start that was reported of this life; kept, so that every later view is of the same run.
+    /// The start that was reported of this instance; kept, so that every later view is of the same run.
     pub reported_start_ms: Option<i64>,
     /// Days of it were reported, and are no longer here.
     pub is_cut: bool,
-    /// It was reported as one that ended, because nothing was heard of it for long; it may be the scraper that was away.
+    /// It was reported as one that ended, because nothing was heard of it for long; it may be the scraper that was
+    /// away.
     pub is_silent: bool,
     /// Its series do not say which container they are of, and others that do tell of the same: nothing is told of it.
     pub is_double: bool,
@@ -139,7 +141,7 @@ impl LastSaid {
     }
 }
 
-impl Life {
+impl Instance {
     /// Of a single series of each metric.
     #[cfg(test)]
     pub fn of(memory: Option<MemoryStretch>, cpu: Option<CpuStretch>) -> Self {
@@ -257,7 +259,7 @@ mod tests {
     fn uid_from_both_cgroup_drivers() {
         let key = |id: &str| {
             let pairs = [("namespace", "ns"), ("pod", "p"), ("container", "c"), ("id", id)];
-            LifeKey::of(&Labels::new(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())))).unwrap()
+            InstanceKey::of(&Labels::new(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())))).unwrap()
         };
         let uid = "2f1d3c58-0d1e-4c8a-9a53-51c2a6f4b0aa";
         assert_eq!(key(&format!("/kubepods/burstable/pod{uid}/0123abcd")).uid().as_deref(), Some(uid));
@@ -270,13 +272,13 @@ mod tests {
     #[test]
     fn a_start_after_the_first_sample_is_none() {
         let memory = MemoryStretch { first_ms: 60_000, last_ms: 90_000, ..MemoryStretch::default() };
-        let mut life = Life::of(Some(memory), None);
+        let mut instance = Instance::of(Some(memory), None);
         for start in [30.0, 60.5, 75.0] {
             let mut said = LastSaid::default();
             said.take(1, start, false);
             said.take(1, 10.0, true);
-            life.note(&said);
+            instance.note(&said);
         }
-        assert_eq!((life.starts_ms.as_slice(), life.is_start_too_late), (&[30_000, 60_500][..], true));
+        assert_eq!((instance.starts_ms.as_slice(), instance.is_start_too_late), (&[30_000, 60_500][..], true));
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::owners::Owners;
-use super::stamp::{self, Change, Record};
+use super::provenance::{self, Change, Record};
 use crate::quantity::Quantity;
 use crate::workload::{Identity, IdentityRules, Owner, PodFacts, identify, pod_facts};
 
@@ -26,7 +26,8 @@ pub fn whose(object: &Value, namespace: &str, owners: &Owners, rules: &IdentityR
 /// resized is known by what it asked for before, or a second turn would take it for another's. The record counts only
 /// where it says what the pod has.
 fn as_first_asked(facts: &mut PodFacts, object: &Value) {
-    let record = stamp::annotation(object, stamp::RESIZED).and_then(|text| serde_json::from_str::<Record>(text).ok());
+    let record =
+        provenance::annotation(object, provenance::RESIZED).and_then(|text| serde_json::from_str::<Record>(text).ok());
     let Some(record) = record else { return };
     let millis = |quantity: Option<Quantity>| quantity.map(Quantity::millis_rounded_up);
     let bytes = |quantity: Option<Quantity>| quantity.map(Quantity::bytes_rounded_up);

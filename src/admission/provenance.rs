@@ -24,7 +24,7 @@ const LABEL_BYTES: usize = 63;
 
 /// Whose recommendation is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Provenance {
     /// The workload's text form: `cronjob/nightly-report`.
     pub workload: String,
     /// Which recommendation, for the record.
@@ -66,10 +66,10 @@ pub struct Record {
 impl Record {
     /// The record for these changes. Where the pod was resized before by the same recommendation (another webhook had a
     /// turn in between), what it asked for at first is kept.
-    pub fn new(stamp: &Stamp, changes: &BTreeMap<String, Change>, pod: &Value) -> Self {
+    pub fn new(provenance: &Provenance, changes: &BTreeMap<String, Change>, pod: &Value) -> Self {
         let mut containers = changes.clone();
         let earlier = annotation(pod, RESIZED).and_then(|text| serde_json::from_str::<Self>(text).ok());
-        if let Some(earlier) = earlier.filter(|e| e.recommendation == stamp.recommendation) {
+        if let Some(earlier) = earlier.filter(|e| e.recommendation == provenance.recommendation) {
             for (name, before) in earlier.containers {
                 match containers.get_mut(&name) {
                     Some(change) if change.from == before.to => {
@@ -88,7 +88,7 @@ impl Record {
                 }
             }
         }
-        Self { workload: stamp.workload.clone(), recommendation: stamp.recommendation.clone(), containers }
+        Self { workload: provenance.workload.clone(), recommendation: provenance.recommendation.clone(), containers }
     }
 }
 
@@ -167,12 +167,12 @@ mod tests {
         #[case] second: Option<HeapChange>,
         #[case] expected: Option<HeapChange>,
     ) {
-        let stamp = Stamp { workload: "spark-executor/join".to_owned(), recommendation: "r1".to_owned() };
+        let provenance = Provenance { workload: "spark-executor/join".to_owned(), recommendation: "r1".to_owned() };
         let of =
             |from: &str, to: &str, heap| [("c".to_owned(), Change { from: size(from), to: size(to), heap })].into();
-        let record = Record::new(&stamp, &of("5Gi", "3Gi", first), &json!({}));
+        let record = Record::new(&provenance, &of("5Gi", "3Gi", first), &json!({}));
         let pod = json!({"metadata": {"annotations": {RESIZED: serde_json::to_string(&record).unwrap()}}});
-        let record = Record::new(&stamp, &of("3Gi", "2Gi", second), &pod);
+        let record = Record::new(&provenance, &of("3Gi", "2Gi", second), &pod);
         let expected = Change { from: size("5Gi"), to: size("2Gi"), heap: expected };
         assert_eq!(record.containers["c"], expected);
     }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The state of one connection.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct ConnectionActivity {
     opened: Instant,
     state: AtomicU8,
     /// Milliseconds from `opened` to when it last changed.
@@ -45,7 +45,7 @@ pub enum Look {
     Idle,
 }
 
-impl Pulse {
+impl ConnectionActivity {
     /// Of a connection that is new: it is opened for a request.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -73,8 +73,8 @@ impl Pulse {
         }
     }
 
-    /// A request's headers are there; it is worked on until the guard is dropped, first on reading its body where it has
-    /// one.
+    /// A request's headers are there; it is worked on until the guard is dropped, first on reading its body where it
+    /// has one.
     pub fn request(self: &Arc<Self>, has_body: bool) -> Working {
         self.now(if has_body { BODY } else { WORK });
         Working(Arc::clone(self))
@@ -127,7 +127,7 @@ impl Pulse {
 
 /// A request that is being worked on.
 #[derive(Debug)]
-pub struct Working(Arc<Pulse>);
+pub struct Working(Arc<ConnectionActivity>);
 
 impl Drop for Working {
     fn drop(&mut self) {
@@ -137,30 +137,30 @@ impl Drop for Working {
 
 /// A stream whose bytes are felt.
 #[derive(Debug)]
-pub struct Felt<S> {
+pub struct TrackedStream<S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
-impl<S> Felt<S> {
+impl<S> TrackedStream<S> {
     /// Feels this stream.
-    pub const fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+    pub const fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
+        Self { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.pulse.bytes_came();
+            self.activity.bytes_came();
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -190,13 +190,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
 #[derive(Debug)]
 pub struct FeltBody {
     body: Incoming,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl FeltBody {
     /// Feels this body.
-    pub const fn new(body: Incoming, pulse: Arc<Pulse>) -> Self {
-        Self { body, pulse }
+    pub const fn new(body: Incoming, activity: Arc<ConnectionActivity>) -> Self {
+        Self { body, activity }
     }
 }
 
@@ -210,7 +210,7 @@ impl Body for FeltBody {
     ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) {
-            self.pulse.body_came();
+            self.activity.body_came();
         }
         polled
     }
@@ -233,30 +233,30 @@ mod tests {
 
     #[test]
     fn heads_and_silence_are_told_apart() {
-        let pulse = Pulse::new();
-        assert_eq!(pulse.look(NONE, LONG), Look::SlowHead, "it was opened and nothing comes");
-        let working = pulse.request(true);
-        assert_eq!(pulse.look(NONE, NONE), Look::Alive, "a body and work have their own bounds");
-        pulse.bytes_came();
+        let activity = ConnectionActivity::new();
+        assert_eq!(activity.look(NONE, LONG), Look::SlowHead, "it was opened and nothing comes");
+        let working = activity.request(true);
+        assert_eq!(activity.look(NONE, NONE), Look::Alive, "a body and work have their own bounds");
+        activity.bytes_came();
         drop(working);
-        assert_eq!(pulse.look(NONE, LONG), Look::Alive, "bytes during work were its body");
-        assert_eq!(pulse.look(LONG, NONE), Look::Idle);
-        pulse.bytes_came();
-        assert_eq!(pulse.look(NONE, LONG), Look::SlowHead);
-        assert_eq!(pulse.look(LONG, NONE), Look::Alive);
+        assert_eq!(activity.look(NONE, LONG), Look::Alive, "bytes during work were its body");
+        assert_eq!(activity.look(LONG, NONE), Look::Idle);
+        activity.bytes_came();
+        assert_eq!(activity.look(NONE, LONG), Look::SlowHead);
+        assert_eq!(activity.look(LONG, NONE), Look::Alive);
     }
 
     #[test]
     fn who_waits_for_a_body_waits_and_who_has_it_works() {
-        let pulse = Pulse::new();
-        assert!(pulse.is_waiting());
-        let working = pulse.request(true);
-        assert!(pulse.waits_since().is_some());
-        pulse.told_to_leave();
-        assert!(pulse.waits_since().is_none() && pulse.is_waiting(), "it is told once");
-        pulse.body_came();
-        assert!(!pulse.is_waiting());
+        let activity = ConnectionActivity::new();
+        assert!(activity.is_waiting());
+        let working = activity.request(true);
+        assert!(activity.waits_since().is_some());
+        activity.told_to_leave();
+        assert!(activity.waits_since().is_none() && activity.is_waiting(), "it is told once");
+        activity.body_came();
+        assert!(!activity.is_waiting());
         drop(working);
-        assert!(pulse.waits_since().is_some(), "work that came in between has saved it");
+        assert!(activity.waits_since().is_some(), "work that came in between has saved it");
     }
 }

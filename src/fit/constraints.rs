@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 
 /// What a pod of a namespace must fit into. The default binds nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Constraints {
     /// The namespace's `LimitRanges`, merged to the tightest.
     pub limit_ranges: LimitRanges,
     /// The namespace's `ResourceQuotas`.
@@ -19,7 +19,7 @@ pub struct Surroundings {
     pub largest_node_memory: Option<Quantity>,
 }
 
-impl Surroundings {
+impl Constraints {
     /// What the largest node can give to pods, where known.
     pub const fn largest_node(&self, resource: Resource) -> Option<Quantity> {
         match resource {

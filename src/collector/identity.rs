@@ -1,9 +1,9 @@
-//! Whose life was it? Tries what is known of a pod in the order of trust.
+//! Whose instance was it? Tries what is known of a pod in the order of trust.
 //! Sends nothing: live pods and records are handed in.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::life::LifeKey;
+use super::instance::InstanceKey;
 use super::objects::{Objects, pod_facts};
 use super::pod_object::PodObject;
 use crate::history::{JvmSeen, PodSeen};
@@ -104,11 +104,11 @@ impl Who {
         Self { known, rules, ..Self::default() }
     }
 
-    /// The workload of a life: a known pod, then labels and owners from series, then what `recorded` remembers of pods
-    /// of that namespace and name, then the pod's name.
+    /// The workload of an instance: a known pod, then labels and owners from series, then what `recorded` remembers of
+    /// pods of that namespace and name, then the pod's name.
     pub fn identify(
         &mut self,
-        key: &LifeKey,
+        key: &InstanceKey,
         object: Option<&PodObject>,
         objects: &Objects,
         recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
@@ -133,7 +133,7 @@ impl Who {
     /// The same, and whether the pod's name alone told; counts nothing.
     pub(super) fn look_up(
         &self,
-        key: &LifeKey,
+        key: &InstanceKey,
         object: Option<&PodObject>,
         objects: &Objects,
         recorded: impl Fn(&str, &str) -> Vec<PodSeen>,
@@ -155,7 +155,7 @@ impl Who {
     }
 
     /// What the pod itself told of its JVM while it was there.
-    pub fn jvm(&self, key: &LifeKey, recorded: impl Fn(&str, &str) -> Vec<PodSeen>) -> JvmSeen {
+    pub fn jvm(&self, key: &InstanceKey, recorded: impl Fn(&str, &str) -> Vec<PodSeen>) -> JvmSeen {
         let uid = key.uid();
         let known = self.known.find(&key.namespace, &key.pod, uid.as_deref()).map(|known| known.jvm);
         let recorded = recorded(&key.namespace, &key.pod);
@@ -163,12 +163,12 @@ impl Who {
         known.unwrap_or_default().after(before)
     }
 
-    /// Lives that only their pod's name told of, by namespace.
+    /// Instances that only their pod's name told of, by namespace.
     pub fn by_name(&self) -> &BTreeMap<String, u64> {
         &self.by_name
     }
 
-    /// Lives without a workload: namespace, reason, how many, one pod as an example.
+    /// Instances without a workload: namespace, reason, how many, one pod as an example.
     pub fn unidentified(&self) -> impl Iterator<Item = (&str, &str, u64, &str)> {
         self.unidentified
             .iter()
@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use crate::workload::{Keys, Kind, Workload};
 
-    fn life(cgroup: &str) -> LifeKey {
-        LifeKey {
+    fn instance(cgroup: &str) -> InstanceKey {
+        InstanceKey {
             namespace: "etl".into(),
             pod: "sales-load-x1y2z3a4".into(),
             container: "base".into(),
@@ -237,7 +237,7 @@ mod tests {
         let mut later = Who::default();
         let objects = Objects::default();
         let mut ask = |cgroup: &str, records: &[PodSeen]| {
-            later.identify(&life(cgroup), None, &objects, |_, _| records.to_vec()).map(|i| i.workload)
+            later.identify(&instance(cgroup), None, &objects, |_, _| records.to_vec()).map(|i| i.workload)
         };
         assert_eq!(ask(&format!("/kubepods/pod{uid}/c"), &records), Some(expected.clone()));
         assert_eq!(ask("", &records), Some(expected));

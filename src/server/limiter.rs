@@ -1,5 +1,5 @@
-//! What is taken on and what is shed: places for reviews, and room for their bodies. Only large reviews queue here, each
-//! as long as its API server waits; how many, their bodies' room bounds.
+//! What is taken on and what is shed: places for reviews, and room for their bodies. Only large reviews queue here,
+//! each as long as its API server waits; how many, their bodies' room bounds.
 //! Must not know what is answered to who finds no place.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const BLOCK: usize = 1_024;
 
 /// A place; free again when it is dropped. It belongs into the work itself: a client that has gone away does not end
 /// what runs on another thread.
-pub type Place = OwnedSemaphorePermit;
+pub type Permit = OwnedSemaphorePermit;
 
 /// Why there was no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,33 +24,33 @@ pub enum Shed {
     /// Too many large reviews at a time.
     Large,
     /// Too many bytes of bodies at a time.
-    Room,
+    ByteBudget,
 }
 
 impl Shed {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::InFlight, Self::Large, Self::Room];
+    pub const ALL: [Self; 3] = [Self::InFlight, Self::Large, Self::ByteBudget];
 
     /// Its name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InFlight => "in-flight",
             Self::Large => "large",
-            Self::Room => "room",
+            Self::ByteBudget => "room",
         }
     }
 }
 
 /// Hands out places.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Limiter {
     all: Arc<Semaphore>,
     large: Arc<Semaphore>,
     room: Arc<Semaphore>,
     free_bytes: usize,
 }
 
-impl Gate {
+impl Limiter {
     /// As many places as the limits say.
     pub fn new(limits: &Limits) -> Self {
         let places = |n: usize| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS)));
@@ -66,7 +66,7 @@ impl Gate {
     ///
     /// # Errors
     /// All are taken.
-    pub fn enter(&self) -> Result<Place, Shed> {
+    pub fn acquire(&self) -> Result<Permit, Shed> {
         Arc::clone(&self.all).try_acquire_owned().map_err(|_| Shed::InFlight)
     }
 
@@ -74,29 +74,29 @@ impl Gate {
     ///
     /// # Errors
     /// There was none until then.
-    pub async fn enter_large(&self, until: Instant) -> Result<Place, Shed> {
+    pub async fn acquire_large(&self, until: Instant) -> Result<Permit, Shed> {
         let place = timeout_at(until, Arc::clone(&self.large).acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or(Shed::Large)
     }
 
     /// Room for a body. Its first bytes are free.
-    pub fn room(&self) -> Room {
-        Room { free: Arc::clone(&self.room), taken: None, blocks: 0, free_bytes: self.free_bytes }
+    pub fn budget(&self) -> ByteBudget {
+        ByteBudget { free: Arc::clone(&self.room), taken: None, blocks: 0, free_bytes: self.free_bytes }
     }
 }
 
 /// Room that one body takes up; free again when it is dropped.
 #[derive(Debug)]
-pub struct Room {
+pub struct ByteBudget {
     free: Arc<Semaphore>,
     taken: Option<OwnedSemaphorePermit>,
     blocks: usize,
     free_bytes: usize,
 }
 
-impl Room {
-    /// Makes it at least this large. Room is taken for what has arrived, not for what a header announces: announcing
-    /// costs nothing.
+impl ByteBudget {
+    /// Makes it at least this large. The budget is taken for what has arrived, not for what a header announces:
+    /// announcing costs nothing.
     ///
     /// # Errors
     /// There is no more.
@@ -105,8 +105,8 @@ impl Room {
         if missing == 0 {
             return Ok(());
         }
-        let count = u32::try_from(missing).map_err(|_| Shed::Room)?;
-        let more = Arc::clone(&self.free).try_acquire_many_owned(count).map_err(|_| Shed::Room)?;
+        let count = u32::try_from(missing).map_err(|_| Shed::ByteBudget)?;
+        let more = Arc::clone(&self.free).try_acquire_many_owned(count).map_err(|_| Shed::ByteBudget)?;
         match &mut self.taken {
             Some(taken) => taken.merge(more),
             None => self.taken = Some(more),
@@ -122,37 +122,37 @@ mod tests {
 
     #[tokio::test]
     async fn places_run_out_and_come_back() {
-        let gate = Gate::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
-        let one = gate.enter().unwrap();
-        let _two = gate.enter().unwrap();
-        assert_eq!(gate.enter().unwrap_err(), Shed::InFlight);
+        let gate = Limiter::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
+        let one = gate.acquire().unwrap();
+        let _two = gate.acquire().unwrap();
+        assert_eq!(gate.acquire().unwrap_err(), Shed::InFlight);
         drop(one);
-        assert!(gate.enter().is_ok());
-        let large = gate.enter_large(Instant::now()).await.unwrap();
-        assert_eq!(gate.enter_large(Instant::now()).await.unwrap_err(), Shed::Large);
+        assert!(gate.acquire().is_ok());
+        let large = gate.acquire_large(Instant::now()).await.unwrap();
+        assert_eq!(gate.acquire_large(Instant::now()).await.unwrap_err(), Shed::Large);
         let soon = Instant::now() + std::time::Duration::from_secs(60);
-        let (waited, ()) = tokio::join!(gate.enter_large(soon), async { drop(large) });
+        let (waited, ()) = tokio::join!(gate.acquire_large(soon), async { drop(large) });
         assert!(waited.is_ok());
     }
 
     #[test]
     fn room_is_taken_block_by_block_and_given_back() {
-        let gate = Gate::new(&Limits { buffered_bytes: 10 * BLOCK, free_bytes: 0, ..Limits::default() });
-        let (mut one, mut two) = (gate.room(), gate.room());
+        let gate = Limiter::new(&Limits { buffered_bytes: 10 * BLOCK, free_bytes: 0, ..Limits::default() });
+        let (mut one, mut two) = (gate.budget(), gate.budget());
         one.grow_to(1).unwrap();
         one.grow_to(BLOCK).unwrap();
         one.grow_to(6 * BLOCK).unwrap();
         two.grow_to(4 * BLOCK).unwrap();
-        assert_eq!(two.grow_to(4 * BLOCK + 1), Err(Shed::Room));
+        assert_eq!(two.grow_to(4 * BLOCK + 1), Err(Shed::ByteBudget));
         drop(one);
         two.grow_to(10 * BLOCK).unwrap();
     }
 
     #[test]
     fn the_first_bytes_of_a_body_need_no_room() {
-        let gate = Gate::new(&Limits { buffered_bytes: 0, free_bytes: 3 * BLOCK, ..Limits::default() });
-        let mut body = gate.room();
+        let gate = Limiter::new(&Limits { buffered_bytes: 0, free_bytes: 3 * BLOCK, ..Limits::default() });
+        let mut body = gate.budget();
         body.grow_to(3 * BLOCK).unwrap();
-        assert_eq!(body.grow_to(3 * BLOCK + 1), Err(Shed::Room));
+        assert_eq!(body.grow_to(3 * BLOCK + 1), Err(Shed::ByteBudget));
     }
 }

@@ -1,9 +1,9 @@
-//! Lives between slices of time and between collections, and what parts one from the next.
+//! Instances between slices of time and between collections, and what parts one from the next.
 //! Pure; knows no pods but their starts, and no runs.
 //!
-//! Series that say which cgroup they are of are of one container, whatever gap they have. Where they do not, lives of one
-//! pod's container are parted at gaps: where another pod of that name started within, where the CPU counter began anew,
-//! and, without a counter, where the gap is long.
+//! Series that say which cgroup they are of are of one container, whatever gap they have. Where they do not, instances
+//! of one pod's container are parted at gaps: where another pod of that name started within, where the CPU counter
+//! began anew, and, without a counter, where the gap is long.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::days::DAY_MS;
-use super::life::{Life, LifeKey};
+use super::instance::{Instance, InstanceKey};
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS, Stretch};
 use super::slice::{Before, Slice, Told};
 use super::sources::{BySource, Source, append, put};
 
-/// How long a life that fell silent, and whose end nobody told, is kept, should it be the scraper that is away.
+/// How long an instance that fell silent, and whose end nobody told, is kept, should it be the scraper that is away.
 pub const WAIT_MS: i64 = 2 * DAY_MS;
 /// Samples of a container go on for so long at most after another pod of its name has started.
 const LINGERING_MS: i64 = 6 * 60_000;
 /// A pod's first sample comes after its start, and a start is told in whole seconds.
 const AT_ITS_START_MS: i64 = 60_000;
 
-/// The lives that have not ended yet, carried from slice to slice and from one collection to the next.
+/// The instances that have not ended yet, carried from slice to slice and from one collection to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OpenLives(pub Vec<(LifeKey, Life)>);
+pub struct OpenInstances(pub Vec<(InstanceKey, Instance)>);
 
-impl OpenLives {
+impl OpenInstances {
     /// As they are, for a slice that follows.
     pub fn before(&self) -> Before {
         Arc::new(self.0.iter().cloned().collect())
     }
 
-    /// Takes in a slice: lives that go on are continued, others begin; a life that another one follows is ended and
-    /// given back. `starts` tells when the pods of a key's name started, as far as that is known.
-    pub fn take(&mut self, slice: Slice, starts: impl Fn(&LifeKey) -> Vec<i64>) -> Vec<(LifeKey, Life)> {
-        let mut open: HashMap<LifeKey, Life> = std::mem::take(&mut self.0).into_iter().collect();
+    /// Takes in a slice: instances that go on are continued, others begin; an instance that another one follows is
+    /// ended and given back. `starts` tells when the pods of a key's name started, as far as that is known.
+    pub fn take(&mut self, slice: Slice, starts: impl Fn(&InstanceKey) -> Vec<i64>) -> Vec<(InstanceKey, Instance)> {
+        let mut open: HashMap<InstanceKey, Instance> = std::mem::take(&mut self.0).into_iter().collect();
         let mut ended = Vec::new();
         for (key, told) in slice.into_told() {
             let before = open.remove(&key).unwrap_or_default();
-            let mut lives =
+            let mut instances =
                 if key.is_one() { vec![continued(before, told)] } else { parted(before, told, &starts(&key)) };
-            let Some(last) = lives.pop() else { continue };
-            ended.extend(lives.into_iter().map(|life| (key.clone(), life)));
+            let Some(last) = instances.pop() else { continue };
+            ended.extend(instances.into_iter().map(|instance| (key.clone(), instance)));
             open.insert(key, last);
         }
         join_doubles(&mut open, &mut ended);
@@ -53,41 +53,41 @@ impl OpenLives {
         ended
     }
 
-    /// Takes out the lives that were silent for long at `at_ms`; of those that wait for a sign since they were reported,
-    /// drops the ones that waited for [`WAIT_MS`].
-    pub fn ended_at(&mut self, at_ms: i64) -> Vec<(LifeKey, Life)> {
-        let silent_ms = |life: &Life| life.last_ms().map_or(i64::MAX, |last| at_ms - last);
+    /// Takes out the instances that were silent for long at `at_ms`; of those that wait for a sign since they were
+    /// reported, drops the ones that waited for [`WAIT_MS`].
+    pub fn ended_at(&mut self, at_ms: i64) -> Vec<(InstanceKey, Instance)> {
+        let silent_ms = |instance: &Instance| instance.last_ms().map_or(i64::MAX, |last| at_ms - last);
         let (open, ended) = std::mem::take(&mut self.0)
             .into_iter()
-            .filter(|(_, life)| !(life.is_silent && silent_ms(life) > WAIT_MS))
-            .partition(|(_, life)| life.is_silent || silent_ms(life) <= SILENCE_MS);
+            .filter(|(_, instance)| !(instance.is_silent && silent_ms(instance) > WAIT_MS))
+            .partition(|(_, instance)| instance.is_silent || silent_ms(instance) <= SILENCE_MS);
         self.0 = open;
         ended
     }
 
-    /// Keeps a life that was reported as ended, for when the scraper comes back.
-    pub fn wait(&mut self, key: LifeKey, mut life: Life) {
-        life.is_silent = true;
+    /// Keeps an instance that was reported as ended, for when the scraper comes back.
+    pub fn wait(&mut self, key: InstanceKey, mut instance: Instance) {
+        instance.is_silent = true;
         let at = self.0.partition_point(|(known, _)| *known <= key);
-        self.0.insert(at, (key, life));
+        self.0.insert(at, (key, instance));
     }
 }
 
-/// The one life of a cgroup.
-fn continued(mut life: Life, told: Told) -> Life {
-    let before_ms = life.last_ms();
+/// The one instance of a cgroup.
+fn continued(mut instance: Instance, told: Told) -> Instance {
+    let before_ms = instance.last_ms();
     for (source, stretches) in told.memory {
         for stretch in stretches {
-            put(&mut life.memory, source, stretch);
+            put(&mut instance.memory, source, stretch);
         }
     }
     for (source, stretches) in told.cpu {
         for stretch in stretches {
-            put(&mut life.cpu, source, stretch);
+            put(&mut instance.cpu, source, stretch);
         }
     }
-    life.is_silent &= life.last_ms() == before_ms;
-    life
+    instance.is_silent &= instance.last_ms() == before_ms;
+    instance
 }
 
 /// What was seen without a gap.
@@ -120,8 +120,8 @@ impl Piece {
     }
 }
 
-/// The lives, in the order of time, of a key that may stand for several containers.
-fn parted(mut before: Life, told: Told, starts: &[i64]) -> Vec<Life> {
+/// The instances, in the order of time, of a key that may stand for several containers.
+fn parted(mut before: Instance, told: Told, starts: &[i64]) -> Vec<Instance> {
     let before_ms = before.last_ms();
     let mut pieces = Vec::new();
     for (source, stretches) in told.memory {
@@ -160,17 +160,17 @@ fn parted(mut before: Life, told: Told, starts: &[i64]) -> Vec<Life> {
             _ => joined.push(next),
         }
     }
-    // What else was known is of the first: it begins where the life was before.
+    // What else was known is of the first: it begins where the instance was before.
     let mut known = Some(before);
     let of_cluster = |cluster: Cluster| {
         let within = |start: &&i64| (cluster.first_ms + AT_ITS_START_MS..cluster.last_ms).contains(*start);
-        let life = known.take().unwrap_or_default();
-        Life {
-            is_of_several_pods: life.is_of_several_pods || starts.iter().find(within).is_some(),
-            is_silent: life.is_silent && Some(cluster.last_ms) == before_ms,
+        let instance = known.take().unwrap_or_default();
+        Instance {
+            is_of_several_pods: instance.is_of_several_pods || starts.iter().find(within).is_some(),
+            is_silent: instance.is_silent && Some(cluster.last_ms) == before_ms,
             memory: cluster.memory,
             cpu: cluster.cpu,
-            ..life
+            ..instance
         }
     };
     joined.into_iter().map(of_cluster).collect()
@@ -195,44 +195,47 @@ fn is_another(known: &Cluster, next: &Cluster, starts: &[i64]) -> bool {
 }
 
 /// A kubelet that is scraped at both of its endpoints tells of the same container twice, once without a cgroup: that is
-/// another series of the container's life, as far as it lies within one.
-fn join_doubles(open: &mut HashMap<LifeKey, Life>, ended: &mut Vec<(LifeKey, Life)>) {
-    type Span = (LifeKey, i64, i64);
+/// another series of the container's instance, as far as it lies within one.
+fn join_doubles(open: &mut HashMap<InstanceKey, Instance>, ended: &mut Vec<(InstanceKey, Instance)>) {
+    type Span = (InstanceKey, i64, i64);
     let mut named: HashMap<(String, String, String), Vec<Span>> = HashMap::new();
-    let nameless = open.iter().chain(ended.iter().map(|(key, life)| (key, life))).filter(|(key, _)| !key.is_one());
+    let nameless =
+        open.iter().chain(ended.iter().map(|(key, instance)| (key, instance))).filter(|(key, _)| !key.is_one());
     for (key, _) in nameless {
         named.entry((key.namespace.clone(), key.pod.clone(), key.container.clone())).or_default();
     }
     if named.is_empty() {
         return;
     }
-    let of = |key: &LifeKey| (key.namespace.clone(), key.pod.clone(), key.container.clone());
-    for (key, life) in open.iter().filter(|(key, _)| key.is_one()) {
-        if let (Some(lives), Some(first), Some(last)) = (named.get_mut(&of(key)), life.first_ms(), life.last_ms()) {
-            lives.push((key.clone(), first, last));
+    let of = |key: &InstanceKey| (key.namespace.clone(), key.pod.clone(), key.container.clone());
+    for (key, instance) in open.iter().filter(|(key, _)| key.is_one()) {
+        if let (Some(instances), Some(first), Some(last)) =
+            (named.get_mut(&of(key)), instance.first_ms(), instance.last_ms())
+        {
+            instances.push((key.clone(), first, last));
         }
     }
-    let meant = |key: &LifeKey, life: &Life| -> Vec<LifeKey> {
-        let (Some(first), Some(last)) = (life.first_ms(), life.last_ms()) else { return Vec::new() };
-        let lives = named.get(&of(key)).into_iter().flatten();
-        lives.filter(|(_, begun, seen)| *begun <= last && first <= *seen).map(|(key, ..)| key.clone()).collect()
+    let meant = |key: &InstanceKey, instance: &Instance| -> Vec<InstanceKey> {
+        let (Some(first), Some(last)) = (instance.first_ms(), instance.last_ms()) else { return Vec::new() };
+        let instances = named.get(&of(key)).into_iter().flatten();
+        instances.filter(|(_, begun, seen)| *begun <= last && first <= *seen).map(|(key, ..)| key.clone()).collect()
     };
     let mut more = Vec::new();
-    for (key, life) in open.iter_mut().filter(|(key, _)| !key.is_one()) {
-        let lives = meant(key, life);
-        life.is_double |= !lives.is_empty();
-        if let [one] = lives.as_slice() {
-            more.push((one.clone(), life.memory.clone(), life.cpu.clone()));
+    for (key, instance) in open.iter_mut().filter(|(key, _)| !key.is_one()) {
+        let instances = meant(key, instance);
+        instance.is_double |= !instances.is_empty();
+        if let [one] = instances.as_slice() {
+            more.push((one.clone(), instance.memory.clone(), instance.cpu.clone()));
         }
     }
-    ended.retain(|(key, life)| key.is_one() || !life.is_double && meant(key, life).is_empty());
+    ended.retain(|(key, instance)| key.is_one() || !instance.is_double && meant(key, instance).is_empty());
     for (key, memory, cpu) in more {
-        let Some(life) = open.get_mut(&key) else { continue };
+        let Some(instance) = open.get_mut(&key) else { continue };
         for (source, stretch) in memory {
-            put(&mut life.memory, source, stretch);
+            put(&mut instance.memory, source, stretch);
         }
         for (source, stretch) in cpu {
-            put(&mut life.cpu, source, stretch);
+            put(&mut instance.cpu, source, stretch);
         }
     }
 }
@@ -268,10 +271,10 @@ mod tests {
         vec![series(true, more, value(&times, MIB)), series(false, more, value(&times, 1.0))]
     }
 
-    /// All lives, those that ended first, after slices that begin at these seconds.
-    fn lives_of(all: &[Series], cuts: &[i64], starts: &[i64]) -> Vec<(LifeKey, Life)> {
-        let mut open = OpenLives::default();
-        let mut lives = Vec::new();
+    /// All instances, those that ended first, after slices that begin at these seconds.
+    fn lives_of(all: &[Series], cuts: &[i64], starts: &[i64]) -> Vec<(InstanceKey, Instance)> {
+        let mut open = OpenInstances::default();
+        let mut instances = Vec::new();
         let mut bounds = vec![i64::MIN];
         bounds.extend(cuts.iter().map(|cut| cut * 1000));
         bounds.push(i64::MAX);
@@ -287,23 +290,23 @@ mod tests {
                 }
             }
             let until = starts.iter().map(|start| start * 1000).filter(|start| *start < bound[1]).collect::<Vec<_>>();
-            lives.extend(open.take(slice, |_| until.clone()));
+            instances.extend(open.take(slice, |_| until.clone()));
         }
-        lives.extend(open.0);
-        lives.retain(|(_, life)| !life.is_double);
-        lives
+        instances.extend(open.0);
+        instances.retain(|(_, instance)| !instance.is_double);
+        instances
     }
 
-    /// MiB, samples of memory, CPU-seconds and highest rate of a life.
-    fn said(life: &Life) -> (f64, u32, f64, f64) {
-        let (memory, cpu) = (life.memory().unwrap(), life.cpu().unwrap());
+    /// MiB, samples of memory, CPU-seconds and highest rate of an instance.
+    fn said(instance: &Instance) -> (f64, u32, f64, f64) {
+        let (memory, cpu) = (instance.memory().unwrap(), instance.cpu().unwrap());
         (memory.max_bytes as f64 / MIB, memory.samples, cpu.total(), cpu.max_cores.unwrap_or(0.0))
     }
 
-    fn only(all: &[Series], cuts: &[i64]) -> Life {
-        let lives = lives_of(all, cuts, &[]);
-        assert_eq!(lives.len(), 1, "{lives:#?}");
-        lives.into_iter().next().unwrap().1
+    fn only(all: &[Series], cuts: &[i64]) -> Instance {
+        let instances = lives_of(all, cuts, &[]);
+        assert_eq!(instances.len(), 1, "{instances:#?}");
+        instances.into_iter().next().unwrap().1
     }
 
     #[rstest]
@@ -315,11 +318,11 @@ mod tests {
         // Each was away for a time, but not for the same.
         let mut all = pair(&label("a"), (0, 1800, 30), |at| !(300..600).contains(&at));
         all.extend(pair(&label("b"), (12, 1800, 30), |at| !(900..1500).contains(&at)));
-        let life = only(&all, cuts);
-        assert_eq!(said(&life), (1782.0, 49, 1782.0, 1.0));
-        let gaps = life.memory().unwrap().gaps.clone();
+        let instance = only(&all, cuts);
+        assert_eq!(said(&instance), (1782.0, 49, 1782.0, 1.0));
+        let gaps = instance.memory().unwrap().gaps.clone();
         assert_eq!(gaps, [], "what one did not see the other saw");
-        assert!(!super::super::sources::disagree(&life.memory, &life.cpu));
+        assert!(!super::super::sources::disagree(&instance.memory, &instance.cpu));
     }
 
     #[test]
@@ -334,11 +337,14 @@ mod tests {
             all.extend(good.clone());
             for _ in 0..all.len() {
                 all.rotate_left(1);
-                let life = only(&all, &[700]);
+                let instance = only(&all, &[700]);
                 // The stuck series counts as a sample more than the good one, whose first is zero.
-                assert_eq!(said(&life), (1770.0, 59 + factor as u32, 1770.0, 1.0));
-                assert_eq!((life.cpu().unwrap().stills.len(), life.memory().unwrap().all_stills().len()), (0, 0));
-                assert!(super::super::sources::disagree(&life.memory, &life.cpu));
+                assert_eq!(said(&instance), (1770.0, 59 + factor as u32, 1770.0, 1.0));
+                assert_eq!(
+                    (instance.cpu().unwrap().stills.len(), instance.memory().unwrap().all_stills().len()),
+                    (0, 0)
+                );
+                assert!(super::super::sources::disagree(&instance.memory, &instance.cpu));
             }
         }
     }
@@ -353,9 +359,9 @@ mod tests {
         }
         for _ in 0..all.len() {
             all.rotate_left(1);
-            let life = only(&all, &[700]);
-            assert_eq!(said(&life), (1770.0, 59, 1770.0, 1.0));
-            assert!(!super::super::sources::disagree(&life.memory, &life.cpu));
+            let instance = only(&all, &[700]);
+            assert_eq!(said(&instance), (1770.0, 59, 1770.0, 1.0));
+            assert!(!super::super::sources::disagree(&instance.memory, &instance.cpu));
         }
     }
 
@@ -374,9 +380,9 @@ mod tests {
     #[rstest]
     fn no_gap_ends_the_life_of_a_cgroup(#[values(&[], &[2 * 3600], &[4000, 5 * 3600])] cuts: &[i64]) {
         let all = pair(&[("id", ID)], (0, 8 * 3600, 60), |at| !(3600..5 * 3600).contains(&at));
-        let life = only(&all, cuts);
-        assert_eq!(said(&life).2, 8.0 * 3600.0 - 60.0);
-        assert_eq!(life.memory().unwrap().gaps.len(), 1);
+        let instance = only(&all, cuts);
+        assert_eq!(said(&instance).2, 8.0 * 3600.0 - 60.0);
+        assert_eq!(instance.memory().unwrap().gaps.len(), 1);
     }
 
     #[rstest]
@@ -388,10 +394,11 @@ mod tests {
         };
         let cpu: Vec<_> = (0..3).flat_map(run).collect();
         let memory = cpu.iter().map(|(at, value)| (*at, value * MIB)).collect::<Vec<_>>();
-        let lives = lives_of(&[series(true, &[], memory), series(false, &[], cpu)], cuts, &[]);
-        let totals: Vec<f64> = lives.iter().map(|(_, life)| life.cpu().unwrap().total()).collect();
+        let instances = lives_of(&[series(true, &[], memory), series(false, &[], cpu)], cuts, &[]);
+        let totals: Vec<f64> = instances.iter().map(|(_, instance)| instance.cpu().unwrap().total()).collect();
         assert_eq!(totals, [2977.0, 2.0 * 2977.0, 3.0 * 2977.0]);
-        let peaks: Vec<f64> = lives.iter().map(|(_, life)| life.memory().unwrap().max_bytes as f64 / MIB).collect();
+        let peaks: Vec<f64> =
+            instances.iter().map(|(_, instance)| instance.memory().unwrap().max_bytes as f64 / MIB).collect();
         assert_eq!(peaks, totals);
     }
 
@@ -433,8 +440,8 @@ mod tests {
             }
             let cuts: Vec<i64> = cuts.into_iter().collect();
             let shuffled: Vec<Series> = order.iter().map(|i| all[*i].clone()).collect();
-            let in_one: Vec<_> = lives_of(&all, &[], &[]).iter().map(|(_, life)| said(life)).collect();
-            let in_parts: Vec<_> = lives_of(&shuffled, &cuts, &[]).iter().map(|(_, life)| said(life)).collect();
+            let in_one: Vec<_> = lives_of(&all, &[], &[]).iter().map(|(_, instance)| said(instance)).collect();
+            let in_parts: Vec<_> = lives_of(&shuffled, &cuts, &[]).iter().map(|(_, instance)| said(instance)).collect();
             prop_assert_eq!(in_parts, in_one);
         }
     }
