@@ -55,14 +55,16 @@ pub struct Totals {
 
 impl Totals {
     fn of(lines: &[Line]) -> Self {
+        // The sum of nothing is -0.0 otherwise.
+        let total = |of: fn(&Line) -> Option<f64>| lines.iter().filter_map(of).fold(0.0, |all, one| all + one);
         Self {
             containers: lines.len(),
             unknown: lines
                 .iter()
                 .filter(|l| l.verdict.memory == Change::Unknown && !l.evidence.scaled_on.memory)
                 .count(),
-            memory_gib_hours_per_week: lines.iter().filter_map(|l| l.effect.memory_gib_hours_per_week).sum(),
-            cpu_core_hours_per_week: lines.iter().filter_map(|l| l.effect.cpu_core_hours_per_week).sum(),
+            memory_gib_hours_per_week: total(|l| l.effect.memory_gib_hours_per_week),
+            cpu_core_hours_per_week: total(|l| l.effect.cpu_core_hours_per_week),
             oom_kills: lines.iter().map(|l| l.evidence.oom_kills).sum(),
             oom_kills_prevented: lines.iter().map(|l| l.effect.oom_kills_prevented).sum(),
             findings: lines.iter().map(|l| l.findings.len()).sum(),

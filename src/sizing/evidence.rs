@@ -11,7 +11,7 @@ use super::memory::plural;
 use super::{MIN_RUNS, is_finished};
 use crate::history::{Doubt, History, Outcome, PeakSource, Run, ScaledOn};
 
-/// What both numbers of a recommendation rest on.
+/// What both numbers of a recommendation rest on. What is not known is left out of its JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
@@ -22,12 +22,16 @@ pub struct Evidence {
     /// Finished runs without a single memory sample.
     pub unobserved: u64,
     /// Start of the oldest run, milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ms: Option<i64>,
     /// End of the newest run, milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<i64>,
     /// Highest memory peak in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_max_bytes: Option<u64>,
     /// Median memory peak in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_median_bytes: Option<u64>,
     /// Scraped memory samples over all runs.
     pub memory_samples: u64,
@@ -60,10 +64,13 @@ pub struct Evidence {
     /// Runs that were further tries of the same unit of work.
     pub retries: u64,
     /// Median run time in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub median_seconds: Option<f64>,
     /// Highest of the runs' mean cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores_max: Option<f64>,
     /// Median of the runs' mean cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores_median: Option<f64>,
     /// Runs throttled in more than one of twenty periods.
     pub throttled_runs: usize,

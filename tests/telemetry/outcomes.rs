@@ -175,6 +175,9 @@ fn runs_that_nobody_sampled_are_runs() {
         assert_eq!(tiny[0].current("memoryLimit"), Some(128.0 * MIB));
         // Nothing that was measured says that less would do.
         assert!(tiny[0].recommended("memoryLimit").is_none_or(|bytes| bytes >= 128.0 * MIB), "{:#}", answer.json);
+        let unknown: Vec<_> = tiny[0].0["evidence"].as_object().unwrap().iter().filter(|(_, v)| v.is_null()).collect();
+        assert_eq!(unknown, [], "what is not known is left out");
+        assert!(!answer.text().contains("-0.0"), "{:#}", answer.json);
         if !other {
             assert!(answer.text().contains("container_memory_working_set_bytes"), "the gap is told all the same");
         }
