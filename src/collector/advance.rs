@@ -12,6 +12,7 @@ use super::objects::Objects;
 use super::outcome::Around;
 use super::pod_object::PodObject;
 use super::read::Read;
+use super::slice::CLOCKS_DIFFER_MS;
 use super::unsampled::{self, Spans};
 use super::{Carried, days, jvm};
 use crate::history::{JvmUse, Outcome, PodSeen, Run};
@@ -70,7 +71,8 @@ pub(super) fn advance(
             (Some(now), _) => Some(Cow::Borrowed(now)),
             (None, before) => before.map(Cow::Borrowed),
         };
-        let around = Around::of(seen, spans.get(&container_of(key)).map_or(&[], Vec::as_slice));
+        let all = spans.get(&container_of(key)).map_or(&[][..], Vec::as_slice);
+        let around = Around::of(seen, &of_pod(all, object.as_deref(), &objects.starts_of(&key.namespace, &key.pod)));
         let found = match say {
             // Whoever it is of is counted when all of it is told.
             Say::PastDays => who.look_up(key, object.as_deref(), &objects, recorded).ok().map(|(found, _)| found),
@@ -162,6 +164,20 @@ pub(super) fn advance(
     // Histories fold what ended first.
     runs.sort_by_key(|(_, run)| run.ended_ms);
     runs
+}
+
+/// Those of a container's instances that began while its pod was there: another pod of that name may have come after it
+/// or gone before. `starts` are the starts of all of them.
+fn of_pod<'a>(all: &'a [(i64, i64)], object: Option<&PodObject>, starts: &[i64]) -> Cow<'a, [(i64, i64)]> {
+    let started_ms = object.and_then(|object| object.started_ms);
+    let Some(started_ms) = started_ms.filter(|own| starts.iter().any(|start| start != own)) else {
+        return Cow::Borrowed(all);
+    };
+    let next_ms = starts.iter().copied().filter(|start| *start > started_ms).min().unwrap_or(i64::MAX);
+    let is_first = starts.iter().all(|start| *start >= started_ms);
+    let from_ms = if is_first { i64::MIN } else { started_ms - CLOCKS_DIFFER_MS };
+    let until_ms = next_ms.saturating_sub(CLOCKS_DIFFER_MS);
+    Cow::Owned(all.iter().copied().filter(|(first, _)| (from_ms..until_ms).contains(first)).collect())
 }
 
 /// What the next slice may no longer say of pods whose instances go on.

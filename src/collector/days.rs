@@ -212,7 +212,7 @@ pub(super) const fn may_become_service(kind: Kind) -> bool {
 }
 
 /// Doubts that belong to the last day of an instance.
-const OF_ITS_END: [Doubt; 2] = [Doubt::EndUnseen, Doubt::SamplesAfterEnd];
+const OF_ITS_END: [Doubt; 4] = [Doubt::EndUnseen, Doubt::EndNear, Doubt::SamplesAfterEnd, Doubt::Evicted];
 /// Doubts that are found anew of every day.
 const OF_SOME_TIME: [Doubt; 3] = [Doubt::Frozen, Doubt::LongGap, Doubt::ZeroMemory];
 

@@ -56,7 +56,7 @@ pub fn run_of(
     }
     .max(started_ms);
     let frame = Frame { started_ms, trusted_start: trusted.is_some(), ended_ms, known_end: known_end.is_some() };
-    let (memory_use, is_cache) = memory_of(instance, memory, &told.resources);
+    let (memory_use, cache) = memory_of(instance, memory, &told.resources);
     let cpu_use = cpu.and_then(|cpu| cpu_of(instance, memory, cpu, &frame));
     let mut run = Run {
         pod: key.pod.clone(),
@@ -78,8 +78,8 @@ pub fn run_of(
     for doubt in doubts.iter() {
         run.doubt(doubt);
     }
-    if is_cache {
-        run.doubt(Doubt::PageCache);
+    if let Some(doubt) = cache {
+        run.doubt(doubt);
     }
     if run.memory.is_none() && memory.is_some_and(|m| m.zeros > 0) {
         run.doubt(Doubt::ZeroMemory);
@@ -149,21 +149,33 @@ fn last_alive(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, last_ms:
     }
 }
 
-/// Its peak, and whether a high-water mark above it was taken for page cache.
-fn memory_of(instance: &Instance, sampled: Option<&MemoryStretch>, resources: &Resources) -> (Option<MemoryUse>, bool) {
+/// Its peak, and why a high-water mark above it was taken for page cache, if it was.
+///
+/// Files explain a mark if the working set and the page cache that was seen make up as much. Where no cache was seen,
+/// the mark's size decides. A mark at the limit is never a need: whatever fills any limit would raise it again and again.
+fn memory_of(
+    instance: &Instance,
+    sampled: Option<&MemoryStretch>,
+    resources: &Resources,
+) -> (Option<MemoryUse>, Option<Doubt>) {
     let sampled = sampled.filter(|m| m.samples > 0);
     let mark = instance.cgroup_peak_bytes.filter(|b| *b > 0);
     let by = |peak_bytes, source| MemoryUse { peak_bytes, source, samples: sampled.map_or(0, |m| m.samples) };
     let (Some(memory), Some(mark)) = (sampled, mark) else {
         let only_samples = sampled.map(|m| by(m.max_bytes, PeakSource::Sampled));
-        return (only_samples.or_else(|| mark.map(|mark| by(mark, PeakSource::Cgroup))), false);
+        return (only_samples.or_else(|| mark.map(|mark| by(mark, PeakSource::Cgroup))), None);
     };
     let saturated = resources.memory_limit_bytes.is_some_and(|l| mark as f64 >= SATURATED_SHARE * l as f64)
         && (memory.max_bytes as f64) < SATURATED_SHARE * mark as f64;
     let above = mark as f64 > CACHE_FACTOR * memory.max_bytes as f64;
-    let cache = saturated || memory.samples >= SAMPLES_TO_TRUST && above;
+    let explained = instance.cache_bytes.map(|cache| mark <= memory.max_bytes.saturating_add(cache));
+    let cache = match explained {
+        Some(true) if saturated || above => Some(Doubt::PageCacheSeen),
+        Some(_) if !saturated => None,
+        _ => (saturated || memory.samples >= SAMPLES_TO_TRUST && above).then_some(Doubt::PageCache),
+    };
     (
-        Some(if mark >= memory.max_bytes && !cache {
+        Some(if mark >= memory.max_bytes && cache.is_none() {
             by(mark, PeakSource::Cgroup)
         } else {
             by(memory.max_bytes, PeakSource::Sampled)

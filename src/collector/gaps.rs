@@ -72,6 +72,12 @@ pub(super) fn of(seen: &BTreeSet<&'static str>, counts: &Counts, scope: &Scope) 
         ));
         return Some(gaps);
     }
+    if !any(&[OWNER]) {
+        gaps.push(format!(
+            "no kube_pod_owner for {scope}: pods of Jobs are known by their names, those of other controllers are not; let \
+             kube-state-metrics export it and Prometheus keep it"
+        ));
+    }
     if counts.with_labels == 0 {
         gaps.push(format!(
             "no pod labels in Prometheus for {scope}: start kube-state-metrics with --metric-labels-allowlist=pods=[…] \

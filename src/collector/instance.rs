@@ -86,6 +86,8 @@ pub struct Instance {
     pub cpu: BySource<CpuStretch>,
     /// The kernel's high-water mark of memory in bytes.
     pub cgroup_peak_bytes: Option<u64>,
+    /// The most page cache that was seen at the end of a slice of time, in bytes.
+    pub cache_bytes: Option<u64>,
     /// CFS periods: all, and throttled.
     pub periods: Option<(f64, f64)>,
     /// The container's starts as cAdvisor's series have it, milliseconds since the epoch, none after the first sample.
@@ -122,6 +124,7 @@ pub struct LastSaid {
     throttled: Option<f64>,
     oom_events: Option<f64>,
     limit_bytes: Option<f64>,
+    cache_bytes: Option<f64>,
 }
 
 impl LastSaid {
@@ -136,6 +139,7 @@ impl LastSaid {
             3 => self.throttled = highest(self.throttled),
             4 => self.oom_events = highest(self.oom_events),
             5 if !is_below => self.limit_bytes = highest(self.limit_bytes),
+            6 => self.cache_bytes = highest(self.cache_bytes),
             _ => {}
         }
     }
@@ -201,6 +205,9 @@ impl Instance {
     pub fn note(&mut self, said: &LastSaid) {
         if let Some(peak) = said.peak_bytes.filter(|p| (0.0..7e13).contains(p)) {
             self.cgroup_peak_bytes = Some((peak as u64).max(self.cgroup_peak_bytes.unwrap_or(0)));
+        }
+        if let Some(cache) = said.cache_bytes.filter(|c| (0.0..7e13).contains(c)) {
+            self.cache_bytes = Some((cache as u64).max(self.cache_bytes.unwrap_or(0)));
         }
         let first_ms = self.first_ms();
         for start in said.starts.iter().filter(|s| (1.0..1e11).contains(*s)) {

@@ -9,6 +9,9 @@ pub const MEMORY: &str = "container_memory_working_set_bytes";
 /// Raw samples of every container's CPU counter.
 pub const CPU: &str = "container_cpu_usage_seconds_total";
 
+/// When a pod started.
+pub const POD_START: &str = "kube_pod_start_time";
+
 /// Which workload a `HorizontalPodAutoscaler` scales.
 pub const AUTOSCALER: &str = "kube_horizontalpodautoscaler_info";
 /// What it scales on.
@@ -16,13 +19,14 @@ pub const AUTOSCALER_TARGET: &str = "kube_horizontalpodautoscaler_spec_target_me
 
 /// Of these cAdvisor series the last sample of an instance says all: they only grow, never change, or their last value
 /// counts.
-pub const LAST_OF_CONTAINERS: [&str; 6] = [
+pub const LAST_OF_CONTAINERS: [&str; 7] = [
     "container_memory_max_usage_bytes",
     "container_start_time_seconds",
     "container_cpu_cfs_periods_total",
     "container_cpu_cfs_throttled_periods_total",
     "container_oom_events_total",
     "container_spec_memory_limit_bytes",
+    "container_memory_cache",
 ];
 
 /// Of kube-state-metrics' series the last sample says what an object is. Those with most to say come first: they are
@@ -34,7 +38,7 @@ pub const LAST_OF_OBJECTS: [&str; 22] = [
     "kube_pod_annotations",
     "kube_pod_owner",
     "kube_pod_container_status_terminated_reason",
-    "kube_pod_start_time",
+    POD_START,
     "kube_pod_completion_time",
     "kube_job_owner",
     "kube_replicaset_owner",

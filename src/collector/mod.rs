@@ -175,7 +175,7 @@ pub enum CollectError {
 }
 
 /// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
-const CARRIED: &[u8] = b"\xffpodfit3";
+const CARRIED: &[u8] = b"\xffpodfit4";
 
 /// Instances that go on, with what is known of their pods, between slices and between collections.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -69,7 +69,7 @@ impl Group {
 }
 
 /// Namespace and pod name.
-type Name = (String, String);
+pub type Name = (String, String);
 
 /// What a slice of time says of the objects of the selected namespaces.
 #[derive(Debug, Default)]
@@ -225,6 +225,11 @@ impl Objects {
                     let said = objects.remove(0);
                     objects[0].complete_with(said);
                 }
+                if self.pods_with_owner == 0 {
+                    for object in objects.iter_mut().filter(|object| object.owner.is_none()) {
+                        object.owner = self.job_of(&namespace, &name);
+                    }
+                }
                 for (kind, job) in objects.iter().filter_map(|object| object.owner.as_ref()) {
                     if kind == "Job" {
                         *of_job.entry((namespace.clone(), job.clone())).or_default() += 1;
@@ -242,6 +247,16 @@ impl Objects {
             }
             self.pods.insert(namespace, settled);
         }
+    }
+
+    /// The Job whose name a pod's begins with, before the pod's own five characters and, in an indexed Job, its number:
+    /// where nobody tells of pods' owners.
+    fn job_of(&self, namespace: &str, pod: &str) -> Option<(String, String)> {
+        let (stem, _) = pod.rsplit_once('-').filter(|(_, own)| own.len() == 5)?;
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let without_index = stem.rsplit_once('-').filter(|(_, index)| is_number(index)).map(|(job, _)| job);
+        let is_known = |job: &&str| self.jobs.contains_key(&(namespace.to_owned(), (*job).to_owned()));
+        [Some(stem), without_index].into_iter().flatten().find(is_known).map(|job| ("Job".to_owned(), job.to_owned()))
     }
 
     /// A Job that is complete has one success at least.
@@ -361,6 +376,18 @@ impl Objects {
     pub fn starts_of(&self, namespace: &str, pod: &str) -> Vec<i64> {
         let pods = self.pods.get(namespace).and_then(|pods| pods.get(pod));
         pods.into_iter().flatten().filter_map(|pod| pod.started_ms).collect()
+    }
+
+    /// When pods started, ascending, of names that several had; before they are settled.
+    pub fn starts_of_several(&self) -> HashMap<Name, Vec<i64>> {
+        let names = self.gathered.iter().flat_map(|(ns, pods)| pods.iter().map(move |(name, all)| (ns, name, all)));
+        let of_name = |(namespace, name, all): (&String, &String, &Vec<Gathered>)| {
+            let mut starts: Vec<i64> = all.iter().filter_map(|pod| pod.object.started_ms).collect();
+            starts.sort_unstable();
+            starts.dedup();
+            (starts.len() > 1).then(|| ((namespace.clone(), name.clone()), starts))
+        };
+        names.filter_map(of_name).collect()
     }
 
     /// All pods: namespace, name, what is known.

@@ -13,15 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::days::DAY_MS;
 use super::instance::{Instance, InstanceKey};
 use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS, Stretch};
-use super::slice::{Before, Slice, Told};
+use super::slice::{Before, CLOCKS_DIFFER_MS, Slice, Told};
 use super::sources::{BySource, Source, append, put};
 
 /// How long an instance that fell silent, and whose end nobody told, is kept, should it be the scraper that is away.
 pub const WAIT_MS: i64 = 2 * DAY_MS;
 /// Samples of a container go on for so long at most after another pod of its name has started.
 const LINGERING_MS: i64 = 6 * 60_000;
-/// A pod's first sample comes after its start, and a start is told in whole seconds.
-const AT_ITS_START_MS: i64 = 60_000;
 
 /// The instances that have not ended yet, carried from slice to slice and from one collection to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -163,7 +161,7 @@ fn parted(mut before: Instance, told: Told, starts: &[i64]) -> Vec<Instance> {
     // What else was known is of the first: it begins where the instance was before.
     let mut known = Some(before);
     let of_cluster = |cluster: Cluster| {
-        let within = |start: &&i64| (cluster.first_ms + AT_ITS_START_MS..cluster.last_ms).contains(*start);
+        let within = |start: &&i64| (cluster.first_ms + CLOCKS_DIFFER_MS..cluster.last_ms).contains(*start);
         let instance = known.take().unwrap_or_default();
         Instance {
             is_of_several_pods: instance.is_of_several_pods || starts.iter().find(within).is_some(),
@@ -178,7 +176,7 @@ fn parted(mut before: Instance, told: Told, starts: &[i64]) -> Vec<Instance> {
 
 fn is_another(known: &Cluster, next: &Cluster, starts: &[i64]) -> bool {
     let replaced = |start: &i64| {
-        *start > known.first_ms + AT_ITS_START_MS && *start > known.last_ms - LINGERING_MS && *start <= next.first_ms
+        *start > known.first_ms + CLOCKS_DIFFER_MS && *start > known.last_ms - LINGERING_MS && *start <= next.first_ms
     };
     if starts.iter().any(replaced) {
         return true;
@@ -279,7 +277,9 @@ mod tests {
         bounds.extend(cuts.iter().map(|cut| cut * 1000));
         bounds.push(i64::MAX);
         for bound in bounds.windows(2) {
-            let mut slice = Slice::after(&open.before());
+            let until = starts.iter().map(|start| start * 1000).filter(|start| *start < bound[1]).collect::<Vec<_>>();
+            let of_name = Arc::new(HashMap::from([(("ns".to_owned(), "p".to_owned()), until.clone())]));
+            let mut slice = Slice::after(&open.before(), &of_name);
             for Series { is_memory, chunk } in all {
                 let within = chunk.samples.iter().filter(|s| (bound[0]..bound[1]).contains(&s.at_ms));
                 let chunk = SeriesChunk { labels: Arc::clone(&chunk.labels), samples: within.copied().collect() };
@@ -289,7 +289,6 @@ mod tests {
                     (false, false) => slice.cpu(&chunk),
                 }
             }
-            let until = starts.iter().map(|start| start * 1000).filter(|start| *start < bound[1]).collect::<Vec<_>>();
             instances.extend(open.take(slice, |_| until.clone()));
         }
         instances.extend(open.0);

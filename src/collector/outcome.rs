@@ -55,6 +55,7 @@ pub(super) struct Told {
     killed_children: u32,
     succeeded: bool,
     are_merged: bool,
+    evicted: bool,
 }
 
 impl Told {
@@ -104,6 +105,7 @@ impl Told {
             killed_children: instance.oom_events().saturating_sub(own),
             succeeded,
             are_merged: end.are_merged,
+            evicted,
         }
     }
 
@@ -132,6 +134,7 @@ impl Told {
             killed_children: 0,
             succeeded: object.succeeded,
             are_merged: false,
+            evicted: object.evicted,
         }
     }
 
@@ -142,6 +145,9 @@ impl Told {
         }
         if self.are_merged {
             run.doubt(Doubt::LivesMerged);
+        }
+        if self.evicted {
+            run.doubt(Doubt::Evicted);
         }
         if self.exit_code.is_some() || self.killed_children > 0 || self.succeeded || !self.held.is_empty() {
             let observation = run.observation.get_or_insert_default();

@@ -13,6 +13,8 @@ const REFRESH_MS: i64 = 15_000;
 const UNSEEN_END: f64 = 0.25;
 /// The same where samples stopped earlier than their interval explains, and of gaps, and of values that stand still.
 const UNSEEN_PART: f64 = 0.1;
+/// The last sample lies at the end of a run if it comes no longer before it than this, or this share of the run.
+const AT_END: (i64, f64) = (2_000, 0.05);
 /// Samples stopped, or were away, if none came for so many of their intervals.
 const INTERVALS_AWAY: i64 = 3;
 /// A gap of so many intervals is long.
@@ -157,7 +159,8 @@ pub fn doubts(instance: &Instance, memory: Option<&MemoryStretch>, cpu: Option<&
         let away_ms = (INTERVALS_AWAY * memory.interval_ms().unwrap_or(0)).max(LEAST_AWAY_MS);
         let early = unseen_ms > away_ms && frame.is_part(unseen_ms, UNSEEN_PART);
         if early || frame.known_end && frame.is_part(unseen_ms + REFRESH_MS, UNSEEN_END) {
-            doubts.add(Doubt::EndUnseen);
+            let at_end = !early && (unseen_ms <= AT_END.0 || !frame.is_part(unseen_ms, AT_END.1));
+            doubts.add(if at_end { Doubt::EndNear } else { Doubt::EndUnseen });
         }
     }
     if frame.known_end && instance.last_ms().is_some_and(|last| last > to + REFRESH_MS) {

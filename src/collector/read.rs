@@ -3,12 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::dates::{read_changes, read_dates};
 use super::executors::{Executors, OF_EXECUTORS};
 use super::flink::{self, Gauge, Processes};
 use super::instance::{InstanceKey, LastSaid};
-use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
+use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, POD_START, Scope};
 use super::objects::Objects;
 use super::scrapers::{Found, Scrapers};
 use super::slice::{Before, Slice};
@@ -36,9 +37,12 @@ impl Read {
         range: TimeRange,
         before: &Before,
     ) -> Result<Self, SourceError> {
+        // Where several pods had one name, series that do not say which container they are of are cut at their starts.
+        let objects = read_starts(source, scope, range).await?;
+        let starts = Arc::new(objects.starts_of_several());
         let measured = async {
             let memory = async {
-                let (mut slice, mut scrapers) = (Slice::after(before), Scrapers::default());
+                let (mut slice, mut scrapers) = (Slice::after(before, &starts), Scrapers::default());
                 let stream = source.samples(&scope.containers(MEMORY), range).await?;
                 drain(stream, |chunk| {
                     scrapers.container(&chunk.labels);
@@ -48,7 +52,7 @@ impl Read {
                 Ok::<_, SourceError>((slice, scrapers.found()))
             };
             let cpu = async {
-                let mut slice = Slice::after(before);
+                let mut slice = Slice::after(before, &starts);
                 let stream = source.samples(&scope.containers(CPU), range).await?;
                 drain(stream, |chunk| slice.cpu(&chunk)).await?;
                 Ok::<_, SourceError>(slice)
@@ -59,7 +63,7 @@ impl Read {
         let (((memory, containers), cpu), of_instances, (objects, mut metrics_seen, pods), executors, flink) = tokio::try_join!(
             measured,
             read_last_of_containers(source, scope, range),
-            read_objects(source, scope, range),
+            read_objects(source, scope, range, objects),
             read_executors(source, scope, range),
             read_flink(source, scope, range)
         )?;
@@ -137,16 +141,29 @@ async fn read_flink<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange
     Ok(processes)
 }
 
+async fn read_starts<S: SeriesSource>(source: &S, scope: &Scope, range: TimeRange) -> Result<Objects, SourceError> {
+    let mut objects = Objects::default();
+    let stream = source.last(&scope.objects(POD_START), range).await?;
+    drain(stream, |chunk| {
+        if let Some(sample) = chunk.samples.last() {
+            objects.take(POD_START, &chunk.labels, sample.value);
+        }
+    })
+    .await?;
+    Ok(objects)
+}
+
 async fn read_objects<S: SeriesSource>(
     source: &S,
     scope: &Scope,
     range: TimeRange,
+    objects: Objects,
 ) -> Result<(Objects, BTreeSet<&'static str>, Found), SourceError> {
-    let found = RefCell::new((Objects::default(), BTreeSet::new()));
+    let found = RefCell::new((objects, BTreeSet::new()));
     let scrapers = RefCell::new(Scrapers::default());
     // One after the other they would be what a collection waits for; some at a time keep every core of the server and
     // of this machine busy to the end.
-    let waiting = RefCell::new(LAST_OF_OBJECTS.iter());
+    let waiting = RefCell::new(LAST_OF_OBJECTS.iter().filter(|metric| **metric != POD_START));
     let in_turn = async || {
         loop {
             let next = waiting.borrow_mut().next();

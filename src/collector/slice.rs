@@ -12,10 +12,18 @@ use crate::prometheus::{Labels, SeriesChunk};
 /// Instances as they were before a slice.
 pub type Before = Arc<HashMap<InstanceKey, Instance>>;
 
+/// When the pods of a name started, milliseconds since the epoch, ascending, by namespace and name: of names that more
+/// than one pod had in a slice of time.
+pub type Starts = Arc<HashMap<(String, String), Vec<i64>>>;
+
+/// A sample this soon before a pod's start may be its own: clocks differ, and a start is told in whole seconds.
+pub(super) const CLOCKS_DIFFER_MS: i64 = 10_000;
+
 /// The samples of one slice of time.
 #[derive(Debug, Default)]
 pub struct Slice {
     before: Before,
+    starts: Starts,
     memory: Series<MemoryStretch>,
     cpu: Series<CpuStretch>,
     /// Samples that were not taken because no such value can be.
@@ -33,6 +41,8 @@ struct Folding<T> {
     source: Source,
     done: Vec<T>,
     open: Option<T>,
+    /// Where other pods of the name started; empty where the series is of one container.
+    starts: Vec<i64>,
 }
 
 /// Stretches of a container's instance by series, each in the order of time; only without a cgroup's name there may be
@@ -46,15 +56,15 @@ pub struct Told {
 }
 
 impl Slice {
-    /// A slice that follows these instances.
-    pub fn after(before: &Before) -> Self {
-        Self { before: Arc::clone(before), ..Self::default() }
+    /// A slice that follows these instances, in which pods started at these times.
+    pub fn after(before: &Before, starts: &Starts) -> Self {
+        Self { before: Arc::clone(before), starts: Arc::clone(starts), ..Self::default() }
     }
 
     /// Takes in samples of `container_memory_working_set_bytes`.
     pub fn memory(&mut self, chunk: &SeriesChunk) {
         let before = |key: &InstanceKey| self.before.get(key).map(|instance| &instance.memory);
-        let (samples, out_of_range) = fold(&mut self.memory, chunk, before);
+        let (samples, out_of_range) = fold(&mut self.memory, chunk, before, &self.starts);
         self.samples += samples;
         self.out_of_range += out_of_range;
     }
@@ -62,7 +72,7 @@ impl Slice {
     /// Takes in samples of `container_cpu_usage_seconds_total`.
     pub fn cpu(&mut self, chunk: &SeriesChunk) {
         let before = |key: &InstanceKey| self.before.get(key).map(|instance| &instance.cpu);
-        let (samples, out_of_range) = fold(&mut self.cpu, chunk, before);
+        let (samples, out_of_range) = fold(&mut self.cpu, chunk, before, &self.starts);
         self.samples += samples;
         self.out_of_range += out_of_range;
     }
@@ -78,11 +88,11 @@ impl Slice {
     /// By container.
     pub fn into_told(self) -> HashMap<InstanceKey, Told> {
         let mut all: HashMap<InstanceKey, Told> = HashMap::new();
-        for Folding { key, source, mut done, open } in self.memory.into_values().flatten() {
+        for Folding { key, source, mut done, open, .. } in self.memory.into_values().flatten() {
             done.extend(open);
             all.entry(key).or_insert_with(Told::nothing).memory.push((source, done));
         }
-        for Folding { key, source, mut done, open } in self.cpu.into_values().flatten() {
+        for Folding { key, source, mut done, open, .. } in self.cpu.into_values().flatten() {
             done.extend(open);
             all.entry(key).or_insert_with(Told::nothing).cpu.push((source, done));
         }
@@ -101,18 +111,29 @@ fn fold<'a, T: Stretch + Clone + 'a>(
     series: &mut Series<T>,
     chunk: &SeriesChunk,
     before: impl Fn(&InstanceKey) -> Option<&'a BySource<T>>,
+    starts: &Starts,
 ) -> (u64, u64) {
     let folding = series.entry(Arc::clone(&chunk.labels)).or_insert_with(|| {
         let (key, is_below) = InstanceKey::and_below(&chunk.labels)?;
         let source = Source::of(&chunk.labels, is_below);
         let open = before(&key).and_then(|all| all.iter().find(|(known, _)| *known == source));
         let open = open.map(|(_, stretch)| stretch.clone());
-        Some(Folding { key, source, done: Vec::new(), open })
+        let of_name = || starts.get(&(key.namespace.clone(), key.pod.clone())).cloned().unwrap_or_default();
+        let starts = if key.is_one() || starts.is_empty() { Vec::new() } else { of_name() };
+        Some(Folding { key, source, done: Vec::new(), open, starts })
     });
     let Some(folding) = folding else { return (chunk.samples.len() as u64, 0) };
     let is_one = folding.key.is_one();
     let mut out_of_range = 0;
     for sample in &chunk.samples {
+        let is_anothers = |(first_ms, last_ms): (i64, i64)| {
+            let after = folding.starts.partition_point(|start| *start <= last_ms);
+            let next = folding.starts.get(after).filter(|start| **start <= sample.at_ms);
+            next.is_some_and(|start| *start > first_ms + CLOCKS_DIFFER_MS)
+        };
+        if folding.open.as_ref().is_some_and(|open| is_anothers(open.span())) {
+            folding.done.extend(folding.open.take());
+        }
         match T::push(&mut folding.open, *sample, is_one) {
             Ok(done) => folding.done.extend(done),
             Err(OutOfRange) => out_of_range += 1,

@@ -50,10 +50,15 @@ pub(super) fn of<'a>(
         }
         let ended_ms = object.completed_ms.filter(|end| *end >= started_ms);
         let until_ms = ended_ms.unwrap_or(i64::MAX - NEAR_MS) + NEAR_MS;
+        // A start that is later than the end tells no time: any sample is its own.
+        let has_no_times = object.completed_ms.is_some_and(|end| end < started_ms) || started_ms > range.end_ms;
         let is_sampled = |container: &str| {
             let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
             spans.get(&key).is_some_and(|instances| {
-                instances.iter().any(|(first, last)| *first <= until_ms && *last >= started_ms.saturating_sub(NEAR_MS))
+                has_no_times
+                    || instances
+                        .iter()
+                        .any(|(first, last)| *first <= until_ms && *last >= started_ms.saturating_sub(NEAR_MS))
             })
         };
         let unsampled = object.containers.iter().filter(|(name, c)| !c.is_init && !is_sampled(name));

@@ -29,18 +29,25 @@ pub enum Doubt {
     CounterWentBack = 7,
     /// Several series tell of the container and contradict each other; the most plausible one was used.
     SourcesDisagree = 8,
-    /// The kernel's high-water mark lies above the working set by what files in the page cache explain: it was not
-    /// used.
+    /// The kernel's high-water mark lies so far above the working set that it is taken for page cache, which nobody
+    /// measured: it was not used.
     PageCache = 9,
     /// Several containers may stand behind it: nothing in the series told their lives apart.
     LivesMerged = 10,
     /// Samples after the known end were left out.
     SamplesAfterEnd = 11,
+    /// The last memory sample lies at the end of a run so short that the sample's own age matters: a lower bound, but
+    /// where there are many such runs, together they tell the need.
+    EndNear = 12,
+    /// The kubelet evicted its pod: it failed for the node's want of memory, not its own, wherever its peak lies.
+    Evicted = 13,
+    /// The page cache that was measured explains the kernel's high-water mark above the working set: it was not used.
+    PageCacheSeen = 14,
 }
 
 impl Doubt {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::ZeroMemory,
         Self::ZeroCpu,
         Self::NeverSampled,
@@ -53,10 +60,13 @@ impl Doubt {
         Self::PageCache,
         Self::LivesMerged,
         Self::SamplesAfterEnd,
+        Self::EndNear,
+        Self::Evicted,
+        Self::PageCacheSeen,
     ];
 
     /// Those that make a memory peak a lower bound of the run's need.
-    pub const OF_PEAK: [Self; 4] = [Self::EndUnseen, Self::Frozen, Self::LongGap, Self::LivesMerged];
+    pub const OF_PEAK: [Self; 5] = [Self::EndUnseen, Self::Frozen, Self::LongGap, Self::LivesMerged, Self::EndNear];
 }
 
 /// A set of [`Doubt`]s.

@@ -14,6 +14,11 @@ const SIGTERM: i32 = 143;
 /// A peak more than this factor above the limit in force at the end was reached while a larger limit held.
 const OVER_LIMIT: f64 = 1.02;
 
+/// So many runs that were sampled at their end tell what runs of that workload need there. cAdvisor's sample is up to
+/// 15 s old, its age by chance, so one of them shows a need of the last two seconds with a chance of 2/15; that none of
+/// 20 does has a chance of (1 - 2/15)^20 = 6 %.
+pub(super) const ENDS_THAT_TELL: usize = 20;
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -42,6 +47,7 @@ impl End {
             Outcome::Completed | Outcome::GoesOn => well,
             Outcome::Unknown if has_succeeded(run) || !reached_limit(run) => well,
             Outcome::Failed if has_succeeded(run) || !reached_limit(run) => Self::Failed,
+            Outcome::Failed if run.doubts().has(Doubt::Evicted) => Self::Failed,
             Outcome::Unknown => Self::Suspected,
             _ => match exit_code(run) {
                 None | Some(SIGKILL) => Self::Suspected,
@@ -80,6 +86,26 @@ impl Bearing {
             End::Fine | End::AtLimit => Self::Need,
         }
     }
+
+    /// Of finished runs of one workload, each in its place. Lower bounds of runs that were sampled up to their end are
+    /// needs where there are [`ENDS_THAT_TELL`] of them at least.
+    pub fn of_all(runs: &[&Run]) -> Vec<Self> {
+        let mut all: Vec<Self> = runs.iter().map(|run| Self::of(run)).collect();
+        let tell = |(run, bearing): &(&&Run, &mut Self)| **bearing == Self::Bounded && is_seen_to_its_end(run);
+        if runs.iter().zip(&mut all).filter(tell).count() >= ENDS_THAT_TELL {
+            runs.iter().zip(&mut all).filter(tell).for_each(|(_, bearing)| *bearing = Self::Need);
+        }
+        all
+    }
+}
+
+/// Whether it came to its end, and nothing is in doubt of its peak but the age of its last sample.
+fn is_seen_to_its_end(run: &Run) -> bool {
+    let others = || Doubt::OF_PEAK.into_iter().filter(|doubt| *doubt != Doubt::EndNear);
+    run.memory.is_some()
+        && matches!(End::of(run), End::Fine | End::AtLimit)
+        && run.doubts().has(Doubt::EndNear)
+        && !others().any(|doubt| run.doubts().has(doubt))
 }
 
 /// Whether its work was done, as far as was recorded; of a day of a service, whether its container outlived it.

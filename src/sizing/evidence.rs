@@ -6,7 +6,7 @@ use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::cpu::was_throttled;
-use super::end::{Bearing, End, has_succeeded, reached_limit};
+use super::end::{Bearing, ENDS_THAT_TELL, End, has_succeeded, reached_limit};
 use super::memory::plural;
 use super::{MIN_RUNS, is_finished};
 use crate::history::{Doubt, History, Outcome, PeakSource, Run, ScaledOn};
@@ -253,10 +253,12 @@ const UNOBSERVED: &str = "unobserved";
 
 /// How many of the finished runs count for memory, and why the others do not: the same as `memory::size` takes.
 fn counted(finished: &[&Run]) -> (u64, Vec<LeftOut>) {
-    let number = |bearing| finished.iter().filter(|r| r.memory.is_some() && Bearing::of(r) == bearing).count() as u64;
+    let measured: Vec<&Run> = finished.iter().copied().filter(|run| run.memory.is_some()).collect();
+    let bearings = Bearing::of_all(&measured);
+    let number = |bearing| bearings.iter().filter(|of| **of == bearing).count() as u64;
     let (needs, bounded) = (number(Bearing::Need), number(Bearing::Bounded));
     let stand_in = needs < MIN_RUNS as u64;
-    let unobserved = finished.iter().filter(|r| r.memory.is_none()).count() as u64;
+    let unobserved = (finished.len() - measured.len()) as u64;
     let text = |n: u64, why| match why {
         FAILED => format!("{n} failed"),
         KILLED => format!("{n} OOM-killed"),
@@ -303,7 +305,18 @@ fn in_words(doubt: Doubt, n: u64) -> String {
         }
         Doubt::CounterWentBack => format!("{runs}: the CPU counter went back within one container and was evened out"),
         Doubt::SourcesDisagree => format!("{runs}: several series disagree; the most plausible one was used"),
-        Doubt::PageCache => format!("{runs}: page cache explains the kernel's high-water mark, which was not used"),
+        Doubt::PageCache => format!(
+            "{runs}: page cache, by its size, is the kernel's high-water mark, which was not used; container_memory_cache \
+             would tell"
+        ),
+        Doubt::PageCacheSeen => {
+            format!("{runs}: page cache explains the kernel's high-water mark, which was not used")
+        }
+        Doubt::EndNear => format!(
+            "{runs}: sampled up to the end, but a sample is up to 15 s old; {ENDS_THAT_TELL} and more of them count, fewer \
+             are lower bounds"
+        ),
+        Doubt::Evicted => format!("{runs}: evicted for the node's want of memory, not for a limit"),
         Doubt::SamplesAfterEnd => format!("{runs}: samples after the known end were left out"),
     }
 }

@@ -83,8 +83,9 @@ struct Finished<'a> {
 
 impl<'a> Finished<'a> {
     fn of(runs: &[&'a Run]) -> Self {
-        let seen = runs.iter().copied().filter(|run| is_finished(run) && run.memory.is_some());
-        let runs: Vec<(&Run, Bearing)> = seen.map(|run| (run, Bearing::of(run))).collect();
+        let seen: Vec<&Run> = runs.iter().copied().filter(|run| is_finished(run) && run.memory.is_some()).collect();
+        let bearings = Bearing::of_all(&seen);
+        let runs: Vec<(&Run, Bearing)> = seen.into_iter().zip(bearings).collect();
         let number = |of: Bearing| runs.iter().filter(|(_, bearing)| *bearing == of).count();
         let needs = number(Bearing::Need);
         let counted = if needs < MIN_RUNS { needs + number(Bearing::Bounded) } else { needs };
