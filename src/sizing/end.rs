@@ -205,6 +205,10 @@ mod tests {
         Observation { held: vec![before], ..Observation::default() }
     }
 
+    fn doubted(doubt: Doubt) -> Observation {
+        Observation { doubts: [doubt].into_iter().collect(), ..Observation::default() }
+    }
+
     fn none() -> Observation {
         Observation::default()
     }
@@ -226,6 +230,7 @@ mod tests {
     #[case::sigkill_elsewhere(Outcome::Failed, 500, exited(137), End::Failed, Bearing::Failed)]
     #[case::an_error_of_its_own_at_its_limit(Outcome::Failed, 1020, exited(1), End::Failed, Bearing::Failed)]
     #[case::failed_before_its_job_succeeded(Outcome::Failed, 1020, proven(), End::Failed, Bearing::Failed)]
+    #[case::evicted_at_its_limit(Outcome::Failed, 1020, doubted(Doubt::Evicted), End::Failed, Bearing::Failed)]
     #[case::stopped(Outcome::Failed, 500, exited(143), End::Failed, Bearing::Bounded)]
     #[case::had_more_before(Outcome::Unknown, 5000, held(8192), End::Fine, Bearing::Need)]
     #[case::had_less_before(Outcome::Unknown, 1020, held(512), End::Suspected, Bearing::Suspected)]
@@ -248,6 +253,22 @@ mod tests {
             let expected = if Doubt::OF_PEAK.contains(&doubt) { Bearing::Bounded } else { Bearing::Need };
             assert_eq!(Bearing::of(&run), expected, "{doubt:?}");
         }
+    }
+
+    #[rstest]
+    #[case::enough(ENDS_THAT_TELL, &[], Bearing::Need)]
+    #[case::too_few(ENDS_THAT_TELL - 1, &[], Bearing::Bounded)]
+    #[case::other_doubts(ENDS_THAT_TELL, &[Doubt::LongGap], Bearing::Bounded)]
+    fn many_that_were_sampled_at_their_end_tell(#[case] n: usize, #[case] more: &[Doubt], #[case] expected: Bearing) {
+        let doubts = more.iter().copied().chain([Doubt::EndNear]).collect();
+        let near = run(Outcome::Completed, 500, 1024, Observation { doubts, ..none() });
+        let failed = run(Outcome::Failed, 500, 1024, doubted(Doubt::EndNear));
+        let unseen = run(Outcome::Completed, 500, 1024, doubted(Doubt::EndUnseen));
+        let mut all = vec![&near; n];
+        all.extend([&failed, &unseen]);
+        let bearings = Bearing::of_all(&all);
+        assert!(bearings[..n].iter().all(|bearing| *bearing == expected), "{bearings:?}");
+        assert_eq!(bearings[n..], [Bearing::Failed, Bearing::Bounded]);
     }
 
     #[test]

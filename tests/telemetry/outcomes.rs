@@ -1,5 +1,7 @@
 //! How runs ended: a reason belongs to the life in which it falls, and counts once.
 
+use rstest::rstest;
+
 use super::answer::{ask, recommend};
 use super::pods::{Asks, BEGIN, DAY, GIB, HOUR, MIB, Pod, climbs, nights};
 use super::series::{History, labels, with};
@@ -225,4 +227,110 @@ fn pods_of_one_name_are_told_apart_by_their_uids() {
     let rows = answer.rows();
     assert_eq!(rows.len(), 1, "{:#}", answer.json);
     assert!((70..=72).contains(&rows[0].runs()), "{} runs", rows[0].runs());
+}
+
+/// Pods of one name, the next as soon as the one before is gone; what is said of one is not said of the next.
+#[rstest]
+#[case::an_hour(3600, 3000, 30, true)]
+#[case::an_hour_without_cgroups(3600, 3000, 30, false)]
+#[case::one_sample_each(300, 50, 60, false)]
+#[case::no_gap_in_the_samples(1800, 1740, 60, false)]
+fn each_pod_of_a_name_has_its_own_end(
+    #[case] every: i64,
+    #[case] seconds: i64,
+    #[case] interval: usize,
+    #[case] has_id: bool,
+) {
+    let mut history = History::default();
+    for n in 0..40 {
+        let start = BEGIN + n * every;
+        let mut pod = Pod::new("etl", "pi-driver", start, start + seconds);
+        (pod.has_id, pod.interval, pod.stays) = (has_id, interval, 240);
+        pod.owner = ("Notebook".to_owned(), "pi".to_owned());
+        pod.measure(&mut history, ("main", 0), (start, start + seconds), |_| (500 + n) as f64 * MIB, 1.0);
+        pod.ran(&mut history, "main", Asks::memory(GIB), if n % 8 == 3 { "OOMKilled" } else { "Completed" });
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!((row.runs(), row.kills()), (40, 5), "{:#}", answer.json);
+    assert_eq!(row.evidence("completed"), 35.0, "{:#}", answer.json);
+}
+
+/// The kubelet evicts for the node's want of memory, by SIGKILL, and no larger limit would have helped.
+#[test]
+fn an_evicted_pod_at_its_limit_was_not_killed_there() {
+    let mut history = History::default();
+    for start in nights(6) {
+        let pod = Pod::of_cronjob("etl", "nightly", start, start + 1500);
+        pod.measure(&mut history, ("main", 0), (start, start + 1500), climbs(0.997 * GIB, 1500), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(GIB), "Error");
+        let evicted = with(&pod.object(), [("reason", "Evicted")]);
+        history.say_all("kube_pod_status_reason", &evicted, (pod.end + 11, pod.end + 300, 30), 1.0);
+        let exited = with(&pod.object(), [("container", "main")]);
+        let code = "kube_pod_container_status_last_terminated_exitcode";
+        history.say_all(code, &exited, (pod.end + 11, pod.end + 300, 30), 137.0);
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!(
+        (row.kills(), row.evidence("suspectedKills"), row.evidence("failed")),
+        (0, 0.0, 6.0),
+        "{:#}",
+        answer.json
+    );
+    assert_eq!(row.recommended("memoryLimit"), None, "{:#}", answer.json);
+    assert!(answer.text().contains("evicted for the node's want of memory"), "{:#}", answer.json);
+}
+
+/// A clock that was wrong when the pod started: its samples are still its own.
+#[test]
+fn a_pod_that_started_after_its_end_was_sampled() {
+    let mut history = History::default();
+    for start in nights(8) {
+        let pod = Pod::of_cronjob("etl", "nightly", start, start + 1500);
+        pod.measure(&mut history, ("main", 0), (start, start + 1500), climbs(GIB, 1500), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+    }
+    for value in history.metrics.get_mut("kube_pod_start_time").unwrap().values_mut().flat_map(|s| s.values_mut()) {
+        *value += DAY as f64;
+    }
+    let answer = recommend(&history, &[]);
+    assert_eq!((answer.row("main").runs(), answer.row("main").evidence("unobserved")), (8, 0.0), "{:#}", answer.json);
+}
+
+/// Nobody tells of pods' owners, but a Job's name is in those of its pods.
+#[test]
+fn pods_of_jobs_are_known_by_their_names() {
+    let mut history = History::default();
+    for start in nights(8) {
+        let pod = Pod::of_cronjob("etl", "nightly", start, start + 1500);
+        pod.measure(&mut history, ("main", 0), (start, start + 1500), climbs(GIB, 1500), 1.0);
+        pod.ran(&mut history, "main", Asks::memory(2.0 * GIB), "Completed");
+    }
+    history.metrics.remove("kube_pod_owner").unwrap();
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!((row.runs(), &row.0["workload"]), (8, &serde_json::json!("cronjob/nightly")), "{:#}", answer.json);
+    assert!(answer.text().contains("no kube_pod_owner"), "{:#}", answer.json);
+}
+
+/// What failed at its start tells nothing of what is needed: the few that completed decide, and it is said how few.
+#[test]
+fn of_hundreds_of_failures_the_three_that_completed_decide() {
+    let mut history = History::default();
+    for run in 0..300 {
+        let completes = [80, 170, 260].contains(&run);
+        let start = BEGIN + run * HOUR;
+        let mut pod = Pod::of_cronjob("etl", "mostly-fails", start, start + 900);
+        (pod.interval, pod.stays) = (60, 120);
+        let peak = if completes { 3000.0 } else { 150.0 } * MIB;
+        pod.measure(&mut history, ("main", 0), (start, start + 900), climbs(peak, 900), 1.0);
+        let reason = if completes { "Completed" } else { "Error" };
+        pod.ran(&mut history, "main", Asks::memory(8.0 * GIB), reason);
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!((row.evidence("completed"), row.evidence("failed")), (3.0, 297.0), "{:#}", answer.json);
+    assert!(row.recommended("memoryLimit").is_none_or(|limit| limit >= 3000.0 * MIB), "{:#}", answer.json);
+    assert!(row.notes().contains("memory rests on 3 of 300 runs: 297 failed"), "{:#}", answer.json);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 
 use super::answer::{Answer, Row, recommend};
-use super::pods::{Asks, GIB, HOUR, MIB, Pod, climbs, nights};
+use super::pods::{Asks, BEGIN, GIB, HOUR, MIB, Pod, climbs, nights};
 use super::series::{History, Labels, labels, with};
 
 const MEMORY: &str = "container_memory_working_set_bytes";
@@ -400,6 +400,66 @@ fn what_came_after_the_last_sample_was_not_seen(#[case] seconds: i64, #[case] in
     let answer = recommend(&history, &[]);
     assert_eq!(doubts(answer.row("main"), "end-unseen"), RUNS, "{:#}", answer.json);
     keeps_memory(&answer);
+}
+
+/// Runs of 45 s. A sample at the end is as old as cAdvisor's refresh: it takes many such runs to trust them. Samples that
+/// stop ten seconds before tell nothing of the end, however many runs there are.
+#[rstest]
+#[case::many(25, 0, "end-near", true)]
+#[case::few(19, 0, "end-near", false)]
+#[case::many_that_stop_early(60, 10, "end-unseen", false)]
+fn short_runs_tell_where_many_were_sampled_at_their_end(
+    #[case] runs: i64,
+    #[case] stop: i64,
+    #[case] doubt: &str,
+    #[case] is_lowered: bool,
+) {
+    let mut history = History::default();
+    for start in (0..runs).map(|hour| BEGIN + hour * HOUR) {
+        let mut pod = Pod::of_cronjob("etl", "quick", start, start + 45);
+        pod.interval = 3;
+        let own = pod.measure(&mut history, ("main", 0), (start, start + 45 - stop), |_| 64.0 * MIB, 0.3);
+        history.say_all("container_memory_max_usage_bytes", &own, (start + 7, start + 45 - stop, 3), 65.0 * MIB);
+        pod.ran(&mut history, "main", Asks::memory(512.0 * MIB), "Completed");
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert_eq!((row.runs() as i64, doubts(row, doubt)), (runs, runs), "{:#}", answer.json);
+    let limit = row.recommended("memoryLimit").unwrap();
+    if is_lowered {
+        assert!((65.0 * MIB..128.0 * MIB).contains(&limit), "{:#}", answer.json);
+        assert_eq!(row.evidence("counted") as i64, runs);
+    } else {
+        assert_eq!(limit, 512.0 * MIB, "{:#}", answer.json);
+        assert!(row.notes().contains("memory held"), "{:#}", answer.json);
+    }
+}
+
+/// Where the page cache itself is measured, that decides: files that explain a mark raise nothing, however few samples
+/// there are, and a mark that they do not explain is a peak between two samples.
+#[rstest]
+#[case::files(300, 1500.0, 760.0, "page-cache-seen", 800.0)]
+#[case::a_peak_between_samples(1800, 1500.0, 20.0, "", 1500.0)]
+#[case::at_the_limit(1800, 2040.0, 20.0, "page-cache", 800.0)]
+fn page_cache_that_was_measured_decides(
+    #[case] seconds: i64,
+    #[case] mark: f64,
+    #[case] cache: f64,
+    #[case] doubt: &str,
+    #[case] peak: f64,
+) {
+    let mut history = Nightly { seconds, ..Nightly::default() }.history();
+    for (metric, mib) in [("container_memory_max_usage_bytes", mark), ("container_memory_cache", cache)] {
+        let mut series = history.metrics[MEMORY].clone();
+        series.values_mut().flat_map(|samples| samples.values_mut()).for_each(|value| *value = mib * MIB);
+        history.metrics.insert(metric.to_owned(), series);
+    }
+    let answer = recommend(&history, &[]);
+    let row = answer.row("main");
+    assert!((row.evidence("peakMaxBytes") - peak * MIB).abs() < 2.0 * MIB, "{:#}", answer.json);
+    for known in ["page-cache", "page-cache-seen"] {
+        assert_eq!(doubts(row, known), if known == doubt { RUNS } else { 0 }, "{known}: {:#}", answer.json);
+    }
 }
 
 #[test]
