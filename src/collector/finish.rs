@@ -152,7 +152,8 @@ fn last_alive(memory: Option<&MemoryStretch>, cpu: Option<&CpuStretch>, last_ms:
 /// Its peak, and why a high-water mark above it was taken for page cache, if it was.
 ///
 /// Files explain a mark if the working set and the page cache that was seen make up as much. Where no cache was seen,
-/// the mark's size decides. A mark at the limit is never a need: whatever fills any limit would raise it again and again.
+/// the mark's size decides. The cache is the one seen last: files that were deleted before leave the mark as it is, an
+/// upper bound. A mark at the limit is never a need: whatever fills any limit would raise it again and again.
 fn memory_of(
     instance: &Instance,
     sampled: Option<&MemoryStretch>,
