@@ -9,6 +9,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use podfit::quantity::MIB;
 use podfit::simulate::platforms::{
     forty_seconds, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three, nightly_unlabelled,
     services, weekly_short,
@@ -21,7 +22,6 @@ use support::prometheus_server::PrometheusServer;
 /// 2026-11-22T12:00:00Z
 const NOON: i64 = 1_795_348_800_000;
 const NOON_TEXT: &str = "2026-11-22T12:00:00Z";
-const MIB: u64 = 1 << 20;
 
 /// The highest sampled peak, true cores and number of runs of every workload, by its text form.
 fn truth(simulation: &Simulation) -> BTreeMap<String, (u64, f64, usize)> {

@@ -1,6 +1,8 @@
-//! A pair of files that somebody else renews, polled by content.
-//! Must not know who renews them nor how often it is asked. A kubelet swaps a directory link beneath the files, which a
-//! watch on the files themselves does not see; reading them is what works everywhere.
+//! A pair of files that somebody else renews, polled by content: a kubelet swaps a directory link beneath the files,
+//! which a watch on the files themselves does not see. Must not know who renews them nor how often it is asked.
+//!
+//! `server/reload.rs` follows single files. A pair needs more: both files must be of one moment, a certificate without
+//! its key is given time, and a pair expires without any change of the files.
 
 use std::fs::File;
 use std::io::Read;

@@ -331,7 +331,7 @@ mod tests {
     use crate::recommendation::SparkLine;
     use crate::workload::{IdentityRules, identify, pod_facts};
 
-    const MIB: u64 = 1 << 20;
+    use crate::quantity::MIB;
 
     fn run(number: i64, peak_mib: u64, limit_mib: u64) -> Run {
         Run {

@@ -142,9 +142,9 @@ pub fn policy(path: &Path) -> anyhow::Result<Policy> {
 fn print(review: &Review, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
     match format {
         Format::Text => {
-            for finding in &review.findings {
-                let file = crate::text::clean(&finding.file);
-                writeln!(out, "{file}:{}:{}: {}: {}", finding.line, finding.column, finding.rule, finding.message)?;
+            for located in &review.findings {
+                let (file, finding) = (crate::text::clean(&located.file), &located.finding);
+                writeln!(out, "{file}:{}:{}: {}: {}", located.line, located.column, finding.rule, finding.message)?;
             }
         }
         Format::Json => out.write_all(json::json(review)?.as_bytes())?,

@@ -67,8 +67,8 @@ pub enum ClusterError {
     },
 }
 
-/// What the network said, without the layers that passed it on.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+/// What the network said in a line, without the layers that passed it on.
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -1,25 +1,19 @@
-//! Lists and gets raw objects through the user's kubeconfig, page by page.
-//! Objects stay JSON: typed structs would drop fields they do not know.
+//! Reads the cluster for a command: through the user's kubeconfig, with errors that tell the user what to do.
 
-use std::time::Duration;
-
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ClusterError;
-use super::error::{causes, innermost, one_line};
+use super::api::{Api, ApiError, TIMEOUT};
+use super::error::one_line;
 use super::kubeconfig::{self, Access};
-use crate::text;
 
-/// Objects asked for at a time.
-const PAGE: usize = 500;
-/// A CLI that hangs is worse than one that says so.
-const TIMEOUT: Duration = Duration::from_secs(30);
 const AGENT: &str = concat!("podfit/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to one API server.
 #[derive(Clone)]
 pub struct Reader {
-    client: kube::Client,
+    api: Api,
     server: String,
     namespace: String,
 }
@@ -34,7 +28,7 @@ impl Reader {
         config.read_timeout = Some(TIMEOUT);
         let server = shown(&config.cluster_url);
         let namespace = config.default_namespace.clone();
-        Ok(Self { client: client(config)?, server, namespace })
+        Ok(Self { api: Api::new(client(config)?), server, namespace })
     }
 
     /// The context's namespace.
@@ -52,41 +46,15 @@ impl Reader {
     /// # Errors
     /// [`ClusterError`], saying `what` was tried.
     pub async fn get(&self, path: &str, what: &str) -> Result<Option<Value>, ClusterError> {
-        match self.request(path, what).await {
-            Ok(object) => Ok(Some(object)),
-            Err(ClusterError::Refused { status: 404, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.api.get(path).await.map_err(|error| self.failed(error, what))
     }
 
     /// All objects of a list, `keep` applied to each as it comes so that pages need not be held whole.
     ///
     /// # Errors
     /// [`ClusterError`], saying `what` was tried.
-    pub async fn list(
-        &self,
-        path: &str,
-        what: &str,
-        mut keep: impl FnMut(&mut Value),
-    ) -> Result<Vec<Value>, ClusterError> {
-        let mut out = Vec::new();
-        let mut next = String::new();
-        loop {
-            let mut page = self.request(&format!("{path}?limit={PAGE}{next}"), what).await?;
-            if let Some(items) = page.get_mut("items").and_then(Value::as_array_mut) {
-                for mut item in items.drain(..) {
-                    if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
-                        metadata.remove("managedFields");
-                    }
-                    keep(&mut item);
-                    out.push(item);
-                }
-            }
-            match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|c| !c.is_empty()) {
-                Some(token) => next = format!("&continue={}", text::percent_encoded(token, b"")),
-                None => return Ok(out),
-            }
-        }
+    pub async fn list(&self, path: &str, what: &str, keep: impl FnMut(&mut Value)) -> Result<Vec<Value>, ClusterError> {
+        self.api.list(path, keep).await.map_err(|error| self.failed(error, what))
     }
 
     /// The answer to a question that is asked by POST, such as an access review. Nothing is stored by it.
@@ -94,8 +62,7 @@ impl Reader {
     /// # Errors
     /// [`ClusterError`], saying `what` was tried.
     pub async fn ask(&self, path: &str, question: &Value, what: &str) -> Result<Value, ClusterError> {
-        let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
-        self.answer(request.body(question.to_string().into_bytes()), what).await
+        self.api.create(path, question).await.map_err(|error| self.failed(error, what))
     }
 
     /// The API server's version, and by how many milliseconds its clock is ahead of this machine's, to a second; `None`
@@ -104,14 +71,16 @@ impl Reader {
     /// # Errors
     /// [`ClusterError`].
     pub async fn version(&self) -> Result<(String, Option<i64>), ClusterError> {
-        let version = self.request("/version", "read the version").await?;
+        let what = "read the version";
+        let not_there = || self.failed(ApiError::Status { status: 404, message: "no version".to_owned() }, what);
+        let version = self.get("/version", what).await?.ok_or_else(not_there)?;
         let version = one_line(version["gitVersion"].as_str().unwrap_or("of an unknown version"));
         let Ok(request) = http::Request::get("/version").body(kube::client::Body::empty()) else {
             return Ok((version, None));
         };
-        let before = jiff::Timestamp::now().as_millisecond();
-        let answer = tokio::time::timeout(TIMEOUT, self.client.send(request)).await;
-        let between = i64::midpoint(before, jiff::Timestamp::now().as_millisecond());
+        let before = Timestamp::now().as_millisecond();
+        let answer = tokio::time::timeout(TIMEOUT, self.api.client.send(request)).await;
+        let between = i64::midpoint(before, Timestamp::now().as_millisecond());
         let date = answer.ok().and_then(Result::ok).and_then(|answer| {
             let text = answer.headers().get(http::header::DATE)?.to_str().ok()?.to_owned();
             Some(jiff::fmt::rfc2822::parse(&text).ok()?.timestamp().as_millisecond())
@@ -120,33 +89,16 @@ impl Reader {
         Ok((version, date.map(|date| date + 500 - between)))
     }
 
-    async fn request(&self, path: &str, what: &str) -> Result<Value, ClusterError> {
-        self.answer(http::Request::get(path).body(Vec::new()), what).await
-    }
-
-    async fn answer(
-        &self,
-        request: Result<http::Request<Vec<u8>>, http::Error>,
-        what: &str,
-    ) -> Result<Value, ClusterError> {
+    fn failed(&self, error: ApiError, what: &str) -> ClusterError {
         let server = self.server.clone();
-        let refused = |status: u16, message: String| match status {
-            401 => ClusterError::Unauthorized { server: self.server.clone() },
-            403 => ClusterError::Forbidden { what: what.to_owned() },
-            _ => ClusterError::Refused { server: self.server.clone(), status, what: what.to_owned(), message },
-        };
-        let request = request.map_err(|e| refused(0, one_line(&e.to_string())))?;
-        match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
-            Err(_) => Err(ClusterError::Unreachable { server, why: format!("no answer in {} s", TIMEOUT.as_secs()) }),
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(kube::Error::Api(status))) => Err(refused(status.code, one_line(&status.message))),
-            Ok(Err(error @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)))) => {
-                Err(ClusterError::NotKubernetes { server, why: innermost(&error) })
+        match error {
+            ApiError::Status { status: 401, .. } => ClusterError::Unauthorized { server },
+            ApiError::Status { status: 403, .. } => ClusterError::Forbidden { what: what.to_owned() },
+            ApiError::Status { status, message } => {
+                ClusterError::Refused { server, status, what: what.to_owned(), message: one_line(&message) }
             }
-            Ok(Err(error @ (kube::Error::Service(_) | kube::Error::HyperError(_)))) => {
-                Err(ClusterError::Unreachable { server, why: innermost(&error) })
-            }
-            Ok(Err(error)) => Err(ClusterError::Unreachable { server, why: causes(&error) }),
+            ApiError::NotJson(why) => ClusterError::NotKubernetes { server, why: one_line(&why) },
+            ApiError::Network(why) => ClusterError::Unreachable { server, why },
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
-use super::api::Api;
 use super::lease::{self, LeaseName, Term};
 use super::policy_status;
 use super::recommend::{ControllerMetrics, Learn, Recommendations, Recommender, Writer};
 use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
 use super::weekly::{Deliverer, Delivery};
 use crate::admission::SharedState;
+use crate::cluster::Api;
 use crate::collector::KnownPods;
 use crate::history::Store;
 use crate::sizing::SizingPolicy;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, ApiResponse};
 use super::crds::{GROUP, IN_FORCE, POLICIES, VERSION};
 use super::lease::Term;
+use crate::cluster::{Api, ApiError, PatchKind};
 use crate::policy::Policy;
 use crate::text;
 
@@ -38,13 +38,13 @@ pub async fn run(api: Api, term: &Term, stop: CancellationToken) {
 
 async fn look(api: &Api, term: &Term) -> Result<(), String> {
     let path = format!("/apis/{GROUP}/{VERSION}/{POLICIES}");
-    let policies = match api.send("GET", &path, "application/json", None).await? {
-        ApiResponse::Text(text) => serde_json::from_str::<Value>(&text).map_err(|_| format!("{POLICIES}: no JSON"))?,
+    let policies = match api.list(&path, |_| {}).await {
+        Ok(policies) => policies,
         // Their definition is not there; the watch has said so.
-        ApiResponse::Status(404) => return Ok(()),
-        ApiResponse::Status(status) => return Err(format!("cannot list {POLICIES}: the API server answered {status}")),
+        Err(ApiError::Status { status: 404, .. }) => return Ok(()),
+        Err(error) => return Err(format!("cannot list {POLICIES}: {error}")),
     };
-    for policy in policies.get("items").and_then(Value::as_array).into_iter().flatten() {
+    for policy in &policies {
         let name = policy.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let wanted = judged(name, policy.get("spec").unwrap_or(&Value::Null));
         if is_said(policy, &wanted) || !term.holds() {
@@ -61,15 +61,15 @@ async fn look(api: &Api, term: &Term) -> Result<(), String> {
             "status": {"conditions": [condition]},
         });
         let path = format!("{path}/{name}/status?fieldManager=podfit&force=true");
-        match api.send("PATCH", &path, "application/apply-patch+yaml", Some(&body)).await? {
-            ApiResponse::Text(_) | ApiResponse::Status(404 | 409) => {}
-            ApiResponse::Status(403) => {
+        match api.patch(&path, PatchKind::Apply, &body).await {
+            Ok(_) | Err(ApiError::Status { status: 404 | 409, .. }) => {}
+            Err(ApiError::Status { status: 403, .. }) => {
                 return Err(format!(
                     "podfit may not patch {POLICIES}/status (403): grant its service account the verb patch on it \
                      ({GROUP})"
                 ));
             }
-            ApiResponse::Status(status) => return Err(format!("cannot patch {POLICIES}/status: answered {status}")),
+            Err(error) => return Err(format!("cannot patch {POLICIES}/status: {error}")),
         }
     }
     Ok(())

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, ApiResponse};
-use super::lease::LeaseName;
+use super::lease::{self, LeaseName};
 use super::recommend::ControllerMetrics;
+use crate::cluster::Api;
 use crate::delivery::{Patience, Plan, deliver};
 use crate::report::weekly::Weekly;
 
@@ -164,68 +164,36 @@ impl Deliverer {
     }
 
     async fn record(&self) -> Result<Option<Record>, String> {
-        let object = match self.api.send("GET", &self.path(), "application/json", None).await? {
-            ApiResponse::Text(text) => {
-                serde_json::from_str::<Value>(&text).map_err(|_| "its lease is no JSON".to_owned())?
-            }
-            ApiResponse::Status(404) => return Ok(None),
-            ApiResponse::Status(status) => return Err(self.refused("get", status)),
-        };
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        let due = object.pointer("/metadata/annotations").and_then(|all| all.get(DUE)).and_then(Value::as_str);
-        Ok(Some(Record {
-            due: due.and_then(|due| due.parse().ok()),
-            version: text("/metadata/resourceVersion").unwrap_or_default().to_owned(),
+        let object = lease::get(&self.api, &self.name()).await?;
+        Ok(object.map(|object| Record {
+            due: object["metadata"]["annotations"][DUE].as_str().and_then(|due| due.parse().ok()),
+            version: version_of(&object),
         }))
     }
 
     /// The version of what was stored; `None` where another was quicker.
     async fn remember(&self, due: Timestamp, version: Option<&str>, result: &str) -> Result<Option<String>, String> {
+        let name = self.name();
         let mut body = json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": self.name(), "namespace": self.lease.namespace,
+            "metadata": {"name": name.name, "namespace": name.namespace,
                 "labels": {"app.kubernetes.io/name": "podfit"},
                 "annotations": {DUE: due.to_string(), RESULT: result}},
             "spec": {"holderIdentity": self.me},
         });
-        let (method, path) = match version {
-            None => ("POST", format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.lease.namespace)),
-            Some(version) => {
-                body["metadata"]["resourceVersion"] = json!(version);
-                ("PUT", self.path())
-            }
-        };
-        match self.api.send(method, &path, "application/json", Some(&body)).await? {
-            ApiResponse::Text(text) => {
-                let stored: Value = serde_json::from_str(&text).unwrap_or_default();
-                let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-                Ok(Some(version.unwrap_or_default().to_owned()))
-            }
-            ApiResponse::Status(409) => Ok(None),
-            ApiResponse::Status(status) => {
-                Err(self.refused(if version.is_some() { "update" } else { "create" }, status))
-            }
+        if let Some(version) = version {
+            body["metadata"]["resourceVersion"] = json!(version);
         }
+        Ok(lease::store(&self.api, &name, &body, version.is_some()).await?.as_ref().map(version_of))
     }
 
-    fn refused(&self, verb: &str, status: u16) -> String {
-        let name = format!("{}/{}", self.lease.namespace, self.name());
-        if status == 403 {
-            return format!(
-                "podfit may not {verb} lease {name} (403): grant its service account the verbs get, create and update \
-                 on it (coordination.k8s.io)"
-            );
-        }
-        format!("cannot {verb} lease {name}: the API server answered {status}")
+    fn name(&self) -> LeaseName {
+        LeaseName { namespace: self.lease.namespace.clone(), name: format!("{}-report", self.lease.name) }
     }
+}
 
-    fn name(&self) -> String {
-        format!("{}-report", self.lease.name)
-    }
-
-    fn path(&self) -> String {
-        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}", self.lease.namespace, self.name())
-    }
+fn version_of(object: &Value) -> String {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

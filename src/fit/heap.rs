@@ -2,9 +2,9 @@
 //! Must not know an engine.
 
 use crate::history::{History, MemoryUse, Observation, Outcome, PeakSource, Resources, Run};
+use crate::quantity::MIB;
 use crate::sizing::{Bearing, End, Estimate, MemorySize, SizingPolicy, recommend};
 
-const MIB: u64 = 1 << 20;
 /// More of the time than this on collecting garbage is a heap too small (Spark's own web UI marks it in red).
 pub(super) const MUCH_COLLECTING: f64 = 0.1;
 /// From this share of the heap on, much collecting is for want of heap; below it is for want of CPU.

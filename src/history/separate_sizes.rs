@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::history::{MemoryUse, PeakSource, Resources};
 
-    const GIB: u64 = 1 << 30;
+    use crate::quantity::GIB;
 
     fn run(n: i64, pod: &str, request: u64, peak: u64) -> Run {
         let resources = Resources { memory_request_bytes: Some(request), ..Resources::default() };

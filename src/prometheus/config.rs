@@ -10,6 +10,7 @@ use reqwest::Url;
 use super::Error;
 use super::oauth2::OAuth2;
 use crate::secret::Secret;
+use crate::text;
 
 /// How requests are authorized. Files are read again for every request, so a rotated secret needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,8 +168,9 @@ impl Base {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(config("no host in the address; write it like http://prometheus:9090"));
         }
-        let userinfo = (!url.username().is_empty() || url.password().is_some())
-            .then(|| (percent_decode(url.username()), Secret::new(percent_decode(url.password().unwrap_or("")))));
+        let userinfo = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            (text::percent_decoded(url.username()), Secret::new(text::percent_decoded(url.password().unwrap_or(""))))
+        });
         // Both calls fail only for addresses that cannot have a user, and those have no host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -195,23 +197,6 @@ impl Base {
         url.set_path(&format!("{prefix}/{path}"));
         url
     }
-}
-
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let hex = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
-        if let (b'%', Some(high), Some(low)) = (bytes[i], hex(i + 1), hex(i + 2)) {
-            out.push((high * 16 + low) as u8);
-            i += 3;
-        } else {
-            out.push(bytes[i]);
-            i += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Reads a secret from a file, without the white space around it.

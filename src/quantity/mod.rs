@@ -22,6 +22,10 @@ const NANO_PER_MILLI: i128 = 1_000_000;
 pub const MIB: u64 = 1 << 20;
 /// Bytes in a gibibyte.
 pub const GIB: u64 = 1 << 30;
+/// [`MIB`] for statistics, which count bytes as `f64`.
+pub const MIB_F64: f64 = MIB as f64;
+/// [`GIB`] for statistics.
+pub const GIB_F64: f64 = GIB as f64;
 /// The largest magnitude a quantity may have, 2^63 - 1 units; larger input is capped, as the API documentation says.
 const MAX_NANO: i128 = i64::MAX as i128 * NANO;
 

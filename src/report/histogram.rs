@@ -63,7 +63,7 @@ fn mark_line(mark: &Mark) -> String {
 mod tests {
     use super::*;
 
-    const MIB: u64 = 1 << 20;
+    use crate::quantity::MIB;
 
     #[test]
     fn every_peak_is_counted_and_every_mark_shown_in_order() {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::manifest::{self, Document, PodOf, Position};
-use crate::policy::{self, Mode, PodSpec, Settings, Severity, Subject};
+use crate::policy::{self, Finding, Mode, PodSpec, Settings, Subject};
 use crate::text;
 
 pub use sarif::sarif;
@@ -54,20 +54,9 @@ pub struct Located {
     pub name: String,
     /// Which of its pods; empty where there is one.
     pub role: String,
-    /// The rule.
-    pub rule: &'static str,
-    /// Which of the rule's cases.
-    pub reason: &'static str,
-    /// Its weight.
-    pub severity: Severity,
-    /// What it leads to at admission.
-    pub mode: Mode,
-    /// Container or volume; empty when the pod is meant.
-    pub container: String,
-    /// JSON pointer in the document.
-    pub path: String,
-    /// What is wrong and how to mend it.
-    pub message: String,
+    /// What was found; its path is a JSON pointer in the document.
+    #[serde(flatten)]
+    pub finding: Finding,
     /// Whether the pod leaves it to its service account whether a token is mounted.
     #[serde(skip)]
     account_decides: bool,
@@ -113,7 +102,7 @@ impl Review {
 
     /// The worst mode of all findings.
     pub fn worst(&self) -> Option<Mode> {
-        self.findings.iter().map(|finding| finding.mode).max()
+        self.findings.iter().map(|located| located.finding.mode).max()
     }
 
     fn document(&mut self, file: &str, document: &Document, settings: &Settings, namespace: &str) {
@@ -171,22 +160,18 @@ impl Review {
                 namespace: text::name(namespace),
                 name: text::clip(&text::clean(&pod.object.name), NAME_CHARS),
                 role: text::name(&pod.role),
-                rule: finding.rule,
-                reason: finding.reason,
-                severity: finding.severity,
-                mode: finding.mode,
-                container: finding.container,
-                path: text::clean(&path),
-                message: finding.message,
                 account_decides: account_decides && finding.rule == "default-service-account",
+                finding: Finding { path: text::clean(&path), ..finding },
             };
             if located.account_decides && self.tokenless.contains(&located.namespace) {
                 continue;
             }
             // One value can be part of several pods: it is said once.
             let said = |other: &Located| {
-                (other.line, other.column, other.rule, &other.message, &other.file, &other.path)
-                    == (line, column, located.rule, &located.message, &located.file, &located.path)
+                let key = |of: &'_ Located| (of.line, of.column, of.finding.rule);
+                key(other) == key(&located)
+                    && (&other.finding.message, &other.finding.path, &other.file)
+                        == (&located.finding.message, &located.finding.path, &located.file)
             };
             if !self.findings.iter().rev().take(SEVERAL).any(said) {
                 self.findings.push(located);

@@ -50,11 +50,12 @@ pub fn sarif(review: &Review) -> Value {
     })
 }
 
-fn result(finding: &Located, seen: &mut BTreeMap<String, u32>) -> Value {
-    let object = format!("{}/{}/{}", finding.kind, finding.namespace, finding.name);
+fn result(located: &Located, seen: &mut BTreeMap<String, u32>) -> Value {
+    let finding = &located.finding;
+    let object = format!("{}/{}/{}", located.kind, located.namespace, located.name);
     // Without lines and positions in lists: it stays the same when something is written above.
     let field = finding.path.split('/').filter(|key| key.parse::<u32>().is_err()).collect::<Vec<_>>().join("/");
-    let identity = [&object, &finding.role, finding.rule, finding.reason, &finding.container, &field].join("\n");
+    let identity = [&object, &located.role, finding.rule, finding.reason, &finding.container, &field].join("\n");
     let count = seen.entry(identity.clone()).and_modify(|count| *count += 1).or_insert(1);
     let fingerprint = format!("{:016x}:{count}", fnv1a(identity.as_bytes()));
     json!({
@@ -63,7 +64,7 @@ fn result(finding: &Located, seen: &mut BTreeMap<String, u32>) -> Value {
         "level": level(finding.mode),
         "message": {"text": finding.message},
         "locations": [{
-            "physicalLocation": place(&finding.file, finding.line, finding.column),
+            "physicalLocation": place(&located.file, located.line, located.column),
             "logicalLocations": [{"fullyQualifiedName": format!("{object}{}", finding.path), "kind": "object"}],
         }],
         "partialFingerprints": {"podfit/v1": fingerprint},

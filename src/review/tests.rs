@@ -29,7 +29,7 @@ fn review(text: &str, settings: &str) -> Review {
 #[test]
 fn findings_have_lines() {
     let review = review(JOB, "");
-    let seen: Vec<_> = review.findings.iter().map(|f| (f.rule, f.line, f.column, f.mode)).collect();
+    let seen: Vec<_> = review.findings.iter().map(|f| (f.finding.rule, f.line, f.column, f.finding.mode)).collect();
     assert_eq!(seen, [("latest-tag", 11, 16, Mode::Enforce), ("hardcoded-credential", 15, 18, Mode::Warn)]);
     assert!(!serde_json::to_string(&review).unwrap().contains("hunter2"));
     assert_eq!((review.pods, review.worst()), (1, Some(Mode::Enforce)));
@@ -61,9 +61,9 @@ fn one_bad_document_leaves_the_others() {
 #[test]
 fn what_is_shared_is_said_once() {
     let text = "apiVersion: sparkoperator.k8s.io/v1beta2\nkind: SparkApplication\nmetadata: {name: a}\nspec:\n  image: spark\n  driver: {serviceAccount: spark}\n";
-    let images: Vec<_> = review(text, "").findings.into_iter().filter(|f| f.rule == "latest-tag").collect();
+    let images: Vec<_> = review(text, "").findings.into_iter().filter(|f| f.finding.rule == "latest-tag").collect();
     assert_eq!(images.iter().map(|f| (f.line, f.column)).collect::<Vec<_>>(), [(5, 10), (5, 10)], "a container each");
-    assert_ne!(images[0].message, images[1].message);
+    assert_ne!(images[0].finding.message, images[1].finding.message);
 }
 
 #[test]

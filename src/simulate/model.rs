@@ -3,8 +3,7 @@
 
 use super::calendar::Schedule;
 
-/// Bytes of one MiB.
-pub const MIB: u64 = 1 << 20;
+pub use crate::quantity::MIB;
 
 /// Which engine makes the pods, and thus their names, labels, owners and retries.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::estimator::{Estimator, Next, Observed};
+use crate::quantity::MIB_F64;
 
 /// Statistics over single runs look at this many of the latest: more would change no published rule's answer (their
 /// half-lives are days) and cost time.
 const WINDOW: usize = 1_000;
-/// A mebibyte.
-const MIB: f64 = 1_048_576.0;
 
 /// KRR (robusta-dev/krr, strategy `simple`): highest peak +15 %, at least 100 MB.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +62,7 @@ impl Vpa {
     /// `pod-recommendation-min-memory-mb` 250.
     const FLOOR: f64 = 250e6;
     /// `oom-bump-up-ratio` 1.2 and `oom-min-bump-up-bytes` 100 MiB.
-    const BUMP: (f64, f64) = (1.2, 100.0 * MIB);
+    const BUMP: (f64, f64) = (1.2, 100.0 * MIB_F64);
     /// Weights are never zero, so that a history of long ago still has a quantile.
     const LEAST_WEIGHT: f64 = 1e-300;
 

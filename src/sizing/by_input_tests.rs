@@ -8,13 +8,13 @@ use super::estimator::{Estimator, Next, Observed};
 use super::replay::allocated;
 use super::score::Tally;
 use super::tail::{FAILING_SHARE, TailEstimator};
+use crate::quantity::MIB_F64;
 
-const MIB: f64 = 1_048_576.0;
 const GB: f64 = 1e9;
 
 fn run(input: Option<f64>, peak_mib: f64) -> Observed {
     Observed {
-        peak_bytes: peak_mib * MIB,
+        peak_bytes: peak_mib * MIB_F64,
         seconds: Some(600.0),
         input_bytes: input.map(|x| x * GB),
         ..Observed::default()
@@ -32,7 +32,7 @@ fn after(runs: impl IntoIterator<Item = Observed>) -> ByInput {
 }
 
 fn mib(estimator: &ByInput, input: f64) -> f64 {
-    estimator.recommend(&next(input)).unwrap() / MIB
+    estimator.recommend(&next(input)).unwrap() / MIB_F64
 }
 
 /// A little noise that is the same every time, 0 to 1.
@@ -48,7 +48,7 @@ fn what_the_input_explains_is_not_reserved() {
         run(Some(x), 100.0 + 1000.0 * x + 20.0 * noise(i))
     });
     let estimator = after(runs);
-    let plain = estimator.recommend(&Next::default()).unwrap() / MIB;
+    let plain = estimator.recommend(&Next::default()).unwrap() / MIB_F64;
     assert!(plain > 20_000.0, "{plain}");
     for x in [1.0, 5.0, 10.5, 20.0] {
         let given = mib(&estimator, x);
@@ -106,7 +106,7 @@ fn without_an_input_it_is_the_plain_rule(#[case] next: Next) {
 fn beyond_what_was_seen_nothing_gets_less_than_without_its_input() {
     // The largest inputs happened to need least.
     let estimator = after((0..40).map(|i| run(Some(f64::from(i)), 4000.0 - 90.0 * f64::from(i))));
-    let plain = estimator.recommend(&Next::default()).unwrap() / MIB;
+    let plain = estimator.recommend(&Next::default()).unwrap() / MIB_F64;
     assert!(mib(&estimator, 38.0) < 2000.0);
     assert_eq!(mib(&estimator, 1000.0), plain);
 }
@@ -117,7 +117,7 @@ fn the_table_rises_with_the_input() {
     let table = estimator.table();
     assert!((3..=8).contains(&table.len()) && table.last().unwrap().0 == 19.0 * GB, "{table:?}");
     assert!(table.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1), "{table:?}");
-    assert!(table[0].1 < 5000.0 * MIB);
+    assert!(table[0].1 < 5000.0 * MIB_F64);
     assert!(after((0..60).map(|i| run(None, 1000.0 * noise(i)))).table().is_empty());
     assert!(after((0..60).map(|i| run(Some(f64::from(i)), 1000.0))).table().is_empty());
 }

@@ -28,6 +28,7 @@ use super::{
     Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink,
 };
 use crate::history::{Resources, Run};
+use crate::quantity::GIB_F64;
 
 /// Share of runs whose mean use the request covers (KRR uses the same percentile, of samples).
 pub const COVERED_SHARE: f64 = 0.95;
@@ -43,7 +44,6 @@ const STEP_MILLIS: u64 = 5;
 const WORTH_IT: f64 = 0.9;
 /// Requests that are weighed, from the bound below to the highest slice, evenly spread on a logarithmic scale.
 const CANDIDATES: u32 = 16;
-const GIB: f64 = 1_073_741_824.0;
 
 /// The rule where slices raised the request.
 pub const BURSTS: &str = "bursts weighed against waiting";
@@ -99,7 +99,7 @@ impl Use {
             mean: cpu.mean_cores,
             peak: [seen, limit].into_iter().flatten().fold(cpu.mean_cores, f64::max),
             seconds: run.seconds().max(1.0),
-            held: run.memory.map_or(0.0, |m| m.peak_bytes as f64 / GIB / GIB_PER_CORE),
+            held: run.memory.map_or(0.0, |m| m.peak_bytes as f64 / GIB_F64 / GIB_PER_CORE),
             busy: run.day.as_ref().and_then(|day| day.busy_cores).filter(|b| b.is_finite() && *b >= 0.0),
         })
     }

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::end::killed_at;
 use super::is_finished;
 use crate::history::{History, Resources, Run};
+use crate::quantity::GIB_F64;
 
 const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
-const GIB: f64 = 1_073_741_824.0;
 
 /// What the change would bring per week of the observed window. Positive = less is reserved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -47,15 +47,15 @@ impl Effect {
         let hours_per_week = seconds / 3600.0 * WEEK_SECONDS / window;
         let retried: f64 =
             memory_bytes.map_or(0.0, |size| runs.iter().map(|r| beyond_first_try(r, size, ladder)).sum());
-        let retried_per_week = retried / 3600.0 * WEEK_SECONDS / window / GIB;
+        let retried_per_week = retried / 3600.0 * WEEK_SECONDS / window / GIB_F64;
         let resized = |now: u64, of: fn(&Resources) -> Option<u64>| {
             let seconds: f64 = runs.iter().map(|r| beyond_now(r, now as f64, of)).sum();
             seconds / 3600.0 * WEEK_SECONDS / window
         };
         Self {
             memory_gib_hours_per_week: memory_bytes.zip(current.memory_request_bytes).map(|(size, asked)| {
-                let held = resized(asked, |r| r.memory_request_bytes) / GIB;
-                (asked as f64 - size as f64) / GIB * hours_per_week + held - retried_per_week
+                let held = resized(asked, |r| r.memory_request_bytes) / GIB_F64;
+                (asked as f64 - size as f64) / GIB_F64 * hours_per_week + held - retried_per_week
             }),
             failed_gib_hours_per_week: retried_per_week,
             cpu_core_hours_per_week: cpu_millis.zip(current.cpu_request_millis).map(|(size, asked)| {

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::history::{HeldUntil, PeakSource, Resources};
 
-    const MIB: u64 = 1 << 20;
+    use crate::quantity::MIB;
 
     fn run(outcome: Outcome, peak_mib: u64, limit_mib: u64, observation: Observation) -> Run {
         Run {

@@ -18,6 +18,8 @@
 //! peaks had been seen. What they then cost until they were through, over what they used, as mean over workflows: 1.13
 //! with doubling, 0.89 with a jump to the highest peak, 0.79 with this ladder; killed again 45, 8 and 8 of them.
 
+use crate::quantity::MIB;
+
 /// Attempts in all that are planned for, the first included: what Spark gives a task (`spark.task.maxFailures` 4).
 pub const MOST_ATTEMPTS: usize = 4;
 /// Each step is at least this many times the one before: less is likely to be another failure for nothing. One step of
@@ -28,8 +30,6 @@ pub const SMALLEST_STEP: f64 = 1.2;
 const HEADROOM: f64 = 1.02;
 /// Where nothing is known of what lies above.
 const DOUBLING: f64 = 2.0;
-/// Steps are whole mebibytes.
-const MIB: u64 = 1 << 20;
 /// Beyond any machine; keeps products inside `u64`.
 const MOST_BYTES: u64 = 1 << 62;
 

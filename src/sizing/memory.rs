@@ -11,10 +11,9 @@ use super::ladder::{Need, ladder};
 use super::replay::ASKED_AT;
 use super::{Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{Doubt, History, Outcome, PeakSource, Resources, Run};
+use crate::quantity::MIB_F64;
 use crate::quantity::Quantity;
 
-/// Sizes are whole mebibytes, rounded up.
-const MIB: f64 = 1_048_576.0;
 /// After an OOM kill at a limit, with no finished run above it, the next try gets this much of the limit. Doubling is
 /// the retry rule of Witt et al. (HPCS 2019) and of the sizing literature since.
 const OOM_FACTOR: f64 = 2.0;
@@ -482,5 +481,5 @@ fn rounded(bytes: f64) -> u64 {
     const MOST: f64 = 9.0e18;
     // A product that is whole on paper must not be rounded up for its last bit.
     const FLOAT_DUST: f64 = 1e-6;
-    (((bytes.clamp(0.0, MOST) / MIB - FLOAT_DUST).ceil()).max(0.0) * MIB) as u64
+    (((bytes.clamp(0.0, MOST) / MIB_F64 - FLOAT_DUST).ceil()).max(0.0) * MIB_F64) as u64
 }

@@ -5,11 +5,10 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::estimator::{Estimator, Next, Observed};
+use crate::quantity::MIB_F64;
 
-/// A mebibyte; allocations are whole ones, rounded up.
-const MIB: f64 = 1_048_576.0;
 /// Smallest allocation: below it a container runtime's own overhead shows.
-pub const FLOOR_BYTES: f64 = 64.0 * MIB;
+pub const FLOOR_BYTES: f64 = 64.0 * MIB_F64;
 /// With fewer runs known than this there is no evidence (Ponder, arXiv 2408.00047, keeps the request then), and the
 /// first runs of a group are not decided.
 pub const WARM_UP: usize = 3;
@@ -22,7 +21,7 @@ pub const MOST_RUNS: usize = 3_000;
 /// single run: people and controllers look now and then, and more rarely the longer all goes well.
 pub const ASKED_AT: [usize; 15] = [3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500, 800, 1_200, 2_000];
 /// A node's memory when nothing else is said.
-pub const NODE_BYTES: f64 = 128.0 * 1024.0 * MIB;
+pub const NODE_BYTES: f64 = 128.0 * 1024.0 * MIB_F64;
 
 /// One run to be replayed. `None` = not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -95,7 +94,7 @@ pub fn allocated(bytes: f64, node_bytes: f64) -> f64 {
     if !bytes.is_finite() {
         return node_bytes;
     }
-    ((bytes / MIB).ceil() * MIB).max(FLOOR_BYTES).min(node_bytes)
+    ((bytes / MIB_F64).ceil() * MIB_F64).max(FLOOR_BYTES).min(node_bytes)
 }
 
 /// What the method would have given each run at first, in bytes; `None` where it was not asked (the first

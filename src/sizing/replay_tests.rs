@@ -10,9 +10,9 @@ use super::replay::{ASKED_AT, FLOOR_BYTES, NODE_BYTES, Protocol, Row, Rules, WAR
 use super::score::Tally;
 use super::{Estimate, SizingPolicy, recommend};
 use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
+use crate::quantity::GIB_F64;
+use crate::quantity::MIB_F64;
 
-const MIB: f64 = 1_048_576.0;
-const GIB: f64 = 1024.0 * MIB;
 const HOUR: f64 = 3600.0;
 
 fn methods() -> Vec<Box<dyn Estimator>> {
@@ -32,7 +32,7 @@ fn row(number: usize, peak_bytes: f64) -> Row {
         seconds: Some(600.0),
         start_seconds: Some(number as f64 * HOUR),
         input_bytes: Some(peak_bytes / 3.0),
-        requested_bytes: Some(4.0 * GIB),
+        requested_bytes: Some(4.0 * GIB_F64),
         killed: false,
     }
 }
@@ -62,7 +62,7 @@ fn is_sane(rows: &[Row]) {
                 assert_eq!(bytes.is_some(), at >= WARM_UP, "{} at {at}", method.formula());
                 if let Some(bytes) = bytes {
                     assert!((FLOOR_BYTES..=NODE_BYTES).contains(bytes), "{} gives {bytes}", method.formula());
-                    assert_eq!(bytes % MIB, 0.0, "{} gives {bytes}", method.formula());
+                    assert_eq!(bytes % MIB_F64, 0.0, "{} gives {bytes}", method.formula());
                 }
             }
             let mut tally = Tally::default();
@@ -106,18 +106,18 @@ fn sized(rows: &[Row]) -> Option<u64> {
 
 #[test]
 fn one_run() {
-    let rows = rows([GIB]);
+    let rows = rows([GIB_F64]);
     is_sane(&rows);
     assert_eq!(sized(&rows), None);
 }
 
 #[test]
 fn equal_peaks() {
-    let rows = rows([GIB; 50]);
+    let rows = rows([GIB_F64; 50]);
     is_sane(&rows);
     let given = decisions(&rows, recommended().as_mut(), &Rules::default());
-    assert!(given.iter().flatten().all(|g| (GIB..=4.0 / 3.0 * GIB + MIB).contains(g)));
-    assert!((GIB..1.1 * GIB).contains(&(sized(&rows).unwrap() as f64)));
+    assert!(given.iter().flatten().all(|g| (GIB_F64..=4.0 / 3.0 * GIB_F64 + MIB_F64).contains(g)));
+    assert!((GIB_F64..1.1 * GIB_F64).contains(&(sized(&rows).unwrap() as f64)));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn peaks_of_zero() {
 
 #[test]
 fn one_huge_outlier() {
-    let rows = rows((0..100).map(|i| if i == 40 { 9e17 } else { GIB }));
+    let rows = rows((0..100).map(|i| if i == 40 { 9e17 } else { GIB_F64 }));
     is_sane(&rows);
     // It was seen, so it is believed; the node bounds what is given.
     assert!(sized(&rows).is_some());
@@ -139,33 +139,33 @@ fn one_huge_outlier() {
 
 #[test]
 fn nearly_all_at_their_limit() {
-    let at_limit = |i: usize| Row { requested_bytes: Some(GIB), killed: i.is_multiple_of(7), ..row(i, GIB) };
-    let rows: Vec<Row> = (0..200).map(|i| if i % 100 == 5 { row(i, GIB / 2.0) } else { at_limit(i) }).collect();
+    let at_limit = |i: usize| Row { requested_bytes: Some(GIB_F64), killed: i.is_multiple_of(7), ..row(i, GIB_F64) };
+    let rows: Vec<Row> = (0..200).map(|i| if i % 100 == 5 { row(i, GIB_F64 / 2.0) } else { at_limit(i) }).collect();
     is_sane(&rows);
     // Nothing shows that less than the limit would do.
-    assert!(sized(&rows).unwrap() as f64 >= GIB);
+    assert!(sized(&rows).unwrap() as f64 >= GIB_F64);
 }
 
 #[test]
 fn a_rising_trend() {
-    let rows = rows((0..300).map(|i| GIB * (1.0 + f64::from(i) / 100.0)));
+    let rows = rows((0..300).map(|i| GIB_F64 * (1.0 + f64::from(i) / 100.0)));
     is_sane(&rows);
-    assert!(sized(&rows).unwrap() as f64 >= 3.99 * GIB);
+    assert!(sized(&rows).unwrap() as f64 >= 3.99 * GIB_F64);
 }
 
 #[test]
 fn two_modes() {
-    let rows = rows((0..300).map(|i| if i % 10 == 9 { 8.0 * GIB } else { GIB }));
+    let rows = rows((0..300).map(|i| if i % 10 == 9 { 8.0 * GIB_F64 } else { GIB_F64 }));
     is_sane(&rows);
-    assert!((8.0 * GIB..9.0 * GIB).contains(&(sized(&rows).unwrap() as f64)));
+    assert!((8.0 * GIB_F64..9.0 * GIB_F64).contains(&(sized(&rows).unwrap() as f64)));
 }
 
 #[test]
 fn a_hundred_thousand_runs() {
-    let rows = rows((0..100_000).map(|i| GIB * (1.0 + f64::from(i % 97) / 97.0)));
+    let rows = rows((0..100_000).map(|i| GIB_F64 * (1.0 + f64::from(i % 97) / 97.0)));
     for mut method in methods() {
         let given = decisions(&rows, method.as_mut(), &Rules { finished_only: true, ..Rules::default() });
-        assert!(given[WARM_UP..].iter().all(|g| g.is_some_and(|g| (GIB..=8.0 * GIB).contains(&g))));
+        assert!(given[WARM_UP..].iter().all(|g| g.is_some_and(|g| (GIB_F64..=8.0 * GIB_F64).contains(&g))));
     }
 }
 
@@ -176,18 +176,18 @@ fn a_hundred_thousand_runs() {
 #[case::no_number(|_| Row { start_seconds: Some(f64::NAN), seconds: Some(f64::INFINITY), ..Row::default() })]
 #[case::negative(|_| Row { start_seconds: Some(-1e12), seconds: Some(-5.0), ..Row::default() })]
 fn times_that_are_missing_or_none(#[case] times: fn(usize) -> Row) {
-    let rows: Vec<Row> = (0..60).map(|i| Row { peak_bytes: Some(GIB), ..times(i) }).collect();
+    let rows: Vec<Row> = (0..60).map(|i| Row { peak_bytes: Some(GIB_F64), ..times(i) }).collect();
     is_sane(&rows);
 }
 
 #[test]
 fn unsorted_and_duplicate_rows() {
-    let peaks = [3.0, 1.0, 2.0].map(|p| p * GIB);
+    let peaks = [3.0, 1.0, 2.0].map(|p| p * GIB_F64);
     let unsorted: Vec<Row> = (0..60).map(|i| row((i * 37) % 60, peaks[i % 3])).collect();
     is_sane(&unsorted);
     let doubled: Vec<Row> = unsorted.iter().flat_map(|r| [*r, *r]).collect();
     is_sane(&doubled);
-    assert!(sized(&unsorted).unwrap() as f64 >= 3.0 * GIB);
+    assert!(sized(&unsorted).unwrap() as f64 >= 3.0 * GIB_F64);
 }
 
 #[rstest]
@@ -200,31 +200,32 @@ fn peaks_that_are_no_number(#[case] peak: Option<f64>) {
     is_sane(&all);
     // Nothing is known: what is asked for stays.
     let given = decisions(&all, recommended().as_mut(), &Rules::default());
-    assert!(given[WARM_UP..].iter().all(|g| *g == Some(4.0 * GIB)));
-    let some: Vec<Row> = (0..40).map(|i| if i % 2 == 0 { all[i] } else { row(i, GIB) }).collect();
+    assert!(given[WARM_UP..].iter().all(|g| *g == Some(4.0 * GIB_F64)));
+    let some: Vec<Row> = (0..40).map(|i| if i % 2 == 0 { all[i] } else { row(i, GIB_F64) }).collect();
     is_sane(&some);
     assert_eq!(sized(&all), None);
 }
 
 #[test]
 fn held_between_the_lengths_at_which_it_is_asked() {
-    let rows = rows((0..60).map(|i| GIB * f64::from(i + 1)));
-    let rules = Rules { node_bytes: 1024.0 * GIB, ..Rules::default() };
+    let rows = rows((0..60).map(|i| GIB_F64 * f64::from(i + 1)));
+    let rules = Rules { node_bytes: 1024.0 * GIB_F64, ..Rules::default() };
     let given = decisions(&rows, &mut Krr::default(), &rules);
     let changes: Vec<usize> = (WARM_UP + 1..60).filter(|i| given[*i] != given[*i - 1]).collect();
     assert_eq!(changes, ASKED_AT[1..7].iter().copied().filter(|n| *n < 60).collect::<Vec<_>>());
-    assert_eq!(given[7], Some(allocated(5.0 * GIB * 1.15, NODE_BYTES)), "after five runs, asked before the sixth");
+    assert_eq!(given[7], Some(allocated(5.0 * GIB_F64 * 1.15, NODE_BYTES)), "after five runs, asked before the sixth");
 }
 
 #[test]
 fn what_has_not_ended_is_not_known() {
     // Each takes ten hours, one starts an hour: when the thirteenth starts, three have ended.
-    let rows: Vec<Row> = (0..20).map(|i| Row { seconds: Some(10.0 * HOUR), ..row(i, GIB * (i + 1) as f64) }).collect();
+    let rows: Vec<Row> =
+        (0..20).map(|i| Row { seconds: Some(10.0 * HOUR), ..row(i, GIB_F64 * (i + 1) as f64) }).collect();
     let rules = Rules { protocol: Protocol::Walk, finished_only: true, ..Rules::default() };
     let given = decisions(&rows, &mut Krr::default(), &rules);
-    assert_eq!(given[11], Some(4.0 * GIB), "two are no evidence: what was asked for");
-    assert_eq!(given[12], Some(allocated(3.0 * GIB * 1.15, NODE_BYTES)));
-    assert_eq!(given[13], Some(allocated(4.0 * GIB * 1.15, NODE_BYTES)));
+    assert_eq!(given[11], Some(4.0 * GIB_F64), "two are no evidence: what was asked for");
+    assert_eq!(given[12], Some(allocated(3.0 * GIB_F64 * 1.15, NODE_BYTES)));
+    assert_eq!(given[13], Some(allocated(4.0 * GIB_F64 * 1.15, NODE_BYTES)));
 }
 
 fn any_row() -> impl Strategy<Value = Row> {

@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    const GIB: f64 = 1_073_741_824.0;
+    use crate::quantity::GIB_F64;
     const HOUR: f64 = 3600.0;
 
     /// Worked out by hand, in GiB and hours: failed allocations × φ × time + (last − peak) × time.
@@ -170,19 +170,19 @@ mod tests {
         #[case] wasted: f64,
     ) {
         let mut tally = Tally::default();
-        tally.add(given * GIB, peak * GIB, hours * HOUR, 16.0 * GIB, time_to_failure);
+        tally.add(given * GIB_F64, peak * GIB_F64, hours * HOUR, 16.0 * GIB_F64, time_to_failure);
         assert_eq!((tally.runs, tally.oom_runs, tally.failed_attempts), (1, u64::from(failed > 0), failed));
-        assert!((tally.wasted_gb_hours - wasted * GIB / 1e9).abs() < 1e-9, "{tally:?}");
-        assert!((tally.used_gb_hours - peak * hours * GIB / 1e9).abs() < 1e-9, "{tally:?}");
+        assert!((tally.wasted_gb_hours - wasted * GIB_F64 / 1e9).abs() < 1e-9, "{tally:?}");
+        assert!((tally.used_gb_hours - peak * hours * GIB_F64 / 1e9).abs() < 1e-9, "{tally:?}");
     }
 
     #[test]
     fn unknown_times_weigh_as_the_known_ones_of_their_group() {
-        let row = |seconds| Row { peak_bytes: Some(GIB), seconds, ..Row::default() };
-        let given = vec![Some(2.0 * GIB); 3];
+        let row = |seconds| Row { peak_bytes: Some(GIB_F64), seconds, ..Row::default() };
+        let given = vec![Some(2.0 * GIB_F64); 3];
         let of = |rows: &[Row]| {
             let mut tally = Tally::default();
-            tally.add_group(rows, &given, 16.0 * GIB, 1.0);
+            tally.add_group(rows, &given, 16.0 * GIB_F64, 1.0);
             tally.waste_per_used()
         };
         assert_eq!(of(&[row(Some(10.0)), row(None), row(Some(f64::NAN))]), Some(1.0));

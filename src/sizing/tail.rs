@@ -308,18 +308,18 @@ mod tests {
 
     use super::*;
 
-    const MIB: f64 = 1_048_576.0;
+    use crate::quantity::MIB_F64;
 
     fn runs(peaks_mib: &[f64]) -> Vec<Seen> {
-        peaks_mib.iter().map(|p| Seen { peak: p * MIB, seconds: 600.0 }).collect()
+        peaks_mib.iter().map(|p| Seen { peak: p * MIB_F64, seconds: 600.0 }).collect()
     }
 
     #[test]
     fn a_stable_job_gets_a_small_margin_at_once_and_a_wild_one_a_large_one() {
         let stable = allocate(&runs(&[1000.0, 1001.0, 999.0]), FAILING_SHARE).unwrap();
-        assert!(stable.bytes < 1050.0 * MIB, "{}", stable.bytes / MIB);
+        assert!(stable.bytes < 1050.0 * MIB_F64, "{}", stable.bytes / MIB_F64);
         let wild = allocate(&runs(&[200.0, 1000.0, 450.0]), FAILING_SHARE).unwrap();
-        assert!(wild.bytes > 1200.0 * MIB, "{}", wild.bytes / MIB);
+        assert!(wild.bytes > 1200.0 * MIB_F64, "{}", wild.bytes / MIB_F64);
     }
 
     #[test]
@@ -329,9 +329,9 @@ mod tests {
         peaks[230] = 14_000.0;
         let allocated = allocate(&runs(&peaks), FAILING_SHARE).unwrap();
         assert_eq!(allocated.above, 2);
-        assert!(allocated.bytes < 1100.0 * MIB);
-        assert!(allocate(&runs(&peaks), 0.0).unwrap().bytes >= 15_000.0 * MIB);
-        assert!(allocate(&runs(&peaks[..100]), FAILING_SHARE).unwrap().bytes >= 15_000.0 * MIB);
+        assert!(allocated.bytes < 1100.0 * MIB_F64);
+        assert!(allocate(&runs(&peaks), 0.0).unwrap().bytes >= 15_000.0 * MIB_F64);
+        assert!(allocate(&runs(&peaks[..100]), FAILING_SHARE).unwrap().bytes >= 15_000.0 * MIB_F64);
     }
 
     #[test]
@@ -347,12 +347,12 @@ mod tests {
     fn degenerate_histories() {
         assert_eq!(allocate(&[], FAILING_SHARE), None);
         assert_eq!(allocate(&runs(&[0.0; 5]), FAILING_SHARE).unwrap().level, 0.0);
-        assert!(allocate(&runs(&[7.0]), FAILING_SHARE).unwrap().bytes >= 7.0 * MIB);
+        assert!(allocate(&runs(&[7.0]), FAILING_SHARE).unwrap().bytes >= 7.0 * MIB_F64);
         let no_time: Vec<Seen> = (0..500).map(|i| Seen { peak: f64::from(i), seconds: 0.0 }).collect();
         assert!(allocate(&no_time, FAILING_SHARE).unwrap().bytes.is_finite());
         let two_modes: Vec<f64> = (0..200).map(|i| if i % 2 == 0 { 900.0 } else { 7000.0 }).collect();
         let allocated = allocate(&runs(&two_modes), FAILING_SHARE).unwrap();
-        assert!((7000.0 * MIB..7200.0 * MIB).contains(&allocated.bytes), "{}", allocated.bytes / MIB);
+        assert!((7000.0 * MIB_F64..7200.0 * MIB_F64).contains(&allocated.bytes), "{}", allocated.bytes / MIB_F64);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use rstest::rstest;
 use super::*;
 use crate::history::{CpuUse, Day, MemoryUse, PeakSource};
 
-pub(super) const MIB: u64 = 1 << 20;
+pub(super) use crate::quantity::MIB;
 pub(super) const HOUR_MS: i64 = 3_600_000;
 
 /// A run of ten minutes on day `day`.

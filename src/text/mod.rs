@@ -87,6 +87,24 @@ pub fn percent_encoded(text: &str, safe: &[u8]) -> String {
     out
 }
 
+/// The other way round; what is not an escape stays as it is.
+pub fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (bytes[i], hex(i + 1), hex(i + 2)) {
+            out.push((high * 16 + low) as u8);
+            i += 3;
+        } else {
+            out.push(bytes[i]);
+            i += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +120,7 @@ mod tests {
     fn what_a_uri_reserves_is_encoded() {
         assert_eq!(percent_encoded("a b/c&d=é~", b""), "a%20b%2Fc%26d%3D%C3%A9~");
         assert_eq!(percent_encoded("a b/c", b"/"), "a%20b/c");
+        assert_eq!(percent_decoded("a%20b%2fc%C3%A9%%4"), "a b/cé%%4");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use crate::quantity::Quantity;
 
 /// Memory: `640Mi`, `1.3Gi`, `24Gi`.
 pub fn memory(bytes: u64) -> String {
-    const MIB: f64 = 1_048_576.0;
-    let mib = bytes as f64 / MIB;
+    use crate::quantity::MIB_F64;
+    let mib = bytes as f64 / MIB_F64;
     if mib < 1.0 {
         return format!("{}Ki", bytes.div_ceil(1024));
     }

@@ -4,6 +4,8 @@
 //! Never on one that runs: a change of its spec would start it anew. What was set once is what is wanted, so that a
 //! second turn changes nothing.
 
+use crate::quantity::MIB;
+
 mod flink;
 mod spark;
 #[cfg(test)]
@@ -25,7 +27,6 @@ use crate::quantity::Quantity;
 use crate::text;
 use crate::workload::{IdentityRules, Keys, PodFacts, identify};
 
-const MIB: u64 = 1 << 20;
 const HEAP_AND_OVERHEAD: &str = "Spark's heap and overhead";
 
 /// An application and what is known of its namespace.

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, ApiResponse};
 use super::built_in_ca::SecretName;
+use crate::cluster::{Api, ApiError};
 pub use term::Term;
 
 use election::{LEASE, Observer, RETRY, Record, Step};
@@ -29,7 +29,7 @@ pub struct LeaseName {
 }
 
 impl LeaseName {
-    /// The Lease of this name that podfit takes part in where none is named.
+    /// The Lease that podfit takes part in where none is named.
     pub fn beside(namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: "podfit".to_owned() }
     }
@@ -106,7 +106,7 @@ async fn take_turn(
     observer: &mut Observer,
     begun: Instant,
 ) -> Result<(), String> {
-    let stored = get(api, name).await?;
+    let stored = get(api, name).await?.map(Record::of);
     let now = begun.elapsed();
     let taking = match observer.look(stored.as_ref(), me, now) {
         Step::Wait => {
@@ -117,40 +117,45 @@ async fn take_turn(
         Step::Write { taking } => Some(taking),
     };
     let transitions = stored.as_ref().map_or(0, |s| s.transitions) + i64::from(taking == Some(true));
-    let body = body(name, me, transitions, stored.map(|s| s.metadata));
-    let (method, path) = if taking.is_some() { ("PUT", path(name)) } else { ("POST", leases(name)) };
-    match api.send(method, &path, "application/json", Some(&body)).await? {
-        ApiResponse::Text(_) => observer.wrote(now),
-        // Somebody else was quicker.
-        ApiResponse::Status(409) => observer.lost(),
-        ApiResponse::Status(status) => {
-            return Err(refused(if taking.is_some() { "update" } else { "create" }, name, status));
-        }
+    match store(api, name, &body(name, me, transitions, stored.map(|s| s.metadata)), taking.is_some()).await? {
+        Some(_) => observer.wrote(now),
+        None => observer.lost(),
     }
     Ok(())
 }
 
 async fn give_up(api: &Api, name: &LeaseName, me: &str) -> Result<(), String> {
-    let Some(stored) = get(api, name).await?.filter(|stored| stored.holder == me) else { return Ok(()) };
-    let body = body(name, "", stored.transitions, Some(stored.metadata));
-    api.send("PUT", &path(name), "application/json", Some(&body)).await.map(|_| ())
+    let stored = get(api, name).await?.map(Record::of).filter(|stored| stored.holder == me);
+    let Some(stored) = stored else { return Ok(()) };
+    store(api, name, &body(name, "", stored.transitions, Some(stored.metadata)), true).await.map(|_| ())
 }
 
-async fn get(api: &Api, name: &LeaseName) -> Result<Option<Record>, String> {
-    let object = match api.send("GET", &path(name), "application/json", None).await? {
-        ApiResponse::Text(text) => {
-            serde_json::from_str::<Value>(&text).map_err(|_| format!("lease {name} is no JSON"))?
+impl Record {
+    fn of(mut lease: Value) -> Self {
+        let text = |key: &str| lease["spec"][key].as_str().unwrap_or_default().to_owned();
+        Self {
+            holder: text("holderIdentity"),
+            renewed: text("renewTime"),
+            transitions: lease["spec"]["leaseTransitions"].as_i64().unwrap_or(0),
+            metadata: lease.get_mut("metadata").map(Value::take).unwrap_or_default(),
         }
-        ApiResponse::Status(404) => return Ok(None),
-        ApiResponse::Status(status) => return Err(refused("get", name, status)),
-    };
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Some(Record {
-        holder: text("/spec/holderIdentity"),
-        renewed: text("/spec/renewTime"),
-        transitions: object.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0),
-        metadata: object.get("metadata").cloned().unwrap_or_default(),
-    }))
+    }
+}
+
+/// The Lease as it is stored; `None` where there is none.
+pub(super) async fn get(api: &Api, name: &LeaseName) -> Result<Option<Value>, String> {
+    api.get(&path(name)).await.map_err(|error| failed("get", name, &error))
+}
+
+/// Writes the Lease over the version that `body` names, or creates it; what was stored, `None` where somebody else was
+/// quicker.
+pub(super) async fn store(api: &Api, name: &LeaseName, body: &Value, exists: bool) -> Result<Option<Value>, String> {
+    let stored = if exists { api.replace(&path(name), body).await } else { api.create(&leases(name), body).await };
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(ApiError::Status { status: 409, .. }) => Ok(None),
+        Err(error) => Err(failed(if exists { "update" } else { "create" }, name, &error)),
+    }
 }
 
 fn body(name: &LeaseName, holder: &str, transitions: i64, metadata: Option<Value>) -> Value {
@@ -169,14 +174,14 @@ fn body(name: &LeaseName, holder: &str, transitions: i64, metadata: Option<Value
     })
 }
 
-fn refused(verb: &str, name: &LeaseName, status: u16) -> String {
-    match status {
+fn failed(verb: &str, name: &LeaseName, error: &ApiError) -> String {
+    match error.status() {
         403 => format!(
             "podfit may not {verb} lease {name} (403): grant its service account the verbs get, create and update on \
              leases (coordination.k8s.io)"
         ),
         404 => format!("cannot {verb} lease {name}: there is no namespace {}; name another by --lease", name.namespace),
-        status => format!("cannot {verb} lease {name}: the API server answered {status}"),
+        _ => format!("cannot {verb} lease {name}: {error}"),
     }
 }
 

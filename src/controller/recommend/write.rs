@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::{Recommendation, identity, name_of, with_status};
-use crate::controller::api::{Api, ApiResponse};
+use crate::cluster::{Api, ApiError, PatchKind};
 use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
 use crate::recommendation::status::Status;
 use crate::text;
@@ -13,9 +13,6 @@ use crate::workload::Workload;
 
 /// Who podfit is among the writers of an object's fields.
 const FIELD_MANAGER: &str = "podfit";
-const APPLY: &str = "application/apply-patch+yaml";
-/// Objects asked for at a time.
-const PAGE: usize = 500;
 /// Longest note of an Event (`events.k8s.io/v1`), in bytes.
 const NOTE_BYTES: usize = 1_024;
 
@@ -64,11 +61,7 @@ impl Recommendations {
     /// What the API server did not do, and what to do about it.
     pub async fn get(&self, workload: &Workload) -> Result<Option<Stored>, String> {
         let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
-        match self.api.send("GET", &path, "application/json", None).await.map_err(|why| failed("get", &why))? {
-            ApiResponse::Text(text) => Ok(stored(&json_of(&text)?)),
-            ApiResponse::Status(404) => Ok(None),
-            ApiResponse::Status(status) => Err(refused("get", status)),
-        }
+        Ok(self.api.get(&path).await.map_err(|error| failed("get", &error))?.as_ref().and_then(stored))
     }
 
     /// All of a namespace. Objects that cannot be read are passed over: they are written anew or left alone.
@@ -76,26 +69,8 @@ impl Recommendations {
     /// # Errors
     /// What the API server did not do, and what to do about it.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Stored>, String> {
-        let mut all = Vec::new();
-        let mut token = String::new();
-        loop {
-            let path = format!("{}?limit={PAGE}{token}", collection(namespace));
-            let answer = self.api.send("GET", &path, "application/json", None).await;
-            let page = match answer.map_err(|why| failed("list", &why))? {
-                ApiResponse::Text(text) => json_of(&text)?,
-                // The list has changed too much to go on: from the beginning.
-                ApiResponse::Status(410) if !token.is_empty() => {
-                    (all, token) = (Vec::new(), String::new());
-                    continue;
-                }
-                ApiResponse::Status(status) => return Err(refused("list", status)),
-            };
-            all.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().filter_map(stored));
-            match page.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty()) {
-                Some(next) => token = format!("&continue={}", text::percent_encoded(next, b"")),
-                None => return Ok(all),
-            }
-        }
+        let objects = self.api.list(&collection(namespace), |_| {}).await;
+        Ok(objects.map_err(|error| failed("list", &error))?.iter().filter_map(stored).collect())
     }
 
     /// Writes a workload's status over what was read, creating the object where there was none.
@@ -143,14 +118,9 @@ impl Recommendations {
         let workload = &before.recommendation.workload;
         let path = format!("{}/{}", collection(&workload.namespace), before.recommendation.name);
         let body = json!({"preconditions": {"uid": before.uid, "resourceVersion": before.version}});
-        match self
-            .api
-            .send("DELETE", &path, "application/json", Some(&body))
-            .await
-            .map_err(|why| failed("delete", &why))?
-        {
-            ApiResponse::Text(_) | ApiResponse::Status(404 | 409) => Ok(()),
-            ApiResponse::Status(status) => Err(refused("delete", status)),
+        match self.api.delete(&path, &body).await {
+            Ok(_) | Err(ApiError::Status { status: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(failed("delete", &error)),
         }
     }
 
@@ -180,24 +150,22 @@ impl Recommendations {
             },
         });
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
-        match self.api.send("POST", &path, "application/json", Some(&event)).await? {
-            ApiResponse::Text(_) => Ok(()),
-            ApiResponse::Status(403) => {
-                Err("podfit may not create events (403): grant its service account the verb create \
-                                        on events (events.k8s.io)"
-                    .to_owned())
-            }
-            ApiResponse::Status(status) => Err(format!("cannot create an Event: the API server answered {status}")),
+        match self.api.create(&path, &event).await {
+            Ok(_) => Ok(()),
+            Err(ApiError::Status { status: 403, .. }) => Err("podfit may not create events (403): grant its service \
+                account the verb create on events (events.k8s.io)"
+                .to_owned()),
+            Err(error) => Err(format!("cannot create an Event: {error}")),
         }
     }
 
     async fn apply(&self, path: &str, body: &Value) -> Result<Applied, String> {
-        match self.api.send("PATCH", path, APPLY, Some(body)).await.map_err(|why| failed("patch", &why))? {
-            ApiResponse::Text(text) => json_of(&text).map(Applied::Stored),
+        match self.api.patch(path, PatchKind::Apply, body).await {
+            Ok(object) => Ok(Applied::Stored(object)),
             // Applying makes what is not there: then it is the namespace.
-            ApiResponse::Status(404) => Ok(Applied::NotThere),
-            ApiResponse::Status(409) => Ok(Applied::Conflict),
-            ApiResponse::Status(status) => Err(refused("patch", status)),
+            Err(ApiError::Status { status: 404, .. }) => Ok(Applied::NotThere),
+            Err(ApiError::Status { status: 409, .. }) => Ok(Applied::Conflict),
+            Err(error) => Err(failed("patch", &error)),
         }
     }
 }
@@ -208,20 +176,12 @@ fn stored(object: &Value) -> Option<Stored> {
     Some(Stored { recommendation: Recommendation::read(object).ok()?, version, uid })
 }
 
-fn json_of(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|_| "the API server's answer is no JSON".to_owned())
-}
-
 fn collection(namespace: &str) -> String {
     format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{RECOMMENDATIONS}")
 }
 
-fn failed(verb: &str, why: &str) -> String {
-    format!("cannot {verb} {RECOMMENDATIONS}: {why}")
-}
-
-fn refused(verb: &str, status: u16) -> String {
-    match status {
+fn failed(verb: &str, error: &ApiError) -> String {
+    match error.status() {
         403 => format!(
             "podfit may not {verb} {RECOMMENDATIONS} (403): grant its service account the verbs get, list, create, \
              patch and delete on {RECOMMENDATIONS} ({GROUP}), and patch on {RECOMMENDATIONS}/status"
@@ -230,6 +190,6 @@ fn refused(verb: &str, status: u16) -> String {
             "cannot {verb} {RECOMMENDATIONS}: the API server's definition of them is not this release's; apply it \
              (`podfit crds | kubectl apply -f -`)"
         ),
-        status => failed(verb, &format!("the API server answered {status}")),
+        _ => format!("cannot {verb} {RECOMMENDATIONS}: {error}"),
     }
 }

@@ -33,8 +33,8 @@ pub use own::policy_of;
 pub use source::{Kind, Scope, Source};
 pub use status::{WatchCounts, WatchStatus};
 
-use super::api::innermost;
 use crate::admission::SharedState;
+use crate::cluster::innermost;
 use crate::collector::KnownPods;
 use crate::recommendation::Kill;
 use crate::text;

@@ -8,9 +8,9 @@
 use super::parts::{Component, Parts, parts};
 use crate::fit::heap::{self, HEADROOM, NEAR, recommended};
 use crate::history::{History, Run};
+use crate::quantity::MIB;
 use crate::sizing::{End, SizingPolicy};
 
-const MIB: u64 = 1 << 20;
 /// The smallest heap that Flink starts with without a warning, in MiB.
 const LEAST_HEAP_MIB: u64 = 128;
 /// From this share of managed memory on, it is used in full: `RocksDB` sets aside all that it is given, whatever its

@@ -3,8 +3,7 @@
 
 use super::likely_heap;
 use crate::history::History;
-
-const MIB: u64 = 1 << 20;
+use crate::quantity::MIB;
 
 /// What is known of heaps beside the history, best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use super::settings::{Application, Conf, ConfError, Role, Version, cores, factor, size};
 use super::{LEAST_OVERHEAD_MIB, NON_JVM_OVERHEAD_FACTOR, OVERHEAD_FACTOR};
+use crate::quantity::MIB;
 use crate::quantity::Quantity;
 
-const MIB: u64 = 1 << 20;
 /// Heap where no setting says otherwise, in MiB (`spark.executor.memory`, `spark.driver.memory`: 1g).
 const HEAP_MIB: u64 = 1024;
 /// The factor of both roles, deprecated since 3.3 and still read.

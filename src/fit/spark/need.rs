@@ -8,9 +8,9 @@ use super::known::KnownHeaps;
 use super::{LEAST_HEAP_MIB, LEAST_OVERHEAD_MIB, OVERHEAD_FACTOR};
 use crate::fit::heap::{self, HEADROOM, NEAR, part, recommended};
 use crate::history::{History, Observation, Run};
+use crate::quantity::MIB;
 use crate::sizing::{End, SizingPolicy};
 
-const MIB: u64 = 1 << 20;
 /// Heap and overhead of a pod, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {

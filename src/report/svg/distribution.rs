@@ -1,6 +1,7 @@
 //! How memory peaks are distributed: bars of runs, lines where request, limit and recommendation lie.
 
 use super::{Anchor, HEIGHT, Mark, WIDTH, legend, line, open, rectangle, scale, text, units};
+use crate::quantity::MIB;
 
 /// Bars at most.
 const BARS: u64 = 24;
@@ -10,8 +11,6 @@ const BOTTOM: f64 = 44.0;
 /// A line further from zero than the highest peak times this is named in the legend, and not drawn: it would leave no
 /// room for the bars.
 const FAR: f64 = 1.5;
-/// Bars are whole multiples of this wide.
-const MIB: u64 = 1 << 20;
 
 /// What to draw.
 #[derive(Clone, Debug)]
@@ -129,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    const GI: u64 = 1 << 30;
+    use crate::quantity::GIB;
 
     fn drawn(peaks: &[u64], limit: u64, recommended: u64) -> String {
         picture(&Distribution {
@@ -145,23 +144,23 @@ mod tests {
 
     #[test]
     fn a_far_limit_is_named_and_not_drawn() {
-        let peaks: Vec<u64> = (0..20).map(|i| GI + i * 10 * MIB).collect();
-        let svg = drawn(&peaks, 8 * GI, GI + 300 * MIB);
+        let peaks: Vec<u64> = (0..20).map(|i| GIB + i * 10 * MIB).collect();
+        let svg = drawn(&peaks, 8 * GIB, GIB + 300 * MIB);
         assert!(svg.contains("request and limit 8Gi →"));
         assert_eq!(svg.matches("class=\"limit\"").count(), 1, "its legend alone");
         assert_eq!(svg.matches("class=\"needed\"").count(), 2);
-        let near = drawn(&peaks, GI + 400 * MIB, GI + 300 * MIB);
+        let near = drawn(&peaks, GIB + 400 * MIB, GIB + 300 * MIB);
         assert_eq!(near.matches("class=\"limit\"").count(), 2);
     }
 
     #[rstest]
-    #[case(&[GI])]
-    #[case(&[GI, GI, GI])]
+    #[case(&[GIB])]
+    #[case(&[GIB, GIB, GIB])]
     #[case(&[0])]
     #[case(&[0, u64::MAX])]
     #[case(&[u64::MAX])]
     fn odd_peaks_draw_bars(#[case] peaks: &[u64]) {
-        let svg = drawn(peaks, GI, GI);
+        let svg = drawn(peaks, GIB, GIB);
         assert!(svg.matches("<rect class=\"bar-used\"").count() >= 2, "a bar and the legend");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert!(svg.len() < 20_000);

@@ -251,7 +251,7 @@ fn thin(points: &[Point], start: i64, end: i64) -> (Vec<Point>, bool) {
 mod tests {
     use super::*;
 
-    const GI: u64 = 1 << 30;
+    use crate::quantity::GIB;
 
     fn point(at_ms: i64, bytes: u64, limit: u64, ending: Ending) -> Point {
         Point { at_ms, until_ms: at_ms, bytes, request: Some(limit), limit: Some(limit), ending }
@@ -267,11 +267,11 @@ mod tests {
     fn every_run_and_level_is_drawn_and_described() {
         let day = 86_400_000;
         let points = [
-            point(day, GI, 2 * GI, Ending::Fine),
-            point(5 * day, 2 * GI, 2 * GI, Ending::Killed),
-            point(9 * day, GI, 4 * GI, Ending::Fine),
+            point(day, GIB, 2 * GIB, Ending::Fine),
+            point(5 * day, 2 * GIB, 2 * GIB, Ending::Killed),
+            point(9 * day, GIB, 4 * GIB, Ending::Fine),
         ];
-        let svg = drawn(&points, Some(3 * GI));
+        let svg = drawn(&points, Some(3 * GIB));
         assert_eq!(svg.matches("<circle class=\"ok\"").count(), 3, "two runs and the legend's");
         assert_eq!(svg.matches("class=\"kill\"").count(), 2);
         for said in [
@@ -283,14 +283,14 @@ mod tests {
         ] {
             assert!(svg.contains(said), "{said} is not in {svg}");
         }
-        assert_eq!(svg, drawn(&points, Some(3 * GI)));
-        assert_eq!(drawn(&[], Some(GI)), "");
+        assert_eq!(svg, drawn(&points, Some(3 * GIB)));
+        assert_eq!(drawn(&[], Some(GIB)), "");
     }
 
     #[test]
     fn thinned_points_keep_what_matters() {
         let points: Vec<Point> = (0..5_000)
-            .map(|i| point(i * 200_000, GI + i as u64, 2 * GI, if i == 777 { Ending::Killed } else { Ending::Fine }))
+            .map(|i| point(i * 200_000, GIB + i as u64, 2 * GIB, if i == 777 { Ending::Killed } else { Ending::Fine }))
             .collect();
         let svg = drawn(&points, None);
         assert!(svg.matches("<circle").count() <= 2 * SLOTS as usize + 1);
@@ -301,11 +301,18 @@ mod tests {
 
     #[test]
     fn levels_are_joined_where_one_follows_the_other() {
-        let bare = Point { request: None, limit: None, ..point(20, GI, GI, Ending::Fine) };
-        let points =
-            [point(0, 1, GI, Ending::Fine), point(10, 1, GI, Ending::Fine), bare, point(30, 1, 2 * GI, Ending::Fine)];
+        let bare = Point { request: None, limit: None, ..point(20, GIB, GIB, Ending::Fine) };
+        let points = [
+            point(0, 1, GIB, Ending::Fine),
+            point(10, 1, GIB, Ending::Fine),
+            bare,
+            point(30, 1, 2 * GIB, Ending::Fine),
+        ];
         let steps = steps(&points, |p| p.limit);
-        assert_eq!(steps, [Step { from_ms: 0, to_ms: 10, bytes: GI }, Step { from_ms: 30, to_ms: 30, bytes: 2 * GI }]);
+        assert_eq!(
+            steps,
+            [Step { from_ms: 0, to_ms: 10, bytes: GIB }, Step { from_ms: 30, to_ms: 30, bytes: 2 * GIB }]
+        );
     }
 
     #[test]

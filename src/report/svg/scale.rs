@@ -1,8 +1,8 @@
 //! Round numbers for axes: of memory in binary units, of amounts in decimal ones, of time in days and hours.
 
+use crate::quantity::MIB_F64;
 use crate::text::units;
 
-const MIB: f64 = 1_048_576.0;
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -17,8 +17,8 @@ pub(in crate::report) struct Ticks {
 
 /// An axis of bytes from 0 that reaches `most`: steps of 1, 2, 4, 8, … MiB, so that labels are whole.
 pub(super) fn memory(most: f64, about: usize) -> Ticks {
-    let most = if most.is_finite() && most > 0.0 { most } else { MIB };
-    let mut step = MIB;
+    let most = if most.is_finite() && most > 0.0 { most } else { MIB_F64 };
+    let mut step = MIB_F64;
     while most / step > about as f64 && step < 1e18 {
         step *= 2.0;
     }
@@ -27,7 +27,7 @@ pub(super) fn memory(most: f64, about: usize) -> Ticks {
 
 /// Whole labels between two numbers of bytes, at most `about`.
 pub(super) fn memory_between(from: f64, to: f64, about: usize) -> Vec<(f64, String)> {
-    let mut step = MIB;
+    let mut step = MIB_F64;
     while (to - from) / step > about as f64 && step < 1e20 {
         step *= 2.0;
     }
@@ -41,10 +41,10 @@ pub(super) fn memory_between(from: f64, to: f64, about: usize) -> Vec<(f64, Stri
 
 /// Steps of less than half a GiB need finer words than others: `768Mi`, `3.125Gi`; and still smaller ones MiB alone.
 fn finely(bytes: f64, step: f64) -> String {
-    let mib = bytes / MIB;
-    if step >= 512.0 * MIB {
+    let mib = bytes / MIB_F64;
+    if step >= 512.0 * MIB_F64 {
         units::memory(bytes as u64)
-    } else if step >= 128.0 * MIB && mib >= 1024.0 {
+    } else if step >= 128.0 * MIB_F64 && mib >= 1024.0 {
         let text = format!("{:.3}", mib / 1024.0);
         format!("{}Gi", text.trim_end_matches('0').trim_end_matches('.'))
     } else {
@@ -125,13 +125,13 @@ mod tests {
 
     use super::*;
 
-    const GI: f64 = 1_073_741_824.0;
+    use crate::quantity::GIB_F64;
 
     #[rstest]
-    #[case(8.0 * GI, &["0", "2Gi", "4Gi", "6Gi", "8Gi"])]
-    #[case(0.5 * GI, &["0", "128Mi", "256Mi", "384Mi", "512Mi"])]
-    #[case(1.3 * GI, &["0", "512Mi", "1Gi", "1.5Gi"])]
-    #[case(1.2 * GI, &["0", "256Mi", "512Mi", "768Mi", "1Gi", "1.25Gi"])]
+    #[case(8.0 * GIB_F64, &["0", "2Gi", "4Gi", "6Gi", "8Gi"])]
+    #[case(0.5 * GIB_F64, &["0", "128Mi", "256Mi", "384Mi", "512Mi"])]
+    #[case(1.3 * GIB_F64, &["0", "512Mi", "1Gi", "1.5Gi"])]
+    #[case(1.2 * GIB_F64, &["0", "256Mi", "512Mi", "768Mi", "1Gi", "1.25Gi"])]
     #[case(0.0, &["0", "1Mi"])]
     #[case(f64::NAN, &["0", "1Mi"])]
     fn memory_has_whole_labels(#[case] most: f64, #[case] labels: &[&str]) {

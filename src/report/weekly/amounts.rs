@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::{Money, Period, Prices};
 use crate::history::{Resources, Run};
+use crate::quantity::GIB_F64;
 use crate::sizing::cpu::was_throttled;
 use crate::sizing::end::has_succeeded;
 
 pub use crate::sizing::End;
 
-const GIB: f64 = 1_073_741_824.0;
 /// A try that fails for memory is charged whole, and the next gets this many times as much: the retry rule of Witt et
 /// al. (HPCS 2019), as in `podfit backtest`.
 const RETRY_FACTOR: f64 = 2.0;
@@ -235,7 +235,7 @@ impl Sums {
                 _ => {}
             }
         };
-        let gib = |bytes: u64| bytes as f64 / GIB;
+        let gib = |bytes: u64| bytes as f64 / GIB_F64;
         let peak = run.memory.map(|m| gib(m.peak_bytes));
         let sized = size.memory_bytes.map(|bytes| with_retries(gib(bytes), peak.unwrap_or(0.0)));
         add(&mut self.memory, memory_request_of(held).map(gib), peak, sized);
@@ -287,7 +287,7 @@ mod tests {
     use crate::history::{CpuUse, HeldUntil, MemoryUse, Observation, Outcome, PeakSource, Resources};
 
     const HOUR: i64 = 3_600_000;
-    const GI: u64 = 1 << 30;
+    use crate::quantity::GIB;
 
     fn run(at: i64, hours: i64, peak_gib: Option<u64>, outcome: Outcome) -> Run {
         Run {
@@ -295,12 +295,12 @@ mod tests {
             uid: None,
             started_ms: at * HOUR,
             ended_ms: (at + hours) * HOUR,
-            memory: peak_gib.map(|g| MemoryUse { peak_bytes: g * GI, source: PeakSource::Cgroup, samples: 9 }),
+            memory: peak_gib.map(|g| MemoryUse { peak_bytes: g * GIB, source: PeakSource::Cgroup, samples: 9 }),
             cpu: Some(CpuUse { mean_cores: 0.5, peak_cores: None, throttled_share: None }),
             resources: Resources {
                 cpu_request_millis: Some(2000),
-                memory_request_bytes: Some(8 * GI),
-                memory_limit_bytes: Some(8 * GI),
+                memory_request_bytes: Some(8 * GIB),
+                memory_limit_bytes: Some(8 * GIB),
                 ..Resources::default()
             },
             outcome,
@@ -322,7 +322,7 @@ mod tests {
             run(8, 1, None, Outcome::Completed),
         ];
         let period = Period { start_ms: 0, end_ms: 10 * HOUR };
-        let size = Size { memory_bytes: Some(4 * GI), cpu_millis: Some(1000) };
+        let size = Size { memory_bytes: Some(4 * GIB), cpu_millis: Some(1000) };
         let prices = Prices { core_hour: 0.5, gib_hour: 0.25, ..Prices::default() };
         let sums = Sums::of(runs.iter(), period, &size, &prices);
         assert_eq!((sums.runs.finished, sums.runs.oom_kills, sums.runs.failed_otherwise), (4, 1, 1));
@@ -343,7 +343,7 @@ mod tests {
         let held = |n: i64| {
             let mut run = run(n * 24, 4, Some(1), Outcome::Completed);
             let before = HeldUntil { until_ms: run.ended_ms - HOUR / 6, resources: run.resources };
-            run.resources.memory_request_bytes = Some(GI);
+            run.resources.memory_request_bytes = Some(GIB);
             run.observation = Some(Box::new(Observation { held: vec![before], ..Observation::default() }));
             run
         };
@@ -368,7 +368,7 @@ mod tests {
         let mut bare = run(1, 2, Some(3), Outcome::Completed);
         bare.resources = Resources::default();
         let period = Period { start_ms: 0, end_ms: 10 * HOUR };
-        let sized = Size { memory_bytes: Some(4 * GI), cpu_millis: Some(1000) };
+        let sized = Size { memory_bytes: Some(4 * GIB), cpu_millis: Some(1000) };
         let sums = Sums::of([bare].iter(), period, &sized, &Prices::default());
         assert_eq!((sums.memory.requested, sums.memory.recommended, sums.memory.used_without_request), (0.0, 0.0, 6.0));
         assert_eq!((sums.runs.without_memory_request, sums.money.saving), (1, 0.0));

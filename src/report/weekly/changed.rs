@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::amounts::{End, rounded};
 use super::{Entry, Settings};
 use crate::history::{History, Resources, Run};
+use crate::quantity::GIB_F64;
 use crate::quantity::Quantity;
 use crate::sizing::recommend;
 
 /// A recommendation may be this many runs older than the first run that has it.
 const RUNS_BACK: usize = 10;
-const GIB: f64 = 1_073_741_824.0;
 
 /// Where a new size comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +86,7 @@ pub(super) fn of(entry: &Entry<'_>, settings: &Settings) -> Option<SizeChange> {
         runs_since: after.len() as u64,
         memory_failures_since: failures(&after),
         memory_failures_before: failures(before),
-        memory_gib_hours_saved: saved(memory(&from), memory(&to), GIB),
+        memory_gib_hours_saved: saved(memory(&from), memory(&to), GIB_F64),
         cpu_core_hours_saved: saved(cpu(&from), cpu(&to), 1000.0),
     })
 }

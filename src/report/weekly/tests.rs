@@ -9,7 +9,7 @@ use crate::workload::{Kind, Workload, WorkloadKey};
 
 pub(crate) const HOUR: i64 = 3_600_000;
 pub(crate) const DAY: i64 = 24 * HOUR;
-pub(crate) const GI: u64 = 1 << 30;
+pub(crate) use crate::quantity::GIB;
 /// The period begins on day 7 and ends on day 14.
 pub(crate) const PERIOD: Period = Period { start_ms: 7 * DAY, end_ms: 14 * DAY };
 
@@ -30,13 +30,13 @@ pub(crate) fn run(at_ms: i64, peak: u64, asked: u64, outcome: Outcome) -> Run {
         uid: None,
         started_ms: at_ms,
         ended_ms: at_ms + HOUR,
-        memory: Some(MemoryUse { peak_bytes: peak * GI, source: PeakSource::Cgroup, samples: 60 }),
+        memory: Some(MemoryUse { peak_bytes: peak * GIB, source: PeakSource::Cgroup, samples: 60 }),
         cpu: Some(CpuUse { mean_cores: 0.5, peak_cores: None, throttled_share: Some(0.0) }),
         resources: Resources {
             cpu_request_millis: Some(500),
             cpu_limit_millis: None,
-            memory_request_bytes: Some(asked * GI),
-            memory_limit_bytes: Some(asked * GI),
+            memory_request_bytes: Some(asked * GIB),
+            memory_limit_bytes: Some(asked * GIB),
         },
         outcome,
         attempt: None,
@@ -169,7 +169,7 @@ fn a_change_to_what_was_recommended_is_told_from_others() {
     };
     let histories = [
         (key("a", "ours", "main"), changed_to(memory, cpu)),
-        (key("a", "theirs", "main"), changed_to(memory + GI, cpu)),
+        (key("a", "theirs", "main"), changed_to(memory + GIB, cpu)),
         (key("a", "unchanged", "main"), history(daily(2, 16))),
     ];
     let report = report_of(&histories, &settings());
@@ -178,7 +178,7 @@ fn a_change_to_what_was_recommended_is_told_from_others() {
     assert_eq!(of("ours").source, Source::Recommended);
     assert_eq!(of("theirs").source, Source::NotKnown);
     assert_eq!((of("ours").since_ms, of("ours").runs_since), (10 * DAY + HOUR, 4));
-    let saved = (16.0 - memory as f64 / GI as f64) * 4.0;
+    let saved = (16.0 - memory as f64 / GIB as f64) * 4.0;
     assert!((of("ours").memory_gib_hours_saved.unwrap() - saved).abs() < 0.001);
 }
 
