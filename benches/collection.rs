@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use podfit::collector::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, Scope};
-use podfit::simulate::platforms::cronjobs;
+use podfit::research::simulate::platforms::cronjobs;
 use prometheus_server::PrometheusServer;
 use victoria_metrics::VictoriaMetrics;
 

@@ -5,8 +5,8 @@
 
 mod support;
 
-use podfit::simulate::Platform;
-use podfit::simulate::platforms::{forty_seconds, nightly_three, nightly_unlabelled};
+use podfit::research::simulate::Platform;
+use podfit::research::simulate::platforms::{forty_seconds, nightly_three, nightly_unlabelled};
 use rstest::rstest;
 use serde_json::Value;
 use support::cli::{NOON, NOON_TEXT, command, run};

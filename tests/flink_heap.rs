@@ -13,7 +13,7 @@ use podfit::admission::patch::{Op, apply};
 use podfit::admission::{Entry, LoadedRecommendations, Snapshot, answer};
 use podfit::policy::Applications;
 use podfit::quantity::Quantity;
-use podfit::simulate::{
+use podfit::research::simulate::{
     Asks, Engine, FlinkJvm, MIB, Metric, Part, Platform, Schedule, ScrapeOptions, Simulation, Usage, WorkloadModel,
 };
 use serde_json::{Value, json};

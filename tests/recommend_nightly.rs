@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use podfit::quantity::MIB;
-use podfit::simulate::platforms::{
+use podfit::research::simulate::platforms::{
     forty_seconds, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three, nightly_unlabelled,
     services, weekly_short,
 };
-use podfit::simulate::{Platform, Simulation};
+use podfit::research::simulate::{Platform, Simulation};
 use rstest::rstest;
 use serde_json::Value;
 use support::prometheus_server::PrometheusServer;

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use podfit::simulate::platforms::{
+use podfit::research::simulate::platforms::{
     data_platform, five_hundred_cronjobs, nightly_counter_reset, nightly_ha_pair, nightly_lingering, nightly_three,
 };
-use podfit::simulate::{Metric, Platform, ScrapeOptions, Simulation};
+use podfit::research::simulate::{Metric, Platform, ScrapeOptions, Simulation};
 use rstest::rstest;
 use serde_json::Value;
 

@@ -18,7 +18,7 @@ use podfit::history::Store;
 use podfit::prometheus::{OpenMetricsFile, TimeRange};
 use podfit::quantity::Quantity;
 use podfit::recommendation::Line;
-use podfit::simulate::{
+use podfit::research::simulate::{
     Asks, Engine, MIB, Metric, Part, Platform, Schedule, ScrapeOptions, Simulation, Usage, WorkloadModel,
 };
 use podfit::sizing::SizingPolicy;
@@ -174,7 +174,7 @@ fn a_killed_container_gets_overhead_and_keeps_its_heap() {
 }
 
 /// An executor's pod as the API server has it when its container has ended.
-fn ended(run: &podfit::simulate::TrueRun, uid: Option<&str>, heap: &str, code: i64) -> Value {
+fn ended(run: &podfit::research::simulate::TrueRun, uid: Option<&str>, heap: &str, code: i64) -> Value {
     let at = jiff::Timestamp::from_millisecond(run.ended_ms).unwrap().to_string();
     let (_, number) = run.pod.rsplit_once("-exec-").unwrap();
     let memory = json!({"memory": format!("{TOTAL_MIB}Mi")});

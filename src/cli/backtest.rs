@@ -17,8 +17,8 @@ use crate::collector::runs_csv::{self, RunsError};
 use crate::history::Outcome as RunOutcome;
 use crate::quantity::Quantity;
 use crate::report::{backtest, backtest_html};
+use crate::research::backtest::{Backtest, Group, Groups, Settings, run as replay};
 use crate::sizing::Bearing;
-use crate::sizing::backtest::{Backtest, Group, Groups, Settings, run as replay};
 use crate::sizing::replay::{FEWEST_RUNS, FLOOR_BYTES, MOST_RUNS, Protocol, Row};
 
 /// Arguments of `podfit backtest`.

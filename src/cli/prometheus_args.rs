@@ -48,7 +48,7 @@ pub struct PrometheusArgs {
     #[arg(long, value_name = "ID")]
     org_id: Option<String>,
     /// Query parameter to send, such as `partial_response=false` (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = super::source_args::pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     prometheus_param: Vec<(String, String)>,
     /// PEM file of the CA that signed the server's certificate, or of that certificate itself
     #[arg(long, value_name = "FILE")]
@@ -152,4 +152,11 @@ fn header(text: &str) -> Result<(String, String), String> {
         .filter(|(name, _)| !name.trim().is_empty())
         .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
         .ok_or_else(|| "a name, a colon and a value".to_owned())
+}
+
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .ok_or_else(|| "a name, an equals sign and a value".to_owned())
 }

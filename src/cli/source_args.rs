@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 
-use super::prometheus_args::PrometheusArgs;
+use super::prometheus_args::{PrometheusArgs, pair};
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
@@ -326,13 +326,6 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if (0.0..=0.2).contains(&share) => Ok(share),
         _ => Err("a share from 0 to 0.2, such as 0.01".to_owned()),
     }
-}
-
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .ok_or_else(|| "a name, an equals sign and a value".to_owned())
 }
 
 fn series_label(text: &str) -> Result<(String, String), String> {

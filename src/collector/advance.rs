@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::carried::Carried;
 use super::executors::Executors;
 use super::finish::{Sight, run_of};
 use super::identity::Who;
@@ -14,7 +15,7 @@ use super::pod_object::PodObject;
 use super::read::Read;
 use super::slice::CLOCKS_DIFFER_MS;
 use super::unsampled::{self, Spans};
-use super::{Carried, days, jvm};
+use super::{days, jvm};
 use crate::history::{JvmUse, Outcome, PodSeen, Run};
 use crate::prometheus::TimeRange;
 use crate::workload::containers::does_the_work;
@@ -89,8 +90,11 @@ pub(super) fn advance(
         };
         let kind = identity.workload.kind;
         let is_main = does_the_work(kind, &key.container) && identity.is_main(&key.container);
-        if let Some(said) =
-            instance.flink.as_ref().filter(|_| is_main).and_then(|seen| seen.of_run(kind, instance, &run))
+        if let Some(said) = instance
+            .flink
+            .as_ref()
+            .filter(|_| is_main)
+            .and_then(|seen| seen.of_run(kind, (instance.first_ms()?, instance.last_ms()?), &run))
         {
             run.jvm = Some(Box::new(said));
         }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::days::DAY_MS;
+use super::day::DAY_MS;
 use super::{Request, Who, collect};
 use crate::collector::metrics::Scope;
 use crate::history::{CpuUse, History, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn, Store};

@@ -5,35 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
-
+use super::flink_memory::{BUCKET_MS, Gauge, Values};
 use super::instance::{Instance, InstanceKey};
-use crate::history::{JvmUse, Run};
 use crate::prometheus::SeriesChunk;
-use crate::workload::Kind;
-
-/// What a gauge says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gauge {
-    /// Heap in use, garbage included.
-    HeapUsed,
-    /// The largest heap that the JVM may have.
-    HeapMax,
-    /// Managed memory that is taken, or set aside for a state backend.
-    ManagedUsed,
-    /// Managed memory in all.
-    ManagedTotal,
-    /// Network buffers in use.
-    NetworkUsed,
-    /// Milliseconds spent on collecting garbage since the start, by all collectors.
-    Collecting,
-    /// The same of the young generation's collector.
-    CollectingYoung,
-    /// The same of the old generation's.
-    CollectingOld,
-}
-
-const GAUGES: usize = 8;
 
 /// Where none of these is there, nobody scrapes Flink's processes, and the others are not asked for.
 pub const HEAPS: [(&str, Gauge); 2] = [
@@ -67,67 +41,8 @@ pub const COLLECTORS: [(&str, Gauge); 12] = [
     ("flink_jobmanager_Status_JVM_GarbageCollector_PS_MarkSweep_Time", Gauge::CollectingOld),
 ];
 
-/// Samples this near to each other are kept as one. A container that is started again within it takes over the peaks of
-/// the one before: too much evidence of need, never too little.
-const BUCKET_MS: i64 = 5 * 60_000;
 /// No value is larger: bytes of 64 TiB, milliseconds of two thousand years.
 const MOST: f64 = 7e13;
-
-/// Peaks of an instance of which less than this share was scraped are not its peaks.
-const COVERED: f64 = 0.9;
-
-type Values = [Option<f64>; GAUGES];
-
-/// What was seen of one instance, by gauge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    values: Values,
-    /// Stretches of time in which its heap was scraped, and the last of them.
-    scraped: u32,
-    until: i64,
-}
-
-impl Seen {
-    fn get(&self, gauge: Gauge) -> Option<f64> {
-        self.values[gauge as usize]
-    }
-
-    /// The highest of both: within one instance the heap's size does not change, and times only grow.
-    fn join(&mut self, bucket: i64, values: &Values) {
-        for (known, value) in self.values.iter_mut().zip(values) {
-            *known = known.map_or(*value, |known| Some(value.map_or(known, |value| value.max(known))));
-        }
-        if values[Gauge::HeapUsed as usize].is_some() && (self.scraped == 0 || bucket > self.until) {
-            (self.scraped, self.until) = (self.scraped.saturating_add(1), bucket);
-        }
-    }
-
-    /// As the run of an instance says it; `None` where nothing or too little was said of its heap, or the pod is none
-    /// of Flink's.
-    pub fn of_run(&self, kind: Kind, instance: &Instance, run: &Run) -> Option<JvmUse> {
-        if !matches!(kind, Kind::FlinkJobmanager | Kind::FlinkTaskmanager) {
-            return None;
-        }
-        let lasted = instance.last_ms()?.div_euclid(BUCKET_MS) - instance.first_ms()?.div_euclid(BUCKET_MS) + 1;
-        // Its reporter listens a moment after the container has started.
-        if f64::from(self.scraped) < COVERED * (lasted - 1) as f64 {
-            return None;
-        }
-        let bytes = |gauge| self.get(gauge).map(|value| value as u64);
-        let generations = || Some(self.get(Gauge::CollectingYoung)? + self.get(Gauge::CollectingOld).unwrap_or(0.0));
-        let collecting = self.get(Gauge::Collecting).or_else(generations).map(|ms| ms / 1000.0);
-        let gc_share = collecting.filter(|_| run.seconds() > 0.0).map(|seconds| (seconds / run.seconds()).min(1.0));
-        Some(JvmUse {
-            heap_bytes: bytes(Gauge::HeapMax).filter(|bytes| *bytes > 0),
-            heap_peak_bytes: Some(bytes(Gauge::HeapUsed).filter(|bytes| *bytes > 0)?),
-            managed_bytes: bytes(Gauge::ManagedTotal),
-            managed_peak_bytes: bytes(Gauge::ManagedUsed),
-            network_peak_bytes: bytes(Gauge::NetworkUsed),
-            gc_share,
-            ..JvmUse::default()
-        })
-    }
-}
 
 /// What a slice of time says of the processes, by namespace and pod, and by time.
 #[derive(Debug, Default)]
@@ -179,8 +94,10 @@ mod tests {
 
     use super::*;
     use crate::collector::segment::MemoryStretch;
+    use crate::history::{JvmUse, Run};
     use crate::history::{Outcome, Resources};
     use crate::prometheus::{Labels, Sample};
+    use crate::workload::Kind;
 
     const MINUTE: i64 = 60_000;
 
@@ -204,7 +121,7 @@ mod tests {
         let mut instance = Instance::of(Some(memory), None);
         let key = InstanceKey { namespace: "ns".into(), pod: pod.into(), container: "c".into(), cgroup: String::new() };
         processes.note(&key, &mut instance);
-        instance.flink.as_ref()?.of_run(kind, &instance, &run(to - from))
+        instance.flink.as_ref()?.of_run(kind, (instance.first_ms()?, instance.last_ms()?), &run(to - from))
     }
 
     fn run(minutes: i64) -> Run {

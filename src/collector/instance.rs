@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
-use super::days::day_of;
-use super::flink::Seen;
+use super::day::day_of;
+use super::flink_memory::Seen;
 use super::names::of_container;
 use super::segment::{CpuStretch, MemoryStretch, Stretch};
 use super::sources::{self, BySource};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::outcome::SPARK_HEAP_EXHAUSTED;
-use super::segment::SILENCE_MS;
+use super::quiet::SILENCE_MS;
 use crate::fit::spark_executor_heap;
 use crate::history::{JvmSeen, Run};
 use crate::quantity::Quantity;

@@ -3,16 +3,20 @@
 
 mod advance;
 mod bound;
+mod carried;
 mod cgroup;
 mod clusters;
 mod dated;
 mod dates;
-pub mod days;
+pub mod day;
+mod days;
 #[cfg(test)]
 mod days_tests;
+mod drain;
 pub mod executors;
 pub mod finish;
 pub mod flink;
+mod flink_memory;
 mod gaps;
 mod gathered;
 pub mod identity;
@@ -41,7 +45,7 @@ mod unsampled;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::fit::Allocatable;
 use crate::history::{Store, StoreError};
@@ -49,14 +53,12 @@ use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 use crate::workload::WorkloadKey;
 use advance::advance;
 use bound::Bound;
+use carried::{CARRIED, Carried};
 use clusters::Clusters;
-use days::DAY_MS;
-use executors::Executors;
+use day::DAY_MS;
 use gaps::Counts;
 use incomplete::Incomplete;
 use metrics::{MEMORY, Scope};
-use open_instances::OpenInstances;
-use pod_object::PodObject;
 use read::Read;
 use selection::Selection;
 
@@ -172,21 +174,6 @@ pub enum CollectError {
         /// With which it should be filled now.
         wanted: String,
     },
-}
-
-/// What the bytes of [`Carried`] begin with; those of an earlier form begin with a small number.
-const CARRIED: &[u8] = b"\xffpodfit4";
-
-/// Instances that go on, with what is known of their pods, between slices and between collections.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Carried {
-    instances: OpenInstances,
-    objects: Vec<((String, String), PodObject)>,
-    executors: Executors,
-    /// The beginning of what was read.
-    watched_from_ms: Option<i64>,
-    /// Pods that go on and have no sample yet.
-    unsampled: BTreeSet<unsampled::PodId>,
 }
 
 impl Summary {
@@ -336,7 +323,7 @@ fn stopped(error: SourceError, store: &Store, id: &str, from_ms: i64) -> Collect
 /// Forgets the pods that were gone well before the window: no series of them will be asked for any more. Once a day, at
 /// the first collection of the day.
 fn prune_pods(store: &Store, from_ms: i64, window: TimeRange) -> Result<(), StoreError> {
-    if days::day_of(from_ms) < days::day_of(window.end_ms) {
+    if day::day_of(from_ms) < day::day_of(window.end_ms) {
         store.prune_pods(window.start_ms.saturating_sub(PODS_KEPT_MS))?;
     }
     Ok(())

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::days::DAY_MS;
+use super::day::DAY_MS;
 use super::instance::{Instance, InstanceKey};
-use super::segment::{CpuStretch, MemoryStretch, SILENCE_MS, Stretch};
+use super::quiet::SILENCE_MS;
+use super::segment::{CpuStretch, MemoryStretch, Stretch};
 use super::slice::{Before, CLOCKS_DIFFER_MS, Slice, Told};
 use super::sources::{BySource, Source, append, put};
 

@@ -9,7 +9,7 @@
 use super::dated::{Dated, Said};
 use super::instance::{Instance, InstanceKey};
 use super::pod_object::{ContainerObject, PodObject};
-use super::segment::SILENCE_MS;
+use super::quiet::SILENCE_MS;
 use crate::history::{Doubt, HeldUntil, Outcome, Resources, Run};
 
 /// Exit code of a Spark executor whose heap was full (`SparkExitCode.OOM`).

@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Longer silence than this ends an instance of which nothing tells it apart, unless the CPU counter goes on: five
+/// times the longest usual scrape interval of a minute is Prometheus' own staleness, three times that leaves room for a
+/// restarted Prometheus.
+pub const SILENCE_MS: i64 = 15 * 60_000;
 /// How many are kept, the longest.
 const MOST: usize = 12;
 

@@ -6,14 +6,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::dates::{read_changes, read_dates};
+use super::drain::drain;
 use super::executors::{Executors, OF_EXECUTORS};
-use super::flink::{self, Gauge, Processes};
+use super::flink::{self, Processes};
+use super::flink_memory::Gauge;
 use super::instance::{InstanceKey, LastSaid};
 use super::metrics::{CPU, LAST_OF_CONTAINERS, LAST_OF_OBJECTS, MEMORY, POD_START, Scope};
 use super::objects::Objects;
 use super::scrapers::{Found, Scrapers};
 use super::slice::{Before, Slice};
-use crate::prometheus::{Error as SourceError, SampleStream, SeriesSource, TimeRange};
+use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 
 /// What one slice of time held.
 pub(super) struct Read {
@@ -187,14 +189,4 @@ async fn read_objects<S: SeriesSource>(
     read_dates(source, scope, range, &mut objects).await?;
     objects.settle(range.end_ms);
     Ok((objects, seen, scrapers.into_inner().found()))
-}
-
-pub(super) async fn drain(
-    mut stream: SampleStream,
-    mut take: impl FnMut(crate::prometheus::SeriesChunk),
-) -> Result<(), SourceError> {
-    while let Some(chunk) = stream.recv().await {
-        take(chunk?);
-    }
-    Ok(())
 }

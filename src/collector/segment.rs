@@ -12,14 +12,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::days::{CpuDay, MemoryDay, day_of};
-use super::quiet::{self, Quiet};
+use super::day::{CpuDay, MemoryDay, day_of};
+use super::quiet::{self, Quiet, SILENCE_MS};
 use crate::prometheus::Sample;
 
-/// Longer silence than this ends an instance of which nothing tells it apart, unless the CPU counter goes on: five
-/// times the longest usual scrape interval of a minute is Prometheus' own staleness, three times that leaves room for a
-/// restarted Prometheus.
-pub const SILENCE_MS: i64 = 15 * 60_000;
 /// From this many usual intervals on, and this long, a gap may part two instances.
 const PARTING: (i64, i64) = (3, 90_000);
 /// Shorter gaps are not kept.

@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use super::days::{CpuDay, MemoryDay};
+use super::day::{CpuDay, MemoryDay};
 use super::quiet::{Quiet, both, either};
 use super::segment::{CpuStretch, MemoryStretch, Stretch};
 use crate::prometheus::Labels;

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::observation::{Doubts, HeldUntil, Observation};
-use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
+use super::resources::Resources;
+use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Run, ScaledOn};
 use super::workload_history::{History, Older};
 
 /// Newest version of the form below; a new one gets a new number and keeps a reader for those before. A history is

@@ -3,6 +3,7 @@
 
 mod codec;
 pub mod observation;
+mod resources;
 pub mod run;
 mod separate_sizes;
 pub mod store;
@@ -10,7 +11,8 @@ mod view;
 mod workload_history;
 
 pub use observation::{Doubt, Doubts, HeldUntil, Observation};
-pub use run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Resources, Run, ScaledOn};
+pub use resources::Resources;
+pub use run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, PeakSource, Run, ScaledOn};
 pub use separate_sizes::{Group, SeparateSizes, separate_sizes};
 pub use store::{
     CommitSummary, Histories, JvmSeen, Notice, Opened, PodSeen, Progress, Store, StoreError, panic_is_handled,

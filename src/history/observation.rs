@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::Resources;
+use super::resources::Resources;
 
 /// A reason why what was measured of a run says less than it seems to, or why a measurement was not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

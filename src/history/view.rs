@@ -4,7 +4,8 @@
 use std::cmp::Ordering;
 
 use super::observation::{Doubt, Observation};
-use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, Resources, Run};
+use super::resources::Resources;
+use super::run::{CpuUse, Day, JvmUse, MemoryUse, Outcome, Run};
 
 /// Two views of a pod's container whose starts differ by no more than this are of the same run, in milliseconds.
 ///

@@ -7,7 +7,7 @@ use comfy_table::Cell;
 
 use super::markdown::cell;
 use super::table::{new_table, right, trim, wrapped};
-use crate::sizing::backtest::{Backtest, MethodScore, Workflow};
+use crate::research::backtest::{Backtest, MethodScore, Workflow};
 use crate::sizing::replay::Protocol;
 use crate::text;
 use crate::text::units;

@@ -7,7 +7,7 @@ use super::backtest::{
     METHOD_COLUMNS, WORKFLOW_COLUMNS, legend, method_cells, percent, ratio, sentences, workflow_cells, workflows,
 };
 use super::svg::{escaped, scale};
-use crate::sizing::backtest::{Backtest, MethodScore};
+use crate::research::backtest::{Backtest, MethodScore};
 
 /// The picture's size, and the margins around the plot.
 const WIDTH: f64 = 720.0;

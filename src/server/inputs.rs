@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::built_in_ca;
 use super::metrics::Metrics;
+use super::plan::{Certificate, Parts, Plan, ServeError, named};
 use super::reload::{Followed, Input};
-use super::run::{Certificate, Parts, Plan, ServeError, named};
 use super::tls::{Tls, clients_of, server_config};
 use crate::admission::{LoadedRecommendations, SharedState, Snapshot};
 use crate::certs::files::FilePair;

@@ -45,7 +45,7 @@
 use super::estimator::{Estimator, Next, Observed};
 use super::replay::allocated;
 use super::score::Tally;
-use super::tail::{Allocation, Constants, Seen, TailEstimator, allocate_with};
+use super::tail::{Allocation, Constants, FAILING_SHARE, Seen, TailEstimator, allocate_with};
 use crate::history::Older;
 
 /// Fewest runs that are near (5 to 10).
@@ -322,4 +322,8 @@ fn place(input: f64) -> f64 {
 
 fn amount(value: Option<f64>) -> Option<f64> {
     value.filter(|v| v.is_finite() && *v >= 0.0)
+}
+/// The estimator that podfit's own recommendations come from.
+pub fn recommended() -> Box<dyn Estimator> {
+    Box::new(ByInput::new(FAILING_SHARE))
 }

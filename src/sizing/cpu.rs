@@ -23,20 +23,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::end::Bearing;
-use super::evidence::Evidence;
-use super::{
-    Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, memory, too_few_days, too_few_days_to_shrink,
-};
+use super::evidence::{Evidence, was_throttled};
+use super::{Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{Resources, Run};
 use crate::quantity::GIB_F64;
+use crate::text;
 
 /// Share of runs whose mean use the request covers (KRR uses the same percentile, of samples).
 pub const COVERED_SHARE: f64 = 0.95;
 /// Memory that costs as much as a core: what general-purpose machines of the large clouds have to each (AWS m, Google
 /// n2-standard, Azure D).
 pub const GIB_PER_CORE: f64 = 4.0;
-/// Above this share of throttled periods a run wanted more CPU than it got, so its use is no measure of its need.
-const THROTTLED: f64 = 0.05;
 /// Requests are whole multiples of this, in millicores, rounded up.
 const STEP_MILLIS: u64 = 5;
 /// A request above the bound must cost at most this share of what the bound costs: the busiest slice of a steady run is
@@ -133,8 +130,8 @@ pub(super) fn size(
         return Estimate::Unknown(match uses.len() {
             0 if evidence.failed > 0 && done.is_empty() => evidence.too_few(0),
             0 if seen == 0 => "no run was seen".to_owned(),
-            0 => format!("{seen} run{} seen, none with CPU samples enough to tell", memory::plural(seen)),
-            n => format!("{n} finished run{} with CPU seen, {MIN_RUNS} are needed", memory::plural(n)),
+            0 => format!("{seen} run{} seen, none with CPU samples enough to tell", text::plural(seen)),
+            n => format!("{n} finished run{} with CPU seen, {MIN_RUNS} are needed", text::plural(n)),
         });
     }
     let (cores, rule) = if is_service {
@@ -205,11 +202,6 @@ fn cheapest(uses: &[Use], least: f64) -> f64 {
 
 fn in_steps(cores: f64) -> u64 {
     ((cores * 1000.0 - 1e-6).ceil().max(0.0) as u64).div_ceil(STEP_MILLIS) * STEP_MILLIS
-}
-
-/// Whether a run was throttled so much, in more than one of twenty CPU periods, that its use does not show its need.
-pub fn was_throttled(run: &Run) -> bool {
-    run.cpu.and_then(|c| c.throttled_share).is_some_and(|s| s > THROTTLED)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! The seam between what is known of earlier runs and the memory that the next one gets: every way to say so, ours and
 //! the known ones, is an `Estimator`. Knows no workload, no file and no clock.
 
-use super::by_input::ByInput;
-use super::tail::FAILING_SHARE;
 use crate::history::{Older, Run};
 
 /// A peak at or above this share of the limit says no more than that the limit was reached (page cache, a JVM's heap).
@@ -76,11 +74,6 @@ pub trait Estimator {
 
     /// Its formula as users read it.
     fn formula(&self) -> &'static str;
-}
-
-/// The estimator that podfit's own recommendations come from.
-pub fn recommended() -> Box<dyn Estimator> {
-    Box::new(ByInput::new(FAILING_SHARE))
 }
 
 /// `max·(1 + 1/n)`: for exchangeable runs the chance that the next one exceeds the largest of n is at most 1/(n+1), so

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use super::cpu::was_throttled;
 use super::end::{Bearing, ENDS_THAT_TELL, End, has_succeeded, reached_limit};
-use super::memory::plural;
 use super::{MIN_RUNS, is_finished};
 use crate::history::{Doubt, History, Outcome, PeakSource, Run, ScaledOn};
+use crate::text::plural;
+
+/// Above this share of throttled periods a run wanted more CPU than it got, so its use is no measure of its need.
+const THROTTLED: f64 = 0.05;
 
 /// What both numbers of a recommendation rest on. What is not known is left out of its JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -421,6 +423,11 @@ impl Replay {
         let upper = quantile(exceeded + 1.0, decisions - exceeded, 1.0 - OUTSIDE / 2.0).unwrap_or(1.0);
         (lower, upper)
     }
+}
+
+/// Whether a run was throttled so much, in more than one of twenty CPU periods, that its use does not show its need.
+pub fn was_throttled(run: &Run) -> bool {
+    run.cpu.and_then(|c| c.throttled_share).is_some_and(|s| s > THROTTLED)
 }
 
 #[cfg(test)]

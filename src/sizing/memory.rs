@@ -11,8 +11,8 @@ use super::ladder::{Need, ladder};
 use super::replay::ASKED_AT;
 use super::{Estimate, MIN_RUNS, NEAR, SCALED, SizingPolicy, is_finished, too_few_days, too_few_days_to_shrink};
 use crate::history::{Doubt, History, Outcome, PeakSource, Resources, Run};
-use crate::quantity::MIB_F64;
-use crate::quantity::Quantity;
+use crate::quantity::{MIB_F64, Quantity};
+use crate::text::plural;
 
 /// After an OOM kill at a limit, with no finished run above it, the next try gets this much of the limit. Doubling is
 /// the retry rule of Witt et al. (HPCS 2019) and of the sizing literature since.
@@ -388,10 +388,6 @@ fn suspected_kill(runs: &[&Run], enough: Option<u64>) -> Option<u64> {
     let vanished: Vec<u64> = unanswered_all(runs, |run| suspected(run) && run.outcome != Outcome::Failed).collect();
     let vanished = vanished.into_iter().filter(|limit| enough.is_none_or(|enough| *limit > enough)).min();
     failed.max(vanished)
-}
-
-pub(super) fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
 }
 
 /// Why there is no number where no finished run has a memory sample.

@@ -1,8 +1,6 @@
 //! The statistics: from the history of one container of one workload to what its next run should ask for.
 //! Pure and deterministic; knows no Kubernetes object, no engine and no clock.
 
-pub mod backtest;
-pub mod baselines;
 pub mod by_input;
 pub mod cpu;
 pub mod effect;
@@ -20,18 +18,18 @@ mod by_input_tests;
 #[cfg(test)]
 mod outcome_tests;
 #[cfg(test)]
-mod replay_tests;
-#[cfg(test)]
 mod tests;
 
 use serde::Serialize;
 
 use crate::history::{History, Outcome, Resources, Run, ScaledOn, separate_sizes};
+use crate::text;
 
+pub use by_input::recommended;
 pub use cpu::{CpuLimit, CpuSize};
 pub use effect::Effect;
 pub use end::{Bearing, End};
-pub use estimator::{Estimator, Next, Observed, recommended};
+pub use estimator::{Estimator, Next, Observed};
 pub use evidence::{Evidence, Replay};
 pub use memory::{InputSize, MemorySize};
 
@@ -140,7 +138,7 @@ const SCALED: &str = "a HorizontalPodAutoscaler scales on its share of the reque
 fn too_few_days(evidence: &Evidence) -> Option<String> {
     let days = evidence.days?;
     (days < MIN_RUNS as u64)
-        .then(|| format!("{days} finished day{} seen, {MIN_RUNS} are needed", memory::plural(days as usize)))
+        .then(|| format!("{days} finished day{} seen, {MIN_RUNS} are needed", text::plural(days as usize)))
 }
 
 /// Why a service's size is not lowered yet.

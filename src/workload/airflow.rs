@@ -2,7 +2,7 @@
 //! Labels hold the ids made safe by Airflow (equal labels mean equal ids), so the key is made of labels.
 
 use super::facts::PodFacts;
-use super::identify::{Identity, Unidentified};
+use super::identity::{Identity, Unidentified};
 use super::{Kind, spark};
 
 pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>> {

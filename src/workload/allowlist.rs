@@ -1,6 +1,6 @@
 //! The pod labels and annotations by which past pods are told apart: what kube-state-metrics has to export.
 
-use super::labelled;
+use super::table;
 
 /// Labels that the engines' own files read.
 const OF_ENGINES: [&str; 35] = [
@@ -54,7 +54,7 @@ pub const ANNOTATIONS: [&str; 6] = [
 /// What `--metric-labels-allowlist` of kube-state-metrics has to name; each key once.
 pub fn labels() -> Vec<&'static str> {
     let mut all = OF_ENGINES.to_vec();
-    let of_rows = labelled::labels().into_iter().filter(|key| !ANNOTATIONS.contains(key) && !OF_ENGINES.contains(key));
+    let of_rows = table::labels().into_iter().filter(|key| !ANNOTATIONS.contains(key) && !OF_ENGINES.contains(key));
     all.extend(of_rows);
     all
 }

@@ -3,7 +3,7 @@
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{Identity, Unidentified};
+use super::identity::{Identity, Unidentified};
 use super::recurring_name::recurring_name;
 
 const NODE_NAME: &str = "workflows.argoproj.io/node-name";

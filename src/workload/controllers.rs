@@ -3,7 +3,7 @@
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{ALLOW_LABELS, Identity, Unidentified};
+use super::identity::{ALLOW_LABELS, Identity, Unidentified};
 use super::recurring_name::{
     cronjob_of_job, holds_random_part, recurring_name, without_generated_suffix, without_number,
 };

@@ -3,7 +3,7 @@
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{ALLOW_LABELS, Identity, Unidentified};
+use super::identity::{ALLOW_LABELS, Identity, Unidentified};
 
 pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>> {
     let job_name = pod.job_name();

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{Identity, Unidentified};
+use super::identity::{Identity, Unidentified};
 use super::recurring_name::recurring_name;
 
 /// `<cluster>-taskmanager-<attempt of the job manager>-<index>`

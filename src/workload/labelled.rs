@@ -1,79 +1,15 @@
 //! Pods that the labels of their operator name, by the rows of `table`. Must not know an operator.
 
 use super::facts::PodFacts;
-use super::identify::{ALLOW_LABELS, Identity, Unidentified};
+use super::identity::{ALLOW_LABELS, Identity, Unidentified};
 use super::recurring_name::{
     cronjob_of_job, holds_random_part, recurring_name, without_generated_suffix, without_number,
 };
+use super::row::{Row, Source, WORKER_INDEX};
 use super::table::ROWS;
 use super::{Kind, controllers};
 
-/// Pods of one operator or platform.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// What people call it.
-    pub engine: &'static str,
-    /// The first name of the key, `custom/KEY/…`; [`Row::OWNERS_KIND`] or [`Row::NO_NAME`].
-    pub key: &'static str,
-    /// Kinds and API groups of owners whose pods these are. Series know no group: there the kind alone counts.
-    pub owners: &'static [(&'static str, &'static str)],
-    /// Labels or annotations that pods of the row have: all of one of these lists. `key=value` and `key=begin*` ask for
-    /// a value.
-    pub marks: &'static [&'static [&'static str]],
-    /// The names of the workload; for each of them the first source that is there.
-    pub names: &'static [&'static [Source]],
-    /// What tells pods of one owner apart that do different work, in the same form.
-    pub roles: &'static [&'static [Source]],
-    /// Labels to group by where nothing names the work.
-    pub suggest: &'static [&'static str],
-}
-
-/// Where a name comes from. A stem is a name without what changes from run to run.
-#[derive(Clone, Copy, Debug)]
-pub enum Source {
-    /// The label, or the annotation, as it is.
-    Exact(&'static str),
-    /// The same in lower case: releases of one operator differ in that.
-    Role(&'static str),
-    /// Its stem.
-    Stem(&'static str),
-    /// Its value without a number at the end.
-    Unnumbered(&'static str),
-    /// The stem of what stands before the last such text in it.
-    StemBefore(&'static str, &'static str),
-    /// Its value without the value of another one at the head.
-    Group {
-        /// The label.
-        label: &'static str,
-        /// The other one.
-        of: &'static str,
-    },
-    /// The Deployment-like owner of a ReplicaSet whose name ends with the label's value.
-    RolloutOf(&'static str),
-    /// The stem of the owner's name.
-    Owner,
-    /// The owner's name without a number at the end.
-    OwnerUnnumbered,
-    /// The stem of what stands before the last such text in the owner's name.
-    OwnerStemBefore(&'static str),
-    /// The owner's name without two generated suffixes.
-    OwnerTwiceGenerated,
-    /// Of a `LeaderWorkerSet`: `leader` or `worker`.
-    LeaderOrWorker,
-    /// This text where the label is there.
-    IfLabel(&'static str, &'static str),
-    /// This text.
-    Text(&'static str),
-    /// The name is left out.
-    Nothing,
-}
-
 impl Row {
-    /// The key's first name is the owner's kind in lower case.
-    pub const OWNERS_KIND: &'static str = "";
-    /// Pods that no label names.
-    pub const NO_NAME: &'static str = "-";
-
     fn has(&self, pod: &PodFacts) -> bool {
         if self.key == Self::NO_NAME && (pod.owner.is_some() || pod.job_name().is_some()) {
             return false;
@@ -91,11 +27,6 @@ impl Row {
                     None => !controllers::is_built_in(kind),
                 }
         })
-    }
-
-    /// The labels that name its pods.
-    fn labels(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.names.iter().chain(self.roles).flat_map(|sources| sources.iter()).filter_map(Source::label)
     }
 }
 
@@ -122,22 +53,6 @@ enum Given {
 }
 
 impl Source {
-    /// The label or annotation that it reads.
-    pub const fn label(&self) -> Option<&'static str> {
-        match self {
-            Self::Exact(key)
-            | Self::Role(key)
-            | Self::Stem(key)
-            | Self::Unnumbered(key)
-            | Self::StemBefore(key, _)
-            | Self::Group { label: key, .. }
-            | Self::RolloutOf(key)
-            | Self::IfLabel(key, _) => Some(key),
-            Self::LeaderOrWorker => Some(WORKER_INDEX),
-            _ => None,
-        }
-    }
-
     fn give(&self, row: &Row, pod: &PodFacts) -> Option<Given> {
         let owner = || pod.owner.as_ref().filter(|_| row.owns(pod)).map(|owner| owner.name.as_str());
         let name = |name: &str| Some(Given::Name(name.to_owned()));
@@ -179,8 +94,6 @@ impl Source {
     }
 }
 
-const WORKER_INDEX: &str = "leaderworkerset.sigs.k8s.io/worker-index";
-
 fn stem(name: &str) -> Given {
     let stem = recurring_name(cronjob_of_job(name).unwrap_or(name));
     if holds_random_part(&stem) { Given::Random } else { Given::Name(stem) }
@@ -213,21 +126,6 @@ pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>>
         }
     }
     Some(Ok(Identity::new(pod, Kind::Custom, names)))
-}
-
-/// The labels and annotations that the rows read, marks among them; each once, in their order.
-pub(super) fn labels() -> Vec<&'static str> {
-    let marks =
-        |row: &Row| row.marks.iter().flat_map(|all| all.iter()).map(|mark| mark.split('=').next().unwrap_or(mark));
-    let mut labels = Vec::new();
-    for row in ROWS {
-        for key in marks(row).chain(row.labels()).chain(row.suggest.iter().copied()) {
-            if !labels.contains(&key) {
-                labels.push(key);
-            }
-        }
-    }
-    labels
 }
 
 /// The rows for people: what the operator is called, how its keys begin, and the labels that name its pods.

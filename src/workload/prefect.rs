@@ -3,7 +3,7 @@
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{ALLOW_LABELS, Identity, Unidentified};
+use super::identity::{ALLOW_LABELS, Identity, Unidentified};
 
 pub(super) fn identify(pod: &PodFacts) -> Option<Result<Identity, Unidentified>> {
     let flow = named(pod, "prefect.io/flow-name", "PREFECT__FLOW_NAME");

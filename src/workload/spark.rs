@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::Kind;
 use super::facts::PodFacts;
-use super::identify::{ALLOW_LABELS, Identity, Unidentified};
+use super::identity::{ALLOW_LABELS, Identity, Unidentified};
 use super::recurring_name::{recurring_name, without_generated_suffix, without_stamps};
 
 /// `<application>-<14 to 16 hex digits>-driver` or `-exec-<n>` (Spark's `getResourceNamePrefix`).

@@ -1,7 +1,7 @@
 //! The operators and platforms whose pods are named by labels: one row each. To add one, write a row.
 //! Must not know how a row is read: `labelled` does. Label names are the projects' own API.
 
-use super::labelled::{Row, Source};
+use super::row::{Row, Source};
 use Source::{Exact, Group, LeaderOrWorker, Owner, Role, RolloutOf, Stem, StemBefore, Unnumbered};
 
 /// Every row, in the order in which they are asked; the first that a pod belongs to counts.
@@ -333,3 +333,18 @@ pub(super) const ROWS: &[Row] = &[
         suggest: &["gateway.dask.org/instance", "app.kubernetes.io/component"],
     },
 ];
+
+/// The labels and annotations that the rows read, marks among them; each once, in their order.
+pub(super) fn labels() -> Vec<&'static str> {
+    let marks =
+        |row: &Row| row.marks.iter().flat_map(|all| all.iter()).map(|mark| mark.split('=').next().unwrap_or(mark));
+    let mut labels = Vec::new();
+    for row in ROWS {
+        for key in marks(row).chain(row.labels()).chain(row.suggest.iter().copied()) {
+            if !labels.contains(&key) {
+                labels.push(key);
+            }
+        }
+    }
+    labels
+}

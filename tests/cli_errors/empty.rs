@@ -2,7 +2,7 @@
 //! says how to get it.
 
 use podfit::prometheus::{Labels, SeriesStore};
-use podfit::simulate::platforms::nightly_three;
+use podfit::research::simulate::platforms::nightly_three;
 use rstest::rstest;
 
 use super::support::cli::{NOON, NOON_TEXT, run};

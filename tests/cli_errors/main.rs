@@ -21,7 +21,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use podfit::prometheus::SeriesStore;
-use podfit::simulate::platforms::nightly_three;
+use podfit::research::simulate::platforms::nightly_three;
 use serde_json::Value;
 use support::cli::{NOON, NOON_TEXT, Ran, command, run};
 use support::fault_server::FaultServer;

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use podfit::simulate::platforms::nightly_three;
+use podfit::research::simulate::platforms::nightly_three;
 use rstest::rstest;
 
 use super::support::cli::{NOON, NOON_TEXT, run};

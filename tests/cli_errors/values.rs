@@ -3,7 +3,7 @@
 
 use podfit::prometheus::{Sample, SeriesStore};
 use podfit::quantity::Quantity;
-use podfit::simulate::platforms::nightly_three;
+use podfit::research::simulate::platforms::nightly_three;
 use rstest::rstest;
 use serde_json::Value;
 

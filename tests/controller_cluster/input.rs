@@ -1,7 +1,9 @@
 //! A pod that says how large its input is gets what runs with such inputs needed: from annotations that
 //! kube-state-metrics has shown, through the Recommendation, to the next pod.
 
-use podfit::simulate::{Asks, Engine, MIB, Part, Platform, Schedule, ScrapeOptions, TrueRun, Usage, WorkloadModel};
+use podfit::research::simulate::{
+    Asks, Engine, MIB, Part, Platform, Schedule, ScrapeOptions, TrueRun, Usage, WorkloadModel,
+};
 use serde_json::json;
 
 use super::scene::{ASKED_MIB, NOON, Policy, Scene, limit_mib};

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use podfit::controller::recommend::object;
-use podfit::simulate::{Asks, Engine, MIB, Part, Platform, Schedule, ScrapeOptions, Usage, WorkloadModel};
+use podfit::research::simulate::{Asks, Engine, MIB, Part, Platform, Schedule, ScrapeOptions, Usage, WorkloadModel};
 use podfit::workload::Workload;
 use serde_json::{Value, json};
 

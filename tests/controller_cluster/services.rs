@@ -1,8 +1,8 @@
 //! A Deployment that has lived for two weeks: its recommendation is shown and its pods are left alone until the policy
 //! says that services are sized; then a pod made anew by the real controllers differs from its template, and says how.
 
-use podfit::simulate::Platform;
-use podfit::simulate::platforms::services;
+use podfit::research::simulate::Platform;
+use podfit::research::simulate::platforms::services;
 use serde_json::{Value, json};
 
 use super::scene::{NOON, NOON_TEXT, PODFIT, Policy, define, limit_mib};

@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use podfit::simulate::{self, Asks, Engine, MIB, Part, Schedule, ScrapeOptions, Usage, WorkloadModel};
+use podfit::research::simulate::{self, Asks, Engine, MIB, Part, Schedule, ScrapeOptions, Usage, WorkloadModel};
 use serde_json::{Value, json};
 
 use super::exported::post;

@@ -1,7 +1,7 @@
 //! With less to go by: no pod labels in Prometheus, or a user who may list pods and nothing else.
 //! What can be said is said, and the rest is named with what to do about it.
 
-use podfit::simulate::{Allowlist, ScrapeOptions};
+use podfit::research::simulate::{Allowlist, ScrapeOptions};
 use serde_json::json;
 
 use super::past::{self, DAYS};

@@ -1,7 +1,7 @@
 //! What the namespace's workloads did in the past eight days: names, dates and sizes of earlier pods.
 //! The live pods in `live.rs` ask for what [`asks`] says here, unless said otherwise there.
 
-use podfit::simulate::{
+use podfit::research::simulate::{
     Asks, Engine, MIB, Memory, Metric, Part, Platform, Schedule, ScrapeOptions, Usage, WorkloadModel,
 };
 

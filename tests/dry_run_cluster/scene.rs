@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use podfit::simulate::ScrapeOptions;
+use podfit::research::simulate::ScrapeOptions;
 use serde_json::{Value, json};
 
 use super::live;

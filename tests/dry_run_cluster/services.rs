@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use podfit::simulate::platforms::services;
-use podfit::simulate::{Platform, Simulation};
+use podfit::research::simulate::platforms::services;
+use podfit::research::simulate::{Platform, Simulation};
 use serde_json::{Value, json};
 
 use super::past::{NOON, NOON_TEXT};

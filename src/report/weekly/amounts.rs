@@ -3,11 +3,12 @@
 
 use serde::Serialize;
 
+use super::money::rounded;
 use super::{Money, Period, Prices};
 use crate::history::{Resources, Run};
 use crate::quantity::GIB_F64;
-use crate::sizing::cpu::was_throttled;
 use crate::sizing::end::has_succeeded;
+use crate::sizing::evidence::was_throttled;
 
 pub use crate::sizing::End;
 
@@ -273,10 +274,19 @@ fn with_retries(size: f64, peak: f64) -> f64 {
     sum
 }
 
-/// To four places; a negative zero is none.
-pub(super) fn rounded(value: f64) -> f64 {
-    let value = (value * 10_000.0).round() / 10_000.0;
-    if value == 0.0 { 0.0 } else { value }
+impl Money {
+    /// Both resources at these prices.
+    pub(super) fn of(memory: &Amounts, cpu: &Amounts, prices: &Prices) -> Self {
+        let of = |pick: fn(&Amounts) -> f64| rounded(pick(memory) * prices.gib_hour + pick(cpu) * prices.core_hour);
+        let (requested, recommended) = (of(|a| a.requested), of(|a| a.recommended));
+        Self {
+            requested,
+            used: of(|a| a.used),
+            recommended,
+            saving: rounded(requested - recommended),
+            failed: of(|a| a.failed_by_memory + a.failed_otherwise),
+        }
+    }
 }
 
 #[cfg(test)]

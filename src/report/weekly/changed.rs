@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use super::amounts::{End, rounded};
+use super::amounts::End;
+use super::money::rounded;
 use super::{Entry, Settings};
 use crate::history::{History, Resources, Run};
 use crate::quantity::GIB_F64;

@@ -2,9 +2,6 @@
 
 use serde::Serialize;
 
-use super::Prices;
-use super::amounts::{Amounts, rounded};
-
 /// Amounts of both resources in money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,18 +19,6 @@ pub struct Money {
 }
 
 impl Money {
-    pub(super) fn of(memory: &Amounts, cpu: &Amounts, prices: &Prices) -> Self {
-        let of = |pick: fn(&Amounts) -> f64| rounded(pick(memory) * prices.gib_hour + pick(cpu) * prices.core_hour);
-        let (requested, recommended) = (of(|a| a.requested), of(|a| a.recommended));
-        Self {
-            requested,
-            used: of(|a| a.used),
-            recommended,
-            saving: rounded(requested - recommended),
-            failed: of(|a| a.failed_by_memory + a.failed_otherwise),
-        }
-    }
-
     pub(super) fn add(&mut self, other: &Self) {
         self.requested = rounded(self.requested + other.requested);
         self.used = rounded(self.used + other.used);
@@ -41,4 +26,10 @@ impl Money {
         self.saving = rounded(self.saving + other.saving);
         self.failed = rounded(self.failed + other.failed);
     }
+}
+
+/// To four places; a negative zero is none.
+pub(super) fn rounded(value: f64) -> f64 {
+    let value = (value * 10_000.0).round() / 10_000.0;
+    if value == 0.0 { 0.0 } else { value }
 }

@@ -31,7 +31,9 @@ pub fn run(data: &[u8]) {
 
     let mut review = Review::default();
     review.add("f.yaml", text, &Settings::default(), "jobs");
-    assert!(review.findings.iter().all(|f| (1..=lines).contains(&f.line) && !f.message.contains(char::is_control)));
+    assert!(
+        review.findings.iter().all(|f| (1..=lines).contains(&f.line) && !f.finding.message.contains(char::is_control))
+    );
     assert!(review.errors.iter().chain(&review.notes).all(|f| !f.message.contains(char::is_control)));
 }
 

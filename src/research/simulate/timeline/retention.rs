@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Played;
-use crate::simulate::life::End;
-use crate::simulate::model::{Engine, Retention, WorkloadModel};
-use crate::simulate::pod::{ParentKind, Pod};
-use crate::simulate::random::{Rng, mix};
+use crate::research::simulate::life::End;
+use crate::research::simulate::model::{Engine, Retention, WorkloadModel};
+use crate::research::simulate::pod::{ParentKind, Pod};
+use crate::research::simulate::random::{Rng, mix};
 
 /// From the end of a pod to its deletion where nothing keeps it: shortest and longest.
 const AT_ONCE_MS: (i64, i64) = (800, 4_000);

@@ -2,8 +2,8 @@
 //! Knows nothing of data engines.
 
 use super::{Identity, Owner, ParentKind, RunPosition, pairs};
-use crate::simulate::calendar::MINUTE_MS;
-use crate::simulate::random::Names;
+use crate::research::simulate::calendar::MINUTE_MS;
+use crate::research::simulate::random::Names;
 
 /// The labels that the Job controller puts on its pods.
 pub(super) fn job_labels(job: &str, run: Names) -> Vec<(String, String)> {

@@ -2,7 +2,7 @@
 //! Numbers are spelled out here, not taken from the platforms.
 
 use super::*;
-use crate::simulate::platforms::*;
+use crate::research::simulate::platforms::*;
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_every_machine() {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::baselines::{Autopilot, Krr, Request, Vpa};
-use super::estimator::{Estimator, MaxWithShrinkingMargin, recommended};
-use super::replay::{FEWEST_RUNS, MOST_RUNS, NODE_BYTES, Protocol, Row, Rules, decisions};
-use super::score::{Score, Tally};
+use crate::sizing::estimator::{Estimator, MaxWithShrinkingMargin};
+use crate::sizing::recommended;
+use crate::sizing::replay::{FEWEST_RUNS, MOST_RUNS, NODE_BYTES, Protocol, Row, Rules, decisions};
+use crate::sizing::score::{Score, Tally};
 
 /// Runs of one task, in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq)]

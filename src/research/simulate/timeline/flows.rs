@@ -2,10 +2,10 @@
 //! Each with the retries that its engine makes. Knows nothing of names or series.
 
 use super::{Birth, Identity, Player};
-use crate::simulate::life::{End, Life};
-use crate::simulate::model::Engine;
-use crate::simulate::pod::Pod;
-use crate::simulate::random::{Rng, mix};
+use crate::research::simulate::life::{End, Life};
+use crate::research::simulate::model::Engine;
+use crate::research::simulate::pod::Pod;
+use crate::research::simulate::random::{Rng, mix};
 
 /// From the leader's creation to its first child, and from the last child's end to the leader's.
 const LEAD_IN_MS: i64 = 15_000;

@@ -4,9 +4,9 @@
 use rstest::rstest;
 
 use super::*;
-use crate::simulate::calendar::{date_text, date_time_text, weekday};
-use crate::simulate::life::{Life, Setting};
-use crate::simulate::random::Rng;
+use crate::research::simulate::calendar::{date_text, date_time_text, weekday};
+use crate::research::simulate::life::{Life, Setting};
+use crate::research::simulate::random::Rng;
 
 #[test]
 fn dates_and_weekdays_follow_the_calendar() {

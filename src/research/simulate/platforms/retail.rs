@@ -1,7 +1,9 @@
 //! The data platform of Marlow Home, a retailer that does not exist: the history behind the demo.
 //! Three weeks, three namespaces, every engine; each workload tells one story.
 
-use crate::simulate::{Asks, Engine, MIB, Part, Platform, Retention, Schedule, ScrapeOptions, Usage, WorkloadModel};
+use crate::research::simulate::{
+    Asks, Engine, MIB, Part, Platform, Retention, Schedule, ScrapeOptions, Usage, WorkloadModel,
+};
 
 mod forecasting;
 mod pricing;

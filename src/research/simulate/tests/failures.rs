@@ -2,7 +2,7 @@
 //! Workloads are taken from the demo and given a limit that is too small.
 
 use super::*;
-use crate::simulate::platforms::data_platform;
+use crate::research::simulate::platforms::data_platform;
 
 /// One workload of the demo, with the memory limit of one part changed.
 fn only(name: &str, part: usize, limit_mib: u64) -> Simulation {

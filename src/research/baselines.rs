@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::estimator::{Estimator, Next, Observed};
 use crate::quantity::MIB_F64;
+use crate::sizing::estimator::{Estimator, Next, Observed};
 
 /// Statistics over single runs look at this many of the latest: more would change no published rule's answer (their
 /// half-lives are days) and cost time.

@@ -1,7 +1,7 @@
 //! Three nightly CronJobs with a known need, and variants of them, each with one thing that makes reading series hard.
 //! With an end at noon all their runs are over.
 
-use crate::simulate::{
+use crate::research::simulate::{
     Allowlist, Asks, Engine, Gap, HighWater, MIB, Part, Phase, Platform, Retention, Schedule, ScrapeOptions, Stamps,
     Usage, WorkloadModel,
 };

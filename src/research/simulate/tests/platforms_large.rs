@@ -2,7 +2,7 @@
 //! Numbers are spelled out here, not taken from the platforms.
 
 use super::*;
-use crate::simulate::platforms::*;
+use crate::research::simulate::platforms::*;
 
 #[test]
 fn five_hundred_cron_jobs_have_the_published_size() {

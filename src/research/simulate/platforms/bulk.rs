@@ -1,8 +1,8 @@
 //! Five hundred nightly CronJobs: as many pods and samples as the published measurements of other recommenders had.
 //! With an end at noon all runs are over.
 
-use crate::simulate::random::{Rng, below, mix, of_text};
-use crate::simulate::{
+use crate::research::simulate::random::{Rng, below, mix, of_text};
+use crate::research::simulate::{
     Asks, Engine, MIB, Metric, Part, Platform, Retention, Schedule, ScrapeOptions, Usage, WorkloadModel,
 };
 

@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::baselines::{Autopilot, Krr, Request, Vpa};
-use super::estimator::{Estimator, MaxWithShrinkingMargin, recommended};
-use super::replay::{ASKED_AT, FLOOR_BYTES, NODE_BYTES, Protocol, Row, Rules, WARM_UP, allocated, decisions};
-use super::score::Tally;
-use super::{Estimate, SizingPolicy, recommend};
 use crate::history::{History, MemoryUse, Outcome, PeakSource, Resources, Run};
 use crate::quantity::GIB_F64;
 use crate::quantity::MIB_F64;
+use crate::sizing::estimator::{Estimator, MaxWithShrinkingMargin};
+use crate::sizing::replay::{ASKED_AT, FLOOR_BYTES, NODE_BYTES, Protocol, Row, Rules, WARM_UP, allocated, decisions};
+use crate::sizing::score::Tally;
+use crate::sizing::{Estimate, SizingPolicy, recommend, recommended};
 
 const HOUR: f64 = 3600.0;
 
