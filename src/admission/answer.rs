@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::applications::{self, Application};
 use super::executor_heap::HeapRewrite;
-use super::identity::whose;
+use super::identity::identity_of;
 use super::judge::{Verdict, few, judge, soften, warning};
 use super::object::{read_object, read_pod_to_judge, read_pod_to_size};
 use super::provenance::{self, Provenance};
@@ -194,7 +194,7 @@ fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Snapshot, seen: &mut 
         Ok(pod) => pod,
         Err(problem) => return not_read(seen, &problem.to_string()),
     };
-    let Some(identity) = whose(&object, &review.namespace, &namespace.owners, &known.identity) else {
+    let Some(identity) = identity_of(&object, &review.namespace, &namespace.owners, &known.identity) else {
         return ReviewOutcome::default();
     };
     let workload = identity.workload.to_string();

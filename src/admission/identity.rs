@@ -10,7 +10,7 @@ use crate::workload::{Identity, IdentityRules, Owner, PodFacts, identify, pod_fa
 
 /// Whose pod it is. An owner is looked up by name and counts only where the pod names its uid too: whoever makes a pod
 /// can write any owner's name on it.
-pub fn whose(object: &Value, namespace: &str, owners: &Owners, rules: &IdentityRules) -> Option<Identity> {
+pub fn identity_of(object: &Value, namespace: &str, owners: &Owners, rules: &IdentityRules) -> Option<Identity> {
     let mut facts = pod_facts(object, namespace).ok()?;
     // The review's namespace is the API server's word, the object's may be missing.
     namespace.clone_into(&mut facts.namespace);

@@ -293,7 +293,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::admission::identity::whose;
+    use crate::admission::identity::identity_of;
     use crate::admission::owners::Owners;
     use crate::admission::provenance::Provenance;
     use crate::admission::resize::{Resizing, Sizing, resize};
@@ -408,7 +408,7 @@ mod tests {
                 continue;
             }
             let part = read_pod_to_size(raw).unwrap();
-            let identity = |pod| whose(pod, "jobs", &Owners::default(), &IdentityRules::default());
+            let identity = |pod| identity_of(pod, "jobs", &Owners::default(), &IdentityRules::default());
             assert_eq!(identity(&whole), identity(&part), "{}", file.display());
             assert_eq!(sized(&whole), sized(&part), "{}", file.display());
         }

@@ -24,10 +24,10 @@ use crate::sizing::replay::{FEWEST_RUNS, FLOOR_BYTES, MOST_RUNS, Protocol, Row};
 /// Arguments of `podfit backtest`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// When a recommendation is asked for
+    /// When to make a recommendation
     #[arg(long, value_enum, default_value_t, help_heading = "Replay")]
     protocol: When,
-    /// Learn from a run only once it has ended, by its times; else it is known as soon as the next row comes
+    /// Learn from a run only after it has ended, by its timestamps; otherwise as soon as the next row is read
     #[arg(long, help_heading = "Replay")]
     finished_only: bool,
     /// Share of its run time after which an attempt with too little memory fails; 0.5 is close to what clusters show
@@ -39,8 +39,12 @@ pub struct Args {
     /// The same for runs of one source, which is the folder of a file or a namespace (repeatable)
     #[arg(long, value_name = "SOURCE=MEMORY", value_parser = node_of, help_heading = "Replay")]
     node_of: Vec<(String, f64)>,
-    /// Write what podfit would have given each run, as CSV: source, workflow, task, idx, `alloc_bytes`
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(
+        help = "Write what podfit would have given each run, as CSV: source, workflow, task, idx, alloc_bytes",
+        long,
+        value_name = "FILE",
+        help_heading = "Output"
+    )]
     decisions: Option<PathBuf>,
     /// Format
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
@@ -54,7 +58,7 @@ pub struct Args {
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
 enum When {
-    /// After 3, 5, 8, 12, 20, 30, … runs, and held in between
+    /// After 3, 5, 8, 12, 20, 30, … runs; unchanged in between
     #[default]
     Block,
     /// Before every run

@@ -39,8 +39,8 @@ pub struct Args {
     /// Explain this workload of the demo instead of listing all
     #[arg(long, value_name = "WORKLOAD")]
     explain: Option<String>,
-    /// Write the demo's history as an OpenMetrics file, for `podfit recommend --openmetrics FILE` or
-    /// `promtool tsdb create-blocks-from openmetrics`
+    /// Write the demo's history as an OpenMetrics file, for podfit recommend --openmetrics FILE or promtool tsdb
+    /// create-blocks-from openmetrics
     #[arg(long, value_name = "FILE")]
     write_openmetrics: Option<PathBuf>,
     #[command(flatten)]

@@ -37,8 +37,8 @@ pub struct Args {
     /// Namespace that podfit runs in, or will run in
     #[arg(short, long, default_value = crate::certs::names::NAMESPACE, value_parser = namespace)]
     namespace: String,
-    /// Where the webhook can be reached, to see the certificate that it serves; else it is looked up in its Secret, and
-    /// in a cluster behind its Service
+    /// Address of the webhook, to check the certificate it serves; by default that is read from its Secret, and inside
+    /// a cluster from its Service
     #[arg(long, value_name = "https://HOST:PORT")]
     webhook_url: Option<Address>,
     #[command(flatten)]

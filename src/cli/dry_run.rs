@@ -33,7 +33,7 @@ pub struct Args {
     /// Print the JSON patch that admission would make to the next pod of each workload
     #[arg(long)]
     show_patch: bool,
-    /// Policy (YAML) that admission would go by, instead of the cluster's `RightsizingPolicy`
+    /// Apply this policy (YAML) instead of the cluster's RightsizingPolicy
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]

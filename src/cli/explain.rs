@@ -22,8 +22,8 @@ use crate::workload::WorkloadKey;
 /// Arguments of `podfit explain`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The workload as `podfit recommend` shows it, such as cronjob/nightly-report or
-    /// airflow-task/sales/extract; with `:container` for one of several
+    /// The workload as podfit recommend shows it, such as cronjob/nightly-report or airflow-task/sales/extract; with
+    /// :CONTAINER for one of several
     workload: String,
     /// Its namespace, if several have a workload of that name
     #[arg(short, long, value_parser = namespace)]

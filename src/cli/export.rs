@@ -18,8 +18,8 @@ use crate::text;
 /// Arguments of `podfit export`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Workloads as `podfit recommend` shows them, such as cronjob/nightly-report, with NAMESPACE/ before or
-    /// `:container` after; all when absent
+    /// Workloads as podfit recommend shows them, such as cronjob/nightly-report, with NAMESPACE/ before or :CONTAINER
+    /// after; all when absent
     workload: Vec<String>,
     /// Namespace (repeatable); all when absent
     #[arg(short, long, value_parser = namespace)]
@@ -33,7 +33,7 @@ pub struct Args {
     /// Overwrite existing files that differ
     #[arg(long, requires = "write", help_heading = "Output")]
     force: bool,
-    /// Read recommendations from this file, written by `podfit recommend -o json`
+    /// Read recommendations from this file, written by podfit recommend -o json
     #[arg(long, value_name = "FILE", help_heading = "History")]
     recommendations: Option<PathBuf>,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use crate::workload::{IdentityRules, identify, pod_facts};
 /// Arguments of `podfit identify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Pod manifests, YAML or JSON; `-` for standard input
+    /// Pod manifests, YAML or JSON; - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Pod labels whose value names the workload; they take precedence over the engines' rules

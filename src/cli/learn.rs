@@ -1,4 +1,4 @@
-//! What the source arguments name, through the pipeline: what `recommend`, `dry-run`, `explain` and `report` share.
+//! Runs the pipeline on the source that the arguments name; `recommend`, `dry-run`, `explain` and `report` share it.
 
 use std::collections::BTreeMap;
 

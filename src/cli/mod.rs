@@ -87,7 +87,7 @@ enum Command {
     Doctor(Box<doctor::Args>),
     /// Run the admission webhook: size pods as they are created, and apply the rules
     Serve(Box<serve::Args>),
-    /// Print podfit's `CustomResourceDefinitions`, for kubectl apply
+    /// Print podfit's CustomResourceDefinitions, for kubectl apply
     Crds,
     /// Print a completion script for a shell
     Completions {

@@ -1,4 +1,4 @@
-//! Prints a report in the format that was asked for, and says what it comes to.
+//! Prints a report in the requested format and decides the exit status.
 
 use std::io::Write;
 

@@ -16,7 +16,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the rules as `ValidatingAdmissionPolicies`, which the API server checks without a webhook
+    /// Print the rules as ValidatingAdmissionPolicies, which the API server checks without a webhook
     Export(ExportArgs),
 }
 

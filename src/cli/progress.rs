@@ -1,4 +1,4 @@
-//! A bar on a terminal while long work goes on; nothing in a pipe.
+//! A progress bar for long work; on a terminal only.
 
 use std::io::IsTerminal;
 

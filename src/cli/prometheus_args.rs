@@ -9,51 +9,59 @@ use crate::prometheus::{Auth, ClientProof, Config, Mode, OAuth2, Secret};
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Prometheus access")]
 pub struct PrometheusArgs {
-    /// User for basic authentication; the password comes from --prometheus-password-file
+    /// User for basic authentication; its password is in --prometheus-password-file
     #[arg(long, value_name = "NAME", requires = "prometheus_password_file")]
     prometheus_user: Option<String>,
-    /// File that holds the password
+    /// File with the password
     #[arg(long, value_name = "FILE", requires = "prometheus_user")]
     prometheus_password_file: Option<PathBuf>,
-    /// File that holds a bearer token; read again for every request
+    /// File with a bearer token; read again for every request
     #[arg(long, value_name = "FILE", conflicts_with = "prometheus_user")]
     prometheus_token_file: Option<PathBuf>,
-    /// Sign requests for Amazon Managed Prometheus in this region, with the credentials of AWS' own tools: environment,
-    /// profile with keys, IRSA, Pod Identity, instance role
+    /// Sign requests for Amazon Managed Prometheus in this region; credentials come from where AWS tools find them:
+    /// environment, profile with keys, IRSA, Pod Identity, instance role
     #[arg(long, value_name = "REGION", conflicts_with_all = ["prometheus_user", "prometheus_token_file"])]
     prometheus_sigv4_region: Option<String>,
-    /// Service that the signature names
+    /// Service name to sign for
     #[arg(long, value_name = "NAME", default_value = "aps", requires = "prometheus_sigv4_region")]
     prometheus_sigv4_service: String,
-    /// Get bearer tokens there by OAuth 2.0 client credentials
+    /// Token endpoint for OAuth 2.0 client credentials
     #[arg(long, value_name = "URL", requires = "prometheus_oauth2_client_id", requires = "oauth2_proof", conflicts_with_all = ["prometheus_user", "prometheus_token_file", "prometheus_sigv4_region"])]
     prometheus_oauth2_token_url: Option<String>,
-    /// The client's id
+    /// OAuth 2.0 client ID
     #[arg(long, value_name = "ID", requires = "prometheus_oauth2_token_url")]
     prometheus_oauth2_client_id: Option<String>,
-    /// File that holds the client's secret
+    /// File with the client's secret
     #[arg(long, value_name = "FILE", group = "oauth2_proof", requires = "prometheus_oauth2_token_url")]
     prometheus_oauth2_client_secret_file: Option<PathBuf>,
-    /// File that holds a signed assertion (JWT) instead of a secret: workload identity, such as Azure's
-    /// `AZURE_FEDERATED_TOKEN_FILE` names
-    #[arg(long, value_name = "FILE", group = "oauth2_proof", requires = "prometheus_oauth2_token_url")]
+    #[arg(
+        help = "File with a signed assertion (JWT) to use instead of a secret, such as the one that \
+                  AZURE_FEDERATED_TOKEN_FILE names in an AKS pod",
+        long,
+        value_name = "FILE",
+        group = "oauth2_proof",
+        requires = "prometheus_oauth2_token_url"
+    )]
     prometheus_oauth2_assertion_file: Option<PathBuf>,
-    /// Scope of the tokens, such as `https://prometheus.monitor.azure.com/.default` (repeatable)
-    #[arg(long, value_name = "SCOPE", requires = "prometheus_oauth2_token_url")]
+    #[arg(
+        help = "Scope to request, such as https://prometheus.monitor.azure.com/.default (repeatable)",
+        long,
+        value_name = "SCOPE",
+        requires = "prometheus_oauth2_token_url"
+    )]
     prometheus_oauth2_scope: Vec<String>,
-    /// Header to send, such as 'THANOS-TENANT: data' (repeatable)
+    /// Header to add to every request, such as 'THANOS-TENANT: data' (repeatable)
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     prometheus_header: Vec<(String, String)>,
     /// Tenant of Mimir or Cortex (X-Scope-OrgID)
     #[arg(long, value_name = "ID")]
     org_id: Option<String>,
-    /// Query parameter to send, such as `partial_response=false` (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(help = "Query parameter to add to every request, such as partial_response=false (repeatable)", long, value_name = "NAME=VALUE", value_parser = pair)]
     prometheus_param: Vec<(String, String)>,
     /// PEM file of the CA that signed the server's certificate, or of that certificate itself
     #[arg(long, value_name = "FILE")]
     prometheus_ca_file: Option<PathBuf>,
-    /// Accept any certificate of the server: whoever is between may read the credentials and change the numbers
+    /// Do not verify the server's certificate: anyone on the network path can read the credentials and change the numbers
     #[arg(long, conflicts_with = "prometheus_ca_file")]
     prometheus_insecure_skip_verify: bool,
     /// PEM file of the client certificate
@@ -65,11 +73,11 @@ pub struct PrometheusArgs {
     /// How samples are fetched
     #[arg(long, value_enum, default_value_t = Transport::Auto)]
     prometheus_read: Transport,
-    /// Longest silence of the server, in seconds; a whole answer has ten times as long
+    /// How long the server may stay silent, in seconds; a whole response may take ten times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     prometheus_timeout: u64,
-    /// Further tries of a request that the network or an overloaded server failed; of all requests of a collection
-    /// together 50 times as many
+    /// How often to retry a request that failed on the network or on an overloaded server; all requests of a collection
+    /// together may be retried 50 times as often
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=20))]
     prometheus_retries: u16,
 }
@@ -118,8 +126,8 @@ impl PrometheusArgs {
     /// What there is to say about these settings at every run.
     pub fn warning(&self) -> Option<&'static str> {
         self.prometheus_insecure_skip_verify.then_some(
-            "the certificate of Prometheus is not checked (--prometheus-insecure-skip-verify): whoever is on the way may \
-             read the credentials and change the numbers; --prometheus-ca-file takes the server's own certificate too",
+            "the certificate of Prometheus is not verified (--prometheus-insecure-skip-verify): anyone on the network path \
+             can read the credentials and change the numbers; --prometheus-ca-file takes the server's own certificate too",
         )
     }
 

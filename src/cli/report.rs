@@ -64,7 +64,7 @@ pub struct Args {
     /// Timeout for a destination, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600), help_heading = "Delivery")]
     deliver_timeout: u64,
-    /// Use the simulated history of `podfit demo`; needs no cluster and no Prometheus
+    /// Use the simulated history of podfit demo; needs no cluster and no Prometheus
     #[arg(long)]
     demo: bool,
     #[command(flatten)]

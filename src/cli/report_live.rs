@@ -13,8 +13,8 @@ use crate::workload::IdentityRules;
 /// Arguments that say whether and where to look.
 #[derive(clap::Args)]
 pub struct LiveArgs {
-    /// Look at the namespaces too, as `podfit dry-run` does: findings of rules, room in quotas, sizes made right for
-    /// their constraints
+    /// Look at the live namespaces too, as podfit dry-run does: rule findings, free quota, and sizes that fit their
+    /// LimitRanges and quotas
     #[arg(long, conflicts_with = "demo", help_heading = "Cluster")]
     live: bool,
     #[command(flatten)]

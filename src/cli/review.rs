@@ -31,7 +31,7 @@ const STDIN: &str = "stdin";
                         one; what holds containers in another form is named as not looked at, with exit status 2."
 )]
 pub struct Args {
-    /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; `-` for standard input
+    /// Manifests, YAML or JSON; folders with *.yaml, *.yml and *.json; - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Rule settings (YAML): modes, namespaces, exemptions

@@ -26,10 +26,10 @@ use crate::server::{Certificate, Limits, Plan};
 #[derive(clap::Args)]
 #[command(args_override_self = true)]
 pub struct Args {
-    /// Address of the webhook: TLS, `/mutate` and `/validate`; port 0 takes a free one
+    /// Address of the webhook: TLS, /mutate and /validate; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443", help_heading = "Ports")]
     listen: SocketAddr,
-    /// Address of `/livez`, `/readyz` and `/metrics`, plain HTTP
+    /// Address of /livez, /readyz and /metrics, plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090", help_heading = "Ports")]
     metrics_listen: SocketAddr,
     /// PEM file of the serving certificate, followed by its intermediates
@@ -45,10 +45,10 @@ pub struct Args {
     /// Accept only clients whose certificate is signed by a CA in this PEM file
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     client_ca_file: Option<PathBuf>,
-    /// Read the policy (YAML) from this file instead of the cluster's `RightsizingPolicy`
+    /// Read the policy (YAML) from this file instead of the cluster's RightsizingPolicy
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     policy: Option<PathBuf>,
-    /// Recommendations (JSON) from a file, as `podfit recommend -o json` prints them, instead of the cluster's
+    /// Recommendations (JSON) from a file, as podfit recommend -o json prints them, instead of the cluster's
     /// Recommendation objects; then none are made here, and without --policy all of them are applied
     #[arg(long, value_name = "FILE", help_heading = "What is known")]
     recommendations: Option<PathBuf>,
@@ -64,8 +64,8 @@ pub struct Args {
     /// Name of this replica in the lease (default: a generated one)
     #[arg(long, env = "POD_NAME", value_name = "NAME", help_heading = "Recommendations")]
     replica: Option<String>,
-    /// Show this page at `/report` beside the metrics: what `podfit report --out FILE.html` wrote last. Who may reach
-    /// that port may read it
+    /// Serve this page at /report on the metrics port: what podfit report --out FILE.html wrote last. Anyone who can
+    /// reach that port can read it
     #[arg(long, value_name = "FILE", help_heading = "Ports")]
     report_file: Option<PathBuf>,
     #[command(flatten)]

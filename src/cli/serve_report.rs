@@ -24,14 +24,14 @@ const WEEK_MS: i64 = 7 * 86_400_000;
 /// Arguments of the report.
 #[derive(clap::Args)]
 pub struct ServeReportArgs {
-    /// Deliver the report every week where this YAML file says, as `podfit report --deliver` does; by the replica that
-    /// makes recommendations, once
+    /// Send the weekly report to the destinations in this YAML file, as podfit report --deliver does; the leading replica
+    /// sends it once
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     deliver: Option<PathBuf>,
-    /// When
+    /// Day and time of the report
     #[arg(long, value_name = "DAY HH:MM", default_value = "Mon 07:00", value_parser = day_and_time, help_heading = "Report")]
     deliver_at: (Weekday, Time),
-    /// Where it is that time
+    /// Time zone of that time
     #[arg(long, value_name = "ZONE", default_value = "Etc/UTC", help_heading = "Report")]
     deliver_time_zone: String,
     #[command(flatten)]

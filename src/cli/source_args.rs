@@ -35,19 +35,19 @@ pub struct SourceArgs {
     /// End of the history (RFC 3339); now, or the file's last sample, when absent
     #[arg(long, value_name = "TIME", value_parser = moment, help_heading = "History")]
     at: Option<jiff::Timestamp>,
-    /// Keep what was learned in this file, and ask only for what is new next time
+    /// Keep the history in this file, and fetch only what is new next time
     #[arg(long, value_name = "FILE", help_heading = "History")]
     store: Option<PathBuf>,
-    /// How late samples may arrive, such as 30m: with --store, as much of the end is read again next time
+    /// How late samples may arrive, such as 30m; with --store, that much of the end is read again next time
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = span, help_heading = "History")]
     late_samples: Duration,
-    /// Only series with this label, such as cluster=prod (repeatable)
+    /// Read only series with this label, such as cluster=prod (repeatable)
     #[arg(long = "series-label", value_name = "NAME=VALUE", value_parser = series_label, help_heading = "History")]
     series_labels: Vec<(String, String)>,
-    /// Only the cAdvisor series of this scrape job, where several tell of the same containers (repeatable)
+    /// Read cAdvisor metrics of this scrape job only, where several jobs scrape the same containers (repeatable)
     #[arg(long = "cadvisor-job", value_name = "JOB", help_heading = "History")]
     cadvisor_jobs: Vec<String>,
-    /// Only the kube-state-metrics series of this scrape job (repeatable)
+    /// Read kube-state-metrics of this scrape job only (repeatable)
     #[arg(long = "kube-state-metrics-job", value_name = "JOB", help_heading = "History")]
     kube_state_metrics_jobs: Vec<String>,
     /// Pod labels whose values name a workload, before any engine's rules, such as team,job
@@ -58,7 +58,7 @@ pub struct SourceArgs {
     /// to be sure of it; 0 = never recommend less than the highest peak seen (default 0.03)
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Sizing")]
     failing_share: Option<f64>,
-    /// What becomes of CPU limits that are there: keep, none (a note names them), or so many times the request, such as
+    /// What to do with existing CPU limits: keep, none (a note names them), or a multiple of the request, such as
     /// 2 (default keep)
     #[arg(long, value_name = "POLICY", value_parser = cpu_limit, help_heading = "Sizing")]
     cpu_limit: Option<CpuLimit>,

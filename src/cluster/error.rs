@@ -1,4 +1,4 @@
-//! What can go wrong with the API server, each in one line that says what to do.
+//! Errors of the API server, each one line that says what to do.
 
 /// Why the cluster could not be read.
 #[derive(Debug, thiserror::Error)]

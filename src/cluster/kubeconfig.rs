@@ -1,5 +1,5 @@
-//! Finds the settings of the API server: a kubeconfig, else the pod's own service account. Repeats nothing of a file's
-//! content in messages but names, since kubeconfigs hold tokens and keys.
+//! Finds out how to reach the API server: by a kubeconfig, else by the pod's own service account. Messages repeat only
+//! names from a kubeconfig, because it holds tokens and keys.
 
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};

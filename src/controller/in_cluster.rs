@@ -1,5 +1,5 @@
-//! All that the service does with its cluster, put together: watches that keep the shared state, the election, the
-//! recommend loop. Must not decide anything itself.
+//! Starts everything that talks to the cluster: watches that keep the shared state, leader election, the recommend
+//! loop. Must not decide anything itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

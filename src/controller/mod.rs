@@ -1,5 +1,5 @@
-//! What the running service does beside answering: it keeps what admission knows up to date, and its certificate.
-//! Must not decide about pods; nor hold a request up.
+//! The background work of the service: keeps admission's snapshot and the certificate up to date.
+//! Must not decide about pods, and must not delay a request.
 
 pub mod built_in_ca;
 pub mod crds;

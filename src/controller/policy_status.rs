@@ -1,4 +1,4 @@
-//! Says on every `RightsizingPolicy` whether it is in force, and why not. Written by the leader.
+//! Sets the `InForce` condition of every `RightsizingPolicy`: whether it applies, and if not, why. The leader writes it.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,14 +20,14 @@ const CONDITION: &str = "InForce";
 
 /// Keeps the conditions right until stopped, while this replica leads.
 pub async fn run(api: Api, term: &Term, stop: CancellationToken) {
-    let mut told = None;
+    let mut reported = None;
     loop {
         if term.holds() {
-            let trouble = look(&api, term).await.err();
-            if let Some(trouble) = trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
-                tracing::warn!("{trouble}");
+            let problem = look(&api, term).await.err();
+            if let Some(problem) = problem.as_ref().filter(|problem| reported.as_ref() != Some(*problem)) {
+                tracing::warn!("{problem}");
             }
-            told = trouble;
+            reported = problem;
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}

@@ -108,21 +108,21 @@ impl Deliverer {
     pub(super) async fn run(self, delivery: Option<Delivery>, leading: watch::Receiver<bool>, stop: CancellationToken) {
         let Some(delivery) = delivery else { return stop.cancelled().await };
         let mut done = None;
-        let mut told = None;
+        let mut reported = None;
         loop {
             let mut pause = LOOK;
             let due = delivery.moment.last_before(Timestamp::now()).filter(|due| done < Some(*due));
             if let Some(due) = due.filter(|_| *leading.borrow() && self.figures.have_succeeded()) {
                 match self.deal_with(due, &delivery).await {
                     Ok(()) => {
-                        (done, told) = (Some(due), None);
+                        (done, reported) = (Some(due), None);
                         self.figures.reported(due);
                     }
                     Err(why) => {
-                        if told.as_ref() != Some(&why) {
+                        if reported.as_ref() != Some(&why) {
                             tracing::warn!("the report of {due} waits: {why}");
                         }
-                        (told, pause) = (Some(why), RETRY);
+                        (reported, pause) = (Some(why), RETRY);
                     }
                 }
             }

@@ -13,10 +13,6 @@ pub(super) struct Expression {
     pub message: &'static str,
 }
 
-/// Rules that are not exported, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 1] =
-    [("hardcoded-credential", "its patterns are beyond CEL's cost limits, and an API server would log what matches")];
-
 /// Every container of every kind that an update has not left as it was. Only images change in a running pod.
 const CONTAINERS: &str = "(has(object.spec.containers) ? object.spec.containers : []) \
     + (has(object.spec.initContainers) ? object.spec.initContainers : []) \

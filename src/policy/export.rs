@@ -30,8 +30,15 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// but the system's where none is named.
 pub fn export(settings: &Settings, prefix: &str, namespaces: &[String]) -> Export {
     let mut export = Export::default();
-    for (rule, why) in cel::LEFT_OUT {
-        export.left_out.push(format!("{rule} is not exported: {why}; the webhook and podfit review check it"));
+    let exempt = |rule: &'static str| {
+        let images = settings.exemptions.iter().filter(|e| !e.images.is_empty() && binds(e, rule));
+        let conditions: Vec<String> = images.map(exempt_container).collect();
+        (!conditions.is_empty()).then(|| conditions.join(" || "))
+    };
+    let expressions = cel::expressions(exempt, settings.accept_user_namespaces);
+    for rule in RULES.iter().filter(|rule| !expressions.iter().any(|expression| expression.rule == rule.id())) {
+        let (id, why) = (rule.id(), rule.why_not_in_cel());
+        export.left_out.push(format!("{id} is not exported: {why}; the webhook and podfit review check it"));
     }
     for (index, exemption) in settings.exemptions.iter().enumerate() {
         if !exemption.images.is_empty() && exemption.rules.iter().any(|rule| rule == "default-service-account") {
@@ -40,12 +47,7 @@ pub fn export(settings: &Settings, prefix: &str, namespaces: &[String]) -> Expor
             ));
         }
     }
-    let exempt = |rule: &'static str| {
-        let images = settings.exemptions.iter().filter(|e| !e.images.is_empty() && binds(e, rule));
-        let conditions: Vec<String> = images.map(exempt_container).collect();
-        (!conditions.is_empty()).then(|| conditions.join(" || "))
-    };
-    for expression in cel::expressions(exempt, settings.accept_user_namespaces) {
+    for expression in expressions {
         let Some(rule) = RULES.iter().find(|rule| rule.id() == expression.rule) else { continue };
         let modes = modes(settings, *rule);
         let several = modes.len() > 1;

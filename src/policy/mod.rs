@@ -1,7 +1,7 @@
 //! The rules: habits that podfit checks in every container of a pod, and the list of them.
 //! Must not know the network, the clock, admission or sizing: a pod spec as raw JSON in, findings out.
 //!
-//! A new rule is one new file and one line in [`RULES`].
+//! A new rule is one new file, its `mod` line and one line in [`RULES`].
 
 mod bounds;
 mod cel;
@@ -52,6 +52,16 @@ pub static RULES: &[&dyn Rule] = &[
 ];
 
 /// One habit.
+///
+/// ```
+/// use podfit::policy::{self, Mode, Modes, Options, PodSpec};
+///
+/// let pod = serde_json::json!({"spec": {"containers": [{"name": "main", "image": "reg.example/etl"}]}});
+/// let spec = PodSpec::of_pod(&pod).unwrap();
+/// let findings = policy::check(&spec, &Modes::default(), &Options::default());
+/// let latest = findings.iter().find(|finding| finding.rule == "latest-tag").unwrap();
+/// assert_eq!((latest.mode, latest.path.as_str()), (Mode::Enforce, "/spec/containers/0/image"));
+/// ```
 pub trait Rule: Sync {
     /// Its name in configuration, messages and metrics: `latest-tag`.
     fn id(&self) -> &'static str;
@@ -61,6 +71,10 @@ pub trait Rule: Sync {
     fn cure(&self) -> &'static str;
     /// Its mode where nothing is configured.
     fn default_mode(&self) -> Mode;
+    /// Why it is not among [`export`]'s policies, where it is not.
+    fn why_not_in_cel(&self) -> &'static str {
+        "it has no form in CEL"
+    }
     /// Reports every breach in the pod.
     fn check(&self, pod: &PodSpec<'_>, options: &Options, report: &mut Report<'_>);
 }

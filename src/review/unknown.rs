@@ -1,4 +1,4 @@
-//! Values of a pod that somebody fills in later: placeholders and templates. What is not known is not judged.
+//! Values of a pod that are filled in later: placeholders and templates. What is unknown is not judged.
 //! Must not know where a value stands in a file.
 
 use serde_json::{Value, json};

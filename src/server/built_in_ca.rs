@@ -33,16 +33,16 @@ impl Looks {
             self.metrics.certificate_ends(pair.expires_at().as_second() as f64);
             tracing::info!(until = %pair.expires_at(), "certificate of the built-in CA loaded");
         }
-        let trouble = look.trouble.map(|trouble| trouble.to_string());
-        if let Some(trouble) = &trouble {
+        let problem = look.problem.map(|problem| problem.to_string());
+        if let Some(problem) = &problem {
             self.metrics.reloaded("certificate", false);
-            if self.said.as_ref() != Some(trouble) {
+            if self.said.as_ref() != Some(problem) {
                 let follows = if self.has_pair {
                     "the certificate that was loaded before is served on"
                 } else {
                     "podfit is not ready before"
                 };
-                tracing::warn!("{trouble}; {follows}");
+                tracing::warn!("{problem}; {follows}");
             }
         } else {
             if look.fresh.is_some() || self.said.is_some() {
@@ -52,7 +52,7 @@ impl Looks {
                 tracing::info!("the built-in CA is as it should be again");
             }
         }
-        self.said = trouble;
+        self.said = problem;
         look.fresh
     }
 }

@@ -1,4 +1,4 @@
-//! The signals that end the process. Must not know what is ended.
+//! The signals that stop the process. Must not know what they stop.
 
 use std::io;
 

@@ -122,23 +122,23 @@ mod tests {
 
     #[tokio::test]
     async fn places_run_out_and_come_back() {
-        let gate = Limiter::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
-        let one = gate.acquire().unwrap();
-        let _two = gate.acquire().unwrap();
-        assert_eq!(gate.acquire().unwrap_err(), Shed::InFlight);
+        let limiter = Limiter::new(&Limits { in_flight: 2, large_in_flight: 1, ..Limits::default() });
+        let one = limiter.acquire().unwrap();
+        let _two = limiter.acquire().unwrap();
+        assert_eq!(limiter.acquire().unwrap_err(), Shed::InFlight);
         drop(one);
-        assert!(gate.acquire().is_ok());
-        let large = gate.acquire_large(Instant::now()).await.unwrap();
-        assert_eq!(gate.acquire_large(Instant::now()).await.unwrap_err(), Shed::Large);
+        assert!(limiter.acquire().is_ok());
+        let large = limiter.acquire_large(Instant::now()).await.unwrap();
+        assert_eq!(limiter.acquire_large(Instant::now()).await.unwrap_err(), Shed::Large);
         let soon = Instant::now() + std::time::Duration::from_secs(60);
-        let (waited, ()) = tokio::join!(gate.acquire_large(soon), async { drop(large) });
+        let (waited, ()) = tokio::join!(limiter.acquire_large(soon), async { drop(large) });
         assert!(waited.is_ok());
     }
 
     #[test]
     fn room_is_taken_block_by_block_and_given_back() {
-        let gate = Limiter::new(&Limits { buffered_bytes: 10 * BLOCK, free_bytes: 0, ..Limits::default() });
-        let (mut one, mut two) = (gate.budget(), gate.budget());
+        let limiter = Limiter::new(&Limits { buffered_bytes: 10 * BLOCK, free_bytes: 0, ..Limits::default() });
+        let (mut one, mut two) = (limiter.budget(), limiter.budget());
         one.grow_to(1).unwrap();
         one.grow_to(BLOCK).unwrap();
         one.grow_to(6 * BLOCK).unwrap();
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn the_first_bytes_of_a_body_need_no_room() {
-        let gate = Limiter::new(&Limits { buffered_bytes: 0, free_bytes: 3 * BLOCK, ..Limits::default() });
-        let mut body = gate.budget();
+        let limiter = Limiter::new(&Limits { buffered_bytes: 0, free_bytes: 3 * BLOCK, ..Limits::default() });
+        let mut body = limiter.budget();
         body.grow_to(3 * BLOCK).unwrap();
         assert_eq!(body.grow_to(3 * BLOCK + 1), Err(Shed::ByteBudget));
     }

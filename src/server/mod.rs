@@ -1,6 +1,6 @@
-//! The webhook's server: TLS, an accept loop, two endpoints, health and metrics, inputs that are read again, and an
-//! end that loses no request. Must not decide: what is answered comes from [`crate::admission`], and nothing here looks
-//! into an object.
+//! The webhook's server: TLS, an accept loop, two endpoints, health and metrics, files that are reloaded, and a
+//! shutdown that loses no request. Decides nothing: answers come from [`crate::admission`], and nothing here looks into
+//! an object.
 
 pub mod activity;
 pub mod body;

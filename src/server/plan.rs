@@ -1,4 +1,4 @@
-//! What is to be served, and why that may fail. Knows no socket that is open.
+//! The settings of the server and the errors of starting it. Opens nothing.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! The newest report as a page beside the metrics: a file that `podfit report --out` writes, read anew for every
-//! request. Reads only; must not know what is in it.
+//! Serves the newest report on the metrics port: a file that `podfit report --out` wrote, read for every request.
+//! Must not know what is in it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Makes text from outside fit to be shown or sent: one line, printable, short, percent-encoded.
-//! Must not know who shows it.
+//! Makes untrusted text safe to show or send: one line, printable, short, percent-encoded. Must not know who shows it.
 
 pub mod units;
 

@@ -1,4 +1,4 @@
-//! Amounts as people read them: short, with a unit, never more precise than they are.
+//! Formats amounts for people: short, with a unit, no more precise than they are known.
 
 use crate::quantity::Quantity;
 

@@ -1,4 +1,4 @@
-//! What is said of a pod: its workload, or why there is none. Must not know how it is found out.
+//! The result of identification: a pod's workload, or why there is none. Must not know how it is found.
 
 use std::borrow::Cow;
 

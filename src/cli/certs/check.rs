@@ -25,7 +25,7 @@ pub struct Args {
     /// Connect to this server and check what it presents; nothing is sent to it
     #[arg(long, value_name = "https://HOST:PORT", conflicts_with = "cert", requires = "ca")]
     url: Option<Address>,
-    /// PEM file of the CA bundle, what `caBundle` holds
+    /// PEM file of the CA bundle, as in the webhook configuration's caBundle
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Name that clients ask for (repeatable); with --url its host when absent

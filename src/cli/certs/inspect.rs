@@ -13,7 +13,7 @@ use crate::cli::Outcome;
 /// Arguments of `podfit certs inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// PEM files with certificates; `-` for standard input
+    /// PEM files with certificates; - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Count days from this time (RFC 3339) instead of now

@@ -40,7 +40,7 @@ pub struct Args {
     /// Further address (repeatable)
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<IpAddr>,
-    /// Life of the serving certificate, in days
+    /// How long the serving certificate is valid, in days
     #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
     /// Make a new serving certificate with the CA in DIR
@@ -54,7 +54,7 @@ pub struct Args {
 /// How the outcome is printed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 enum Format {
-    /// A Secret of type `kubernetes.io/tls`, and the CA bundle as a comment
+    /// A Secret of type kubernetes.io/tls, and the CA bundle as a comment
     Yaml,
 }
 

@@ -71,7 +71,7 @@ pub struct Look {
     /// A pair that was not handed out before, to be served from now on.
     pub fresh: Option<Arc<CertifiedPair>>,
     /// What is wrong; the pair that was handed out last is still to be served.
-    pub trouble: Option<CaError>,
+    pub problem: Option<CaError>,
 }
 
 /// Keeps the CA, look by look.
@@ -97,19 +97,19 @@ impl BuiltInCa {
 
     /// Looks at everything, does what is due at `now`, and looks again where somebody else was quicker.
     pub async fn look(&mut self, now: Timestamp) -> Look {
-        let (bundle, mut trouble) = match self.settle(now).await {
+        let (bundle, mut problem) = match self.settle(now).await {
             Ok(settled) => settled,
-            Err(trouble) => return Look { trouble: Some(trouble), fresh: None },
+            Err(problem) => return Look { problem: Some(problem), fresh: None },
         };
         let fresh = self.hand_out(&bundle, now).unwrap_or_else(|error| {
-            trouble.get_or_insert(error);
+            problem.get_or_insert(error);
             None
         });
         // Also where nothing was due: configurations are installed later, and applied again without a bundle.
-        if trouble.is_none() {
-            trouble = self.publish(&bundle).await.err().map(CaError::from);
+        if problem.is_none() {
+            problem = self.publish(&bundle).await.err().map(CaError::from);
         }
-        Look { fresh, trouble }
+        Look { fresh, problem }
     }
 
     /// Takes steps until none is due; the bundle as it is stored then, and what kept it from getting out.
@@ -123,7 +123,7 @@ impl BuiltInCa {
                 Todo::Store(bundle) => bundle,
                 Todo::Publish(bundle) => match self.publish(&bundle).await {
                     Ok(()) => bundle,
-                    Err(trouble) => return Ok((bundle, Some(trouble.into()))),
+                    Err(problem) => return Ok((bundle, Some(problem.into()))),
                 },
             };
             if self.api.store(&stored, &bundle, &self.settings).await? == Change::Done {

@@ -1,5 +1,5 @@
-//! One look at the Secret of the built-in CA: what is there, what is to be done, and what to send for it.
-//! Must not know how it is sent nor what time it is.
+//! One look at the Secret of the built-in CA: what it holds, what to do next, and the request that does it.
+//! Must not know how it is sent, nor read the clock.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

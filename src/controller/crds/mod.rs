@@ -1,5 +1,4 @@
-//! The definitions of podfit's own kinds, as the API server is to know them: `RightsizingPolicy` and `Recommendation`
-//! of `podfit.dev/v1alpha1`. Must not know a cluster: definitions out, nothing else.
+//! The CustomResourceDefinitions of `RightsizingPolicy` and `Recommendation` (`podfit.dev/v1alpha1`). Knows no cluster.
 //!
 //! Schemas are written by hand and held to the types by tests, since a schema derived from types says too little:
 //! bounds, patterns, what to write instead.

@@ -1,4 +1,4 @@
-//! Pieces of structural schemas. Must not know the kinds.
+//! Building blocks of structural schemas. Must not know the kinds.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! Leader election on a Lease of `coordination.k8s.io`: of several replicas one writes. Must not write anything but the
-//! Lease. A replica that cannot reach the API server stops leading before another can begin.
+//! Leader election on a Lease of `coordination.k8s.io`: only one of several replicas writes. Writes nothing but the
+//! Lease. A replica that cannot reach the API server stops leading before another can start.
 
 mod election;
 mod term;
@@ -63,18 +63,18 @@ pub async fn run(
 ) {
     let begun = term.begun();
     let mut observer = Observer::default();
-    let mut told = None;
+    let mut reported = None;
     loop {
         let turn = tokio::time::timeout(RETRY * 2, take_turn(&api, &name, &me, &mut observer, begun)).await;
-        let trouble = match turn {
+        let problem = match turn {
             Ok(Ok(())) => None,
-            Ok(Err(trouble)) => Some(trouble),
+            Ok(Err(problem)) => Some(problem),
             Err(_) => Some(format!("no answer about lease {name} in {} s", (RETRY * 2).as_secs())),
         };
-        if let Some(trouble) = trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
-            tracing::warn!("{trouble}; without it no replica makes recommendations");
+        if let Some(problem) = problem.as_ref().filter(|problem| reported.as_ref() != Some(*problem)) {
+            tracing::warn!("{problem}; without it no replica makes recommendations");
         }
-        told = trouble;
+        reported = problem;
         term.lasts_until(observer.leads_until());
         let now = term.holds();
         let changed = leads.send_if_modified(|leading| std::mem::replace(leading, now) != now);

@@ -1,5 +1,5 @@
-//! Until when this replica leads. Must not wait for anybody's word: a replica that was frozen, or whose election is
-//! late, leads no more once its time is over, whatever it was doing.
+//! Until when this replica leads. Depends on the local clock alone: a replica that was frozen, or whose election is
+//! late, stops leading when its term ends, whatever it was doing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,4 @@
-//! What is counted of recommendations, for the metrics' port. Per workload only what joins and dashboards need; one
-//! replica, the leader, has them.
+//! Metrics of recommendations. Per workload there is only what joins and dashboards need, and only the leader exports it.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -106,7 +106,7 @@ mod tests {
         let answer = client.send(request).await.unwrap();
         assert_eq!(answer.into_body().collect_bytes().await.unwrap(), "{}");
         let text = accept.lock().unwrap().clone();
-        (text, status.troubles().is_empty())
+        (text, status.problems().is_empty())
     }
 
     #[rstest]

@@ -10,7 +10,7 @@ use super::event::{Event, Unreadable};
 use super::kills::killed;
 use super::own::Own;
 use super::source::{Kind, Source};
-use crate::admission::identity::whose;
+use crate::admission::identity::identity_of;
 use crate::admission::{Namespace, Owned, Owners, Snapshot};
 use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, Constraints, LimitRanges, Quota, QuotaError};
@@ -268,7 +268,7 @@ impl Index {
     fn put_pod(&mut self, namespace: &str, name: &str, object: &Value) {
         let nobody = Owners::default();
         let owners = self.owners.get(namespace).unwrap_or(&nobody);
-        let Some(identity) = whose(object, namespace, owners, &self.identity) else { return };
+        let Some(identity) = identity_of(object, namespace, owners, &self.identity) else { return };
         for (container, kill) in killed(object) {
             let key = WorkloadKey { workload: identity.workload.clone(), container };
             if self.own.put_kill(&key, &kill) {

@@ -173,9 +173,9 @@ fn take_in(index: &mut Index, source: &Source, answer: WatchResult, status: &Wat
         // Nothing is wrong: it was away for so long that everything is listed anew.
         Err(watcher::Error::WatchError(said)) if said.code == 410 => return,
         Err(error) => {
-            let (refused, trouble) = trouble(source, &error, index.is_listed(source));
-            if status.failed(source, &trouble) {
-                tracing::warn!("{trouble}");
+            let (refused, problem) = problem(source, &error, index.is_listed(source));
+            if status.failed(source, &problem) {
+                tracing::warn!("{problem}");
             }
             if !refused {
                 return;
@@ -197,7 +197,7 @@ fn take_in(index: &mut Index, source: &Source, answer: WatchResult, status: &Wat
 }
 
 /// Whether it is a right that is missing, and what to say.
-fn trouble(source: &Source, error: &watcher::Error, listed: bool) -> (bool, String) {
+fn problem(source: &Source, error: &watcher::Error, listed: bool) -> (bool, String) {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let verb = if matches!(error, InitialListFailed(_)) { "list" } else { "watch" };
     let code = match error {

@@ -15,7 +15,7 @@ pub struct WatchStatus {
     ready: AtomicBool,
     published: AtomicU64,
     kinds: [KindStatus; Kind::ALL.len()],
-    troubles: Mutex<BTreeMap<Source, String>>,
+    problems: Mutex<BTreeMap<Source, String>>,
 }
 
 /// Counters of one kind.
@@ -52,7 +52,7 @@ impl Default for WatchStatus {
             ready: AtomicBool::default(),
             published: AtomicU64::default(),
             kinds: Default::default(),
-            troubles: Mutex::default(),
+            problems: Mutex::default(),
         }
     }
 }
@@ -83,8 +83,8 @@ impl WatchStatus {
     }
 
     /// What keeps watches from working now, a line each; empty where all is well.
-    pub fn troubles(&self) -> Vec<String> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     pub(super) fn contact(&self, kind: Kind) {
@@ -105,19 +105,19 @@ impl WatchStatus {
     }
 
     /// Takes note of what is wrong with a watch; true where that is news and should be said.
-    pub(super) fn failed(&self, source: &Source, trouble: &str) -> bool {
+    pub(super) fn failed(&self, source: &Source, problem: &str) -> bool {
         self.kind(source.kind).failures.fetch_add(1, Ordering::Relaxed);
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = troubles.get(source).is_some_and(|known| known == trouble);
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = problems.get(source).is_some_and(|known| known == problem);
         if !known {
-            troubles.insert(source.clone(), trouble.to_owned());
+            problems.insert(source.clone(), problem.to_owned());
         }
         !known
     }
 
     /// A watch works; true where it did not.
     pub(super) fn works(&self, source: &Source) -> bool {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(source).is_some()
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).remove(source).is_some()
     }
 
     pub(super) fn was_published(&self) {
@@ -143,9 +143,9 @@ mod tests {
         assert!(!status.works(&source), "nothing was wrong");
         assert_eq!([status.failed(&source, "a"), status.failed(&source, "a")], [true, false]);
         assert!(status.failed(&source, "b"));
-        assert_eq!(status.troubles(), ["b"]);
+        assert_eq!(status.problems(), ["b"]);
         assert_eq!([status.works(&source), status.works(&source)], [true, false]);
-        assert!(status.troubles().is_empty());
+        assert!(status.problems().is_empty());
         assert!(status.failed(&source, "b"));
         assert_eq!((status.of(Kind::Node).failures, status.of(Kind::Job).failures), (4, 0));
     }

@@ -269,7 +269,7 @@ fn refusal(code: u16) -> kube::Error {
 #[test]
 fn a_missing_right_is_said_with_what_to_grant_and_what_follows() {
     let nodes = everywhere(Kind::Node);
-    let (refused, said) = trouble(&nodes, &watcher::Error::InitialListFailed(refusal(403)), false);
+    let (refused, said) = problem(&nodes, &watcher::Error::InitialListFailed(refusal(403)), false);
     assert!(refused);
     assert_eq!(
         said,
@@ -277,13 +277,13 @@ fn a_missing_right_is_said_with_what_to_grant_and_what_follows() {
          (core); until then sizes are not checked against the largest node"
     );
     let jobs = Source { kind: Kind::Job, namespace: Some("etl".to_owned()) };
-    let (refused, said) = trouble(&jobs, &watcher::Error::WatchStartFailed(refusal(403)), true);
+    let (refused, said) = problem(&jobs, &watcher::Error::WatchStartFailed(refusal(403)), true);
     assert!(refused);
     assert_eq!(
         said,
         "podfit may not watch jobs in namespace etl (403): grant its service account the verbs list and watch on jobs \
          (batch); until then what was read before stays in use"
     );
-    let (refused, said) = trouble(&nodes, &watcher::Error::InitialListFailed(refusal(500)), false);
+    let (refused, said) = problem(&nodes, &watcher::Error::InitialListFailed(refusal(500)), false);
     assert!(!refused && said.starts_with("cannot list nodes in the cluster: "), "{said}");
 }

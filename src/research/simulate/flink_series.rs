@@ -2,7 +2,7 @@
 //! finds them. Knows nothing of how a process size is divided; what the parts are and hold comes with the model.
 
 use super::Simulation;
-use super::life::Life;
+use super::instance::Instance;
 use super::metric::Metric;
 use super::model::FlinkJvm;
 use super::pod::{Container, Pod};
@@ -21,7 +21,7 @@ pub(super) fn of_pod(sim: &Simulation, metric: Metric, pod: &Pod, sink: &mut dyn
         for container in &pod.containers {
             let Some(jvm) = container.flink.filter(|_| is_of(metric, container)) else { continue };
             let mut samples = Vec::new();
-            for life in &container.lives {
+            for instance in &container.instances {
                 let target = Target {
                     options: &sim.scrape,
                     key: mix(pod.key, of_text("flink reporter")),
@@ -31,9 +31,10 @@ pub(super) fn of_pod(sim: &Simulation, metric: Metric, pod: &Pod, sink: &mut dyn
                     lag_ms: 0,
                 };
                 samples.extend(
-                    target
-                        .scrapes(life.start_ms, life.end_ms)
-                        .map(|scrape| Sample { at_ms: scrape.at_ms, value: value(metric, jvm, life, scrape.at_ms) }),
+                    target.scrapes(instance.start_ms, instance.end_ms).map(|scrape| Sample {
+                        at_ms: scrape.at_ms,
+                        value: value(metric, jvm, instance, scrape.at_ms),
+                    }),
                 );
             }
             if !samples.is_empty() {
@@ -48,13 +49,13 @@ fn is_of(metric: Metric, container: &Container) -> bool {
     container.workload.starts_with("flink-taskmanager/") == metric.name().starts_with("flink_taskmanager_")
 }
 
-fn value(metric: Metric, jvm: FlinkJvm, life: &Life, at_ms: i64) -> f64 {
-    let since = at_ms - life.start_ms;
+fn value(metric: Metric, jvm: FlinkJvm, instance: &Instance, at_ms: i64) -> f64 {
+    let since = at_ms - instance.start_ms;
     match metric {
         Metric::TaskManagerHeapUsed | Metric::JobManagerHeapUsed => {
             // Garbage piles up until it is collected; no two JVMs are alike.
             let full = (since.rem_euclid(COLLECTED_MS)) as f64 / COLLECTED_MS as f64;
-            let own = 1.0 - below(life.start_ms as u64, 7) as f64 / 400.0;
+            let own = 1.0 - below(instance.start_ms as u64, 7) as f64 / 400.0;
             (jvm.heap_peak_bytes as f64 * own * (LIVE_SHARE + (1.0 - LIVE_SHARE) * full)).round()
         }
         Metric::TaskManagerHeapMax | Metric::JobManagerHeapMax => jvm.heap_bytes as f64,

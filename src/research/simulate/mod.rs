@@ -10,7 +10,7 @@ use crate::prometheus::{Labels, Sample};
 mod calendar;
 mod flink_series;
 mod identity;
-mod life;
+mod instance;
 mod metric;
 mod model;
 mod openmetrics;
@@ -27,7 +27,7 @@ mod usage_series;
 mod tests;
 
 pub use calendar::{DAY_MS, MINUTE_MS, Schedule};
-pub use life::End;
+pub use instance::End;
 pub use metric::Metric;
 pub use model::{Asks, Cpu, Engine, FlinkJvm, MIB, Memory, Part, Retention, Usage, WorkloadModel};
 pub use scrape::{Allowlist, Gap, HighWater, Phase, ScrapeOptions, Stamps};

@@ -1,7 +1,7 @@
 //! The objects of the simulated cluster: pods with their containers' lives, and the Jobs and ReplicaSets above them.
 //! Plain data; knows nothing of series or of how the objects came about.
 
-use super::life::Life;
+use super::instance::Instance;
 use super::model::{Asks, FlinkJvm};
 
 /// A controller reference: kind and name.
@@ -39,7 +39,7 @@ pub(super) struct Container {
     pub(super) asks: Asks,
     /// The workload in its text form, without namespace.
     pub(super) workload: String,
-    pub(super) lives: Vec<Life>,
+    pub(super) instances: Vec<Instance>,
     pub(super) flink: Option<FlinkJvm>,
 }
 
@@ -67,25 +67,25 @@ pub(super) struct Pod {
 
 impl Pod {
     /// The last life of the working container.
-    pub(super) fn last_life(&self) -> Option<&Life> {
-        self.containers.first()?.lives.last()
+    pub(super) fn last_instance(&self) -> Option<&Instance> {
+        self.containers.first()?.instances.last()
     }
 
     /// When the last container ended.
     pub(super) fn end_ms(&self) -> i64 {
-        self.containers.iter().filter_map(|c| c.lives.last()).map(|l| l.end_ms).max().unwrap_or(self.created_ms)
+        self.containers.iter().filter_map(|c| c.instances.last()).map(|l| l.end_ms).max().unwrap_or(self.created_ms)
     }
 
     /// When the first container started.
     pub(super) fn start_ms(&self) -> i64 {
-        self.containers.iter().filter_map(|c| c.lives.first()).map(|l| l.start_ms).min().unwrap_or(self.created_ms)
+        self.containers.iter().filter_map(|c| c.instances.first()).map(|l| l.start_ms).min().unwrap_or(self.created_ms)
     }
 
     /// Ends the pod early because what it belongs to ended.
     pub(super) fn cut(&mut self, at_ms: i64) {
         for c in &mut self.containers {
-            c.lives.retain(|l| l.start_ms < at_ms);
-            if let Some(l) = c.lives.last_mut() {
+            c.instances.retain(|l| l.start_ms < at_ms);
+            if let Some(l) = c.instances.last_mut() {
                 l.cut(at_ms);
             }
         }

@@ -2,7 +2,7 @@
 //! Knows nothing of engines or usage.
 
 use super::Simulation;
-use super::life::End;
+use super::instance::End;
 use super::metric::Metric;
 use super::pod::{Container, Owner, Parent, ParentKind, Pod};
 use super::random::{mix, of_text};
@@ -142,13 +142,13 @@ impl State<'_> {
             Metric::TerminatedReason => self.each(|c| self.terminated(c, sink)),
             Metric::LastTerminatedReason => self.each(|c| self.last_terminated(c, sink)),
             Metric::LastTerminatedExitcode => self.each(|c| {
-                let windows = c.lives.windows(2).enumerate();
+                let windows = c.instances.windows(2).enumerate();
                 let codes = windows.map(|(i, w)| (w[1].start_ms, after(c, i + 2), f64::from(w[0].end.exit_code())));
                 self.over([pair("container", &c.name)], codes, sink);
             }),
             Metric::Restarts => self.each(|c| {
-                let lives = c.lives.iter().enumerate();
-                let counts = lives.map(|(i, l)| (l.start_ms, after(c, i + 1), i as f64));
+                let instances = c.instances.iter().enumerate();
+                let counts = instances.map(|(i, l)| (l.start_ms, after(c, i + 1), i as f64));
                 self.over([pair("container", &c.name)], counts, sink);
             }),
             Metric::Phase => self.phases(sink),
@@ -240,8 +240,8 @@ impl State<'_> {
     fn terminated(&self, c: &Container, sink: &mut dyn FnMut(Labels, Vec<Sample>)) {
         for reason in REASONS {
             let own = [pair("container", &c.name), pair("reason", reason)];
-            let lives = c.lives.iter().enumerate().filter(|(_, l)| l.end.reason() == reason);
-            self.over(own, lives.map(|(i, l)| (l.end_ms, after(c, i + 1), 1.0)), sink);
+            let instances = c.instances.iter().enumerate().filter(|(_, l)| l.end.reason() == reason);
+            self.over(own, instances.map(|(i, l)| (l.end_ms, after(c, i + 1), 1.0)), sink);
         }
     }
 
@@ -249,14 +249,14 @@ impl State<'_> {
     fn last_terminated(&self, c: &Container, sink: &mut dyn FnMut(Labels, Vec<Sample>)) {
         for reason in REASONS {
             let own = [pair("container", &c.name), pair("reason", reason)];
-            let windows = c.lives.windows(2).enumerate().filter(|(_, w)| w[0].end.reason() == reason);
+            let windows = c.instances.windows(2).enumerate().filter(|(_, w)| w[0].end.reason() == reason);
             self.over(own, windows.map(|(i, w)| (w[1].start_ms, after(c, i + 2), 1.0)), sink);
         }
     }
 
     fn phases(&self, sink: &mut dyn FnMut(Labels, Vec<Sample>)) {
         let (start, end) = (self.pod.start_ms(), self.pod.end_ms());
-        let well = self.pod.last_life().is_some_and(|l| l.end == End::Completed);
+        let well = self.pod.last_instance().is_some_and(|l| l.end == End::Completed);
         for phase in ["Pending", "Running", "Succeeded", "Failed", "Unknown"] {
             let flag = |is: bool| if is { 1.0 } else { 0.0 };
             let stretches = [
@@ -273,5 +273,5 @@ const REASONS: [&str; 3] = ["Completed", "Error", "OOMKilled"];
 
 /// When the n-th life of a container starts; never, where there is none.
 fn after(c: &Container, n: usize) -> i64 {
-    c.lives.get(n).map_or(i64::MAX, |l| l.start_ms)
+    c.instances.get(n).map_or(i64::MAX, |l| l.start_ms)
 }

@@ -3,7 +3,7 @@
 
 use super::calendar::{DAY_MS, weekday};
 use super::identity::{Identity, RunPosition, identify};
-use super::life::{End, Life, Setting};
+use super::instance::{End, Instance, Setting};
 use super::model::{Asks, Engine, MIB, Part, Usage, WorkloadModel};
 use super::pod::{Container, Parent, Pod};
 use super::random::{Names, Rng, mix, of_text};
@@ -104,13 +104,13 @@ impl Player<'_> {
             index: birth.index,
         });
         let asks = part.asks_at(birth.at_ms, self.end_ms);
-        let life = self.life(&part.usage, &asks, birth.at_ms + delay, birth.fixed_ms, &mut rng);
+        let instance = self.instance(&part.usage, &asks, birth.at_ms + delay, birth.fixed_ms, &mut rng);
         let main = Container {
             name: identity.container.to_owned(),
             image: part.image.clone(),
             asks,
             workload: identity.workload.clone(),
-            lives: vec![life],
+            instances: vec![instance],
             flink: part.flink,
         };
         let pod = Pod {
@@ -131,7 +131,7 @@ impl Player<'_> {
         Some((pod, identity))
     }
 
-    fn life(&self, usage: &Usage, asks: &Asks, start_ms: i64, fixed_ms: Option<i64>, rng: &mut Rng) -> Life {
+    fn instance(&self, usage: &Usage, asks: &Asks, start_ms: i64, fixed_ms: Option<i64>, rng: &mut Rng) -> Instance {
         let setting = Setting {
             usage,
             asks,
@@ -142,7 +142,7 @@ impl Player<'_> {
             fail_share: if fixed_ms.is_some() { 0.0 } else { self.model.fail_share },
             fixed_ms,
         };
-        Life::draw(&setting, rng)
+        Instance::draw(&setting, rng)
     }
 
     /// Takes the pod and what stands above it, and gives it its sidecar.
@@ -171,15 +171,15 @@ impl Player<'_> {
         let usage = Usage::flat(1.0, 0.002, 12 * MIB, 14 * MIB);
         let asks = Asks { cpu_request_millis: Some(1), memory_request_bytes: Some(10 * MIB), ..Asks::default() };
         let (start, end) = (pod.start_ms(), pod.end_ms());
-        let mut life = self.life(&usage, &asks, start, Some(end - start), &mut Rng::new(mix(pod.key, 7)));
-        life.end_ms = end;
-        life.end = End::Completed;
+        let mut instance = self.instance(&usage, &asks, start, Some(end - start), &mut Rng::new(mix(pod.key, 7)));
+        instance.end_ms = end;
+        instance.end = End::Completed;
         Container {
             name: name.to_owned(),
             image: "registry.marlow.example/base/sidecar:1.4.0".to_owned(),
             asks,
             workload: identity.workload.clone(),
-            lives: vec![life],
+            instances: vec![instance],
             flink: None,
         }
     }

@@ -2,7 +2,7 @@
 //! Computed from the same lives and the same scrapes as the series.
 
 use super::Simulation;
-use super::life::End;
+use super::instance::End;
 use super::pod::{Container, Pod};
 use super::usage_series::target;
 
@@ -50,44 +50,44 @@ pub(super) fn all(sim: &Simulation) -> Vec<TrueRun> {
     sim.pods
         .iter()
         .flat_map(|p| p.containers.iter().map(move |c| (p, c)))
-        .flat_map(|(p, c)| (0..c.lives.len()).filter_map(move |n| of_life(sim, p, c, n)))
+        .flat_map(|(p, c)| (0..c.instances.len()).filter_map(move |n| of_instance(sim, p, c, n)))
         .collect()
 }
 
-fn of_life(sim: &Simulation, pod: &Pod, container: &Container, number: usize) -> Option<TrueRun> {
-    let life = container.lives.get(number).filter(|l| l.start_ms <= sim.end_ms)?;
-    let ended_ms = life.end_ms.min(sim.end_ms);
+fn of_instance(sim: &Simulation, pod: &Pod, container: &Container, number: usize) -> Option<TrueRun> {
+    let instance = container.instances.get(number).filter(|l| l.start_ms <= sim.end_ms)?;
+    let ended_ms = instance.end_ms.min(sim.end_ms);
     let (mut peak, mut samples) = (None, 0);
     for replica in 0..sim.scrape.replicas.max(1) {
         let mut last = i64::MIN;
-        for scrape in target(sim, pod.node, replica).scrapes(life.start_ms, ended_ms) {
+        for scrape in target(sim, pod.node, replica).scrapes(instance.start_ms, ended_ms) {
             let at = sim.scrape.stamp(scrape);
-            if at >= life.start_ms && at > last {
-                peak = peak.max(Some(life.working_set(scrape.measured_ms)));
+            if at >= instance.start_ms && at > last {
+                peak = peak.max(Some(instance.working_set(scrape.measured_ms)));
                 samples += 1;
                 last = at;
             }
         }
     }
-    let cpu_seconds = life.cpu_seconds(ended_ms);
-    let seconds = (ended_ms - life.start_ms) as f64 / 1000.0;
+    let cpu_seconds = instance.cpu_seconds(ended_ms);
+    let seconds = (ended_ms - instance.start_ms) as f64 / 1000.0;
     Some(TrueRun {
         namespace: pod.namespace.clone(),
         workload: container.workload.clone(),
         pod: pod.name.clone(),
         uid: pod.uid.clone(),
         container: container.name.clone(),
-        started_ms: life.start_ms,
+        started_ms: instance.start_ms,
         ended_ms,
-        running: life.end_ms > sim.end_ms,
-        true_peak_bytes: life.peak_until(ended_ms),
-        needed_bytes: life.needed_bytes,
+        running: instance.end_ms > sim.end_ms,
+        true_peak_bytes: instance.peak_until(ended_ms),
+        needed_bytes: instance.needed_bytes,
         sampled_peak_bytes: peak,
         samples,
         mean_cores: if seconds > 0.0 { cpu_seconds / seconds } else { 0.0 },
         cpu_seconds,
-        end: life.end,
-        oom: life.end == End::OomKilled && life.end_ms <= sim.end_ms,
+        end: instance.end,
+        oom: instance.end == End::OomKilled && instance.end_ms <= sim.end_ms,
         attempt: pod.attempt + number as u32,
     })
 }

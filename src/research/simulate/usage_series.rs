@@ -2,7 +2,7 @@
 //! Knows nothing of engines; what a container used comes from its life.
 
 use super::Simulation;
-use super::life::Life;
+use super::instance::Instance;
 use super::metric::Metric;
 use super::pod::{Container, Pod};
 use super::random::{Names, mix, of_text};
@@ -60,9 +60,9 @@ impl Series<'_> {
     fn container(&self, container: &Container, sink: &mut dyn FnMut(Labels, Vec<Sample>)) {
         let ids = self.sim.scrape.container_ids;
         let mut samples = Vec::new();
-        for (number, life) in container.lives.iter().enumerate() {
-            let until = container.lives.get(number + 1).map_or(i64::MAX, |l| l.start_ms - 1);
-            self.of_life(life, until, &mut samples);
+        for (number, instance) in container.instances.iter().enumerate() {
+            let until = container.instances.get(number + 1).map_or(i64::MAX, |l| l.start_ms - 1);
+            self.of_instance(instance, until, &mut samples);
             if ids && !samples.is_empty() {
                 sink(self.labels(container, Some(number)), std::mem::take(&mut samples));
             }
@@ -74,9 +74,9 @@ impl Series<'_> {
             && matches!(self.metric, Metric::CpuUsage | Metric::WorkingSet | Metric::StartTime)
         {
             samples.clear();
-            for (number, life) in container.lives.iter().enumerate() {
-                let until = container.lives.get(number + 1).map_or(i64::MAX, |l| l.start_ms - 1);
-                self.of_life(life, until, &mut samples);
+            for (number, instance) in container.instances.iter().enumerate() {
+                let until = container.instances.get(number + 1).map_or(i64::MAX, |l| l.start_ms - 1);
+                self.of_instance(instance, until, &mut samples);
             }
             if !samples.is_empty() {
                 sink(self.resource_labels(container), samples);
@@ -85,26 +85,26 @@ impl Series<'_> {
     }
 
     /// Samples of one life, and what lingers after it.
-    fn of_life(&self, life: &Life, until_ms: i64, samples: &mut Vec<Sample>) {
-        let linger_to = life.end_ms.saturating_add(self.sim.scrape.linger_ms).min(until_ms);
+    fn of_instance(&self, instance: &Instance, until_ms: i64, samples: &mut Vec<Sample>) {
+        let linger_to = instance.end_ms.saturating_add(self.sim.scrape.linger_ms).min(until_ms);
         let mut last = None;
-        for scrape in self.target.scrapes(life.start_ms, linger_to) {
-            let value = if scrape.at_ms <= life.end_ms {
-                last = Some(self.value(life, scrape.measured_ms));
+        for scrape in self.target.scrapes(instance.start_ms, linger_to) {
+            let value = if scrape.at_ms <= instance.end_ms {
+                last = Some(self.value(instance, scrape.measured_ms));
                 last
             } else {
                 last
             };
             let Some(value) = value else { break };
-            self.push(samples, scrape, life, value);
+            self.push(samples, scrape, instance, value);
         }
     }
 
-    fn push(&self, samples: &mut Vec<Sample>, scrape: Scrape, life: &Life, value: f64) {
+    fn push(&self, samples: &mut Vec<Sample>, scrape: Scrape, instance: &Instance, value: f64) {
         // What lingers was not measured any more.
-        let at_ms = if scrape.at_ms <= life.end_ms { self.stamp(scrape) } else { scrape.at_ms };
+        let at_ms = if scrape.at_ms <= instance.end_ms { self.stamp(scrape) } else { scrape.at_ms };
         // A second scrape of the same measurement adds nothing.
-        if at_ms >= life.start_ms && samples.last().is_none_or(|s| s.at_ms < at_ms) {
+        if at_ms >= instance.start_ms && samples.last().is_none_or(|s| s.at_ms < at_ms) {
             samples.push(Sample { at_ms, value });
         }
     }
@@ -114,17 +114,17 @@ impl Series<'_> {
         if self.metric == Metric::StartTime { scrape.at_ms } else { self.sim.scrape.stamp(scrape) }
     }
 
-    fn value(&self, life: &Life, at_ms: i64) -> f64 {
+    fn value(&self, instance: &Instance, at_ms: i64) -> f64 {
         match self.metric {
-            Metric::CpuUsage => life.cpu_seconds(at_ms),
-            Metric::WorkingSet => life.working_set(at_ms) as f64,
-            Metric::Rss => (life.working_set(at_ms) / 10 * 9) as f64,
+            Metric::CpuUsage => instance.cpu_seconds(at_ms),
+            Metric::WorkingSet => instance.working_set(at_ms) as f64,
+            Metric::Rss => (instance.working_set(at_ms) / 10 * 9) as f64,
             Metric::MaxUsage if self.sim.scrape.high_water == HighWater::Zero => 0.0,
-            Metric::MaxUsage => life.high_water(at_ms) as f64,
-            Metric::CfsPeriods => life.periods(at_ms),
-            Metric::CfsThrottledPeriods => life.throttled_periods(at_ms),
+            Metric::MaxUsage => instance.high_water(at_ms) as f64,
+            Metric::CfsPeriods => instance.periods(at_ms),
+            Metric::CfsThrottledPeriods => instance.throttled_periods(at_ms),
             // cAdvisor tells whole seconds.
-            _ => (life.start_ms / 1000) as f64,
+            _ => (instance.start_ms / 1000) as f64,
         }
     }
 
@@ -147,7 +147,7 @@ impl Series<'_> {
                     .containers
                     .iter()
                     .map(|c| {
-                        let started = c.lives.iter().filter(|l| l.start_ms <= at);
+                        let started = c.instances.iter().filter(|l| l.start_ms <= at);
                         started.map(|l| self.value(l, at)).fold(0.0, f64::max)
                     })
                     .sum(),
@@ -167,15 +167,15 @@ impl Series<'_> {
         }
     }
 
-    fn sum(&self, value: impl Fn(&Life) -> f64) -> f64 {
-        self.pod.containers.iter().flat_map(|c| &c.lives).map(value).sum()
+    fn sum(&self, value: impl Fn(&Instance) -> f64) -> f64 {
+        self.pod.containers.iter().flat_map(|c| &c.instances).map(value).sum()
     }
 
-    fn labels(&self, container: &Container, life: Option<usize>) -> Labels {
+    fn labels(&self, container: &Container, instance: Option<usize>) -> Labels {
         let mut labels = self.common("/metrics/cadvisor");
         labels.push(("container".to_owned(), container.name.clone()));
         labels.push(("image".to_owned(), container.image.clone()));
-        if let Some(number) = life {
+        if let Some(number) = instance {
             let id = Names(self.pod.key).hex(&format!("container {} {number}", container.name), 64);
             labels.push(("id".to_owned(), format!("{}/cri-containerd-{id}.scope", self.pod_cgroup())));
             labels.push(("name".to_owned(), id));

@@ -27,7 +27,7 @@ fn a_killed_deployment_restarts_in_its_pod() {
     consistent(&sim);
     let truth = sim.truth();
     assert!(truth.iter().any(|r| r.oom) && truth.iter().any(|r| r.attempt > 1));
-    assert!(truth.len() > sim.pods(), "more lives than pods");
+    assert!(truth.len() > sim.pods(), "more instances than pods");
     assert!(values(&sim, Metric::LastTerminatedReason, "reason")["OOMKilled"] >= 1);
     sim.for_each_series_of(Metric::LastTerminatedExitcode, |_, samples| {
         assert!(samples.iter().all(|s| s.value == 137.0));

@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::research::simulate::calendar::{date_text, date_time_text, weekday};
-use crate::research::simulate::life::{Life, Setting};
+use crate::research::simulate::instance::{Instance, Setting};
 use crate::research::simulate::random::Rng;
 
 #[test]
@@ -52,36 +52,36 @@ fn label_values_are_escaped() {
     assert_eq!(String::from_utf8(out).unwrap(), "container_memory_rss{a=\"x\\\"\\\\\\ny\"} 1000000000000000000000 1\n");
 }
 
-fn live(usage: &Usage, asks: &Asks) -> Life {
+fn live(usage: &Usage, asks: &Asks) -> Instance {
     let setting =
         Setting { usage, asks, start_ms: 0, days: 0.0, weekday: 0, mode: 0.5, fail_share: 0.0, fixed_ms: None };
-    Life::draw(&setting, &mut Rng::new(5))
+    Instance::draw(&setting, &mut Rng::new(5))
 }
 
 #[test]
 fn a_life_that_needs_more_than_its_limit_is_killed_when_it_gets_there() {
     let usage = Usage::flat(100.0, 1.0, 100 * MIB, 200 * MIB);
-    let life = live(&usage, &Asks { memory_limit_bytes: Some(150 * MIB), ..Asks::default() });
-    assert_eq!((life.end, life.end_ms), (End::OomKilled, 50_000));
-    assert_eq!((life.peak_until(50_000), life.needed_bytes), (150 * MIB, 200 * MIB));
-    assert_eq!(life.working_set(49_000), 100 * MIB);
-    let life = live(&usage, &Asks { memory_limit_bytes: Some(200 * MIB), ..Asks::default() });
-    assert_eq!((life.end, life.end_ms), (End::Completed, 100_000));
+    let instance = live(&usage, &Asks { memory_limit_bytes: Some(150 * MIB), ..Asks::default() });
+    assert_eq!((instance.end, instance.end_ms), (End::OomKilled, 50_000));
+    assert_eq!((instance.peak_until(50_000), instance.needed_bytes), (150 * MIB, 200 * MIB));
+    assert_eq!(instance.working_set(49_000), 100 * MIB);
+    let instance = live(&usage, &Asks { memory_limit_bytes: Some(200 * MIB), ..Asks::default() });
+    assert_eq!((instance.end, instance.end_ms), (End::Completed, 100_000));
 }
 
 #[test]
 fn a_cpu_limit_stretches_the_run_and_shows_as_throttling() {
     let usage = Usage::flat(100.0, 2.0, 100 * MIB, 200 * MIB);
-    let life = live(&usage, &Asks { cpu_limit_millis: Some(500), ..Asks::default() });
-    assert_eq!(life.end_ms, 400_000);
-    assert_eq!(life.cpu_seconds(400_000), 200.0);
-    assert_eq!((life.periods(400_000), life.throttled_periods(400_000)), (4000.0, 3000.0));
+    let instance = live(&usage, &Asks { cpu_limit_millis: Some(500), ..Asks::default() });
+    assert_eq!(instance.end_ms, 400_000);
+    assert_eq!(instance.cpu_seconds(400_000), 200.0);
+    assert_eq!((instance.periods(400_000), instance.throttled_periods(400_000)), (4000.0, 3000.0));
 }
 
 #[test]
 fn cpu_seconds_grow_with_time_and_end_at_cores_times_seconds() {
-    let life = live(&Usage::lively(100.0, 2.0, 100 * MIB, 200 * MIB), &Asks::default());
-    let values: Vec<f64> = (0..=life.end_ms / 100).map(|i| life.cpu_seconds(i * 100)).collect();
+    let instance = live(&Usage::lively(100.0, 2.0, 100 * MIB, 200 * MIB), &Asks::default());
+    let values: Vec<f64> = (0..=instance.end_ms / 100).map(|i| instance.cpu_seconds(i * 100)).collect();
     assert!(values.windows(2).all(|w| w[0] <= w[1]));
     assert!(values[0] == 0.0 && *values.last().unwrap() > 100.0);
 }

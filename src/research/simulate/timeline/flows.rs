@@ -2,7 +2,7 @@
 //! Each with the retries that its engine makes. Knows nothing of names or series.
 
 use super::{Birth, Identity, Player};
-use crate::research::simulate::life::{End, Life};
+use crate::research::simulate::instance::{End, Instance};
 use crate::research::simulate::model::Engine;
 use crate::research::simulate::pod::Pod;
 use crate::research::simulate::random::{Rng, mix};
@@ -15,7 +15,7 @@ const REPLACE_MS: i64 = 4_000;
 const MAX_REPLACED: u32 = 12;
 
 fn ended_well(pod: &Pod) -> bool {
-    pod.last_life().is_some_and(|l| l.end == End::Completed)
+    pod.last_instance().is_some_and(|l| l.end == End::Completed)
 }
 
 impl Player<'_> {
@@ -56,9 +56,9 @@ impl Player<'_> {
             if start_ms > self.end_ms || fixed_ms.is_some_and(|ms| ms < 60_000) {
                 return;
             }
-            let life: Life = self.life(&part.usage, &asks, start_ms, fixed_ms, &mut rng);
+            let instance: Instance = self.instance(&part.usage, &asks, start_ms, fixed_ms, &mut rng);
             if let Some(c) = pod.containers.first_mut() {
-                c.lives.push(life);
+                c.instances.push(instance);
             }
             left -= 1;
         }
@@ -79,7 +79,7 @@ impl Player<'_> {
             let end_ms = leader.end_ms();
             let survived = ended_well(&leader);
             if survived && !done {
-                if let Some(l) = leader.containers.first_mut().and_then(|c| c.lives.last_mut()) {
+                if let Some(l) = leader.containers.first_mut().and_then(|c| c.instances.last_mut()) {
                     l.end = End::Failed;
                 }
             } else if !survived {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Played;
-use crate::research::simulate::life::End;
+use crate::research::simulate::instance::End;
 use crate::research::simulate::model::{Engine, Retention, WorkloadModel};
 use crate::research::simulate::pod::{ParentKind, Pod};
 use crate::research::simulate::random::{Rng, mix};
@@ -21,7 +21,7 @@ pub(super) fn delete(model: &WorkloadModel, end_ms: i64, played: &mut Played) {
     for pod in &mut played.pods {
         let ended = pod.end_ms();
         let soon = ended + Rng::new(mix(pod.key, 13)).between(AT_ONCE_MS.0, AT_ONCE_MS.1);
-        let well = pod.last_life().is_some_and(|l| l.end == End::Completed);
+        let well = pod.last_instance().is_some_and(|l| l.end == End::Completed);
         // Spark deletes executors itself, whatever becomes of the driver.
         let executor = pod.labels.iter().any(|(k, v)| k == "spark-role" && v == "executor");
         let at = match model.retention {
@@ -55,7 +55,7 @@ pub(super) fn delete(model: &WorkloadModel, end_ms: i64, played: &mut Played) {
 fn expiry(pods: &[Pod], successful: usize, failed: usize) -> BTreeMap<usize, i64> {
     let mut units: BTreeMap<usize, (bool, i64)> = BTreeMap::new();
     for pod in pods {
-        let well = pod.last_life().is_some_and(|l| l.end == End::Completed);
+        let well = pod.last_instance().is_some_and(|l| l.end == End::Completed);
         // Pods of a unit come in order of time: the last one says how it went.
         units.insert(pod.unit, (well, pod.end_ms()));
     }

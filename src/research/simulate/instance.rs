@@ -70,7 +70,7 @@ struct Mark {
 
 /// One container's life.
 #[derive(Clone, Debug)]
-pub(super) struct Life {
+pub(super) struct Instance {
     pub(super) start_ms: i64,
     pub(super) end_ms: i64,
     pub(super) end: End,
@@ -85,7 +85,7 @@ pub(super) struct Life {
     daily: bool,
 }
 
-impl Life {
+impl Instance {
     pub(super) fn draw(setting: &Setting<'_>, rng: &mut Rng) -> Self {
         let Usage { seconds, seconds_spread, memory, cpu, daily } = *setting.usage;
         let second = memory.second_mode.filter(|(s, _)| setting.mode < *s).map_or(1.0, |(_, factor)| factor);
@@ -104,7 +104,7 @@ impl Life {
         let lives_ms = setting.fixed_ms.filter(|_| daily).map_or(full_ms, |ms| ms.max(1000));
         let needed_bytes = pages(memory.peak_bytes.max(memory.baseline_bytes) as f64 * size);
         let limit = setting.asks.memory_limit_bytes.unwrap_or(u64::MAX);
-        let mut life = Self {
+        let mut instance = Self {
             start_ms: setting.start_ms,
             end_ms: setting.start_ms + lives_ms,
             end: End::Completed,
@@ -118,17 +118,17 @@ impl Life {
             daily,
         };
         if let Some(at) = failure {
-            life.end_ms = setting.start_ms + (full_ms as f64 * at) as i64;
-            life.end = End::Failed;
+            instance.end_ms = setting.start_ms + (full_ms as f64 * at) as i64;
+            instance.end = End::Failed;
         }
         if needed_bytes > limit {
-            let at_ms = setting.start_ms + ((full_ms as f64 * life.crossing()) as i64).max(1);
-            if at_ms <= life.end_ms {
-                life.end_ms = at_ms;
-                life.end = End::OomKilled;
+            let at_ms = setting.start_ms + ((full_ms as f64 * instance.crossing()) as i64).max(1);
+            if at_ms <= instance.end_ms {
+                instance.end_ms = at_ms;
+                instance.end = End::OomKilled;
             }
         }
-        life
+        instance
     }
 
     /// Ends the life early because what it belongs to ended.
