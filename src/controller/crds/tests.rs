@@ -113,3 +113,57 @@ fn the_status_of_a_recommendation_is_what_is_written() {
     with_generation["conditions"][0]["observedGeneration"] = json!(1);
     is_covered(schema, &with_generation, "status");
 }
+
+/// A line of the reference for each property below `schema`.
+fn described(schema: &Value, path: &str, lines: &mut Vec<String>) {
+    for (key, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let (place, of) = (format!("{path}.{key}"), of);
+        let items = of.get("items");
+        let kind = match (of.get("type").and_then(Value::as_str), items) {
+            (Some("array"), Some(items)) => format!("list of {}", items["type"].as_str().unwrap_or("quantity")),
+            (Some(kind), _) => kind.to_owned(),
+            (None, _) => "quantity".to_owned(),
+        };
+        let allowed = of.get("enum").and_then(Value::as_array).map(|all| {
+            let all: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+            format!(" One of `{}`.", all.join("`, `"))
+        });
+        let what = of["description"].as_str().unwrap_or_default().replace('|', "\\|");
+        lines.push(format!("| `{place}` | {kind} | {what}{} |", allowed.unwrap_or_default()));
+        described(of, &place, lines);
+        if let Some(items) = items {
+            described(items, &format!("{place}[]"), lines);
+        }
+        if let Some(values) = of.get("additionalProperties").filter(|values| values.is_object()) {
+            described(values, &format!("{place}.*"), lines);
+        }
+    }
+}
+
+#[test]
+fn the_reference_is_that_of_the_definitions() {
+    let mut text = "# podfit's own kinds\n\nWhat `podfit crds` defines. Written by `ACCEPT_GOLDEN=1 cargo test --lib \
+                    the_reference_is`.\n"
+        .to_owned();
+    for definition in definitions() {
+        let (kind, scope) = (&definition["spec"]["names"]["kind"], &definition["spec"]["scope"]);
+        let (kind, scope) = (kind.as_str().unwrap(), scope.as_str().unwrap());
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut lines = Vec::new();
+        for part in ["spec", "status"] {
+            described(&schema["properties"][part], part, &mut lines);
+        }
+        assert!(lines.len() > 5, "{kind}");
+        text.push_str(&format!(
+            "\n## {kind}\n\n`{GROUP}/{VERSION}`, {}. {}\n\n| field | type | what |\n|---|---|---|\n{}\n",
+            scope.to_lowercase(),
+            schema["description"].as_str().unwrap_or_default(),
+            lines.join("\n")
+        ));
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/crds.md");
+    if std::env::var_os("ACCEPT_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), text, "docs/crds.md is to be written anew");
+}
