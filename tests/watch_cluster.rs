@@ -94,7 +94,7 @@ fn a_limit_range_is_known_as_it_comes_changes_and_goes() {
     let Some(cluster) = cluster("a_limit_range_is_known_as_it_comes_changes_and_goes") else { return };
     let (namespace, files) = (cluster.namespace("watch"), tempfile::tempdir().unwrap());
     let watching = Watching::begin(&watcher(&namespace, files.path()), Scope::default());
-    assert!(watching.status.troubles().is_empty(), "{:?}", watching.status.troubles());
+    assert!(watching.status.problems().is_empty(), "{:?}", watching.status.problems());
     let memory = watching.board.current().elsewhere.largest_node_memory;
     assert!(memory >= "256Gi".parse().ok(), "kwok's node has 256Gi: {memory:?}");
 
@@ -168,7 +168,7 @@ fn who_may_not_list_nodes_is_told_so_and_knows_the_rest() {
     let account = namespace.account("restricted", &watcher_rules(), &json!([]), files.path());
     let watching = Watching::begin(&account, Scope { namespaces: vec![namespace.name.clone()], ..Scope::default() });
     assert_eq!(
-        watching.status.troubles(),
+        watching.status.problems(),
         [
             "podfit may not list nodes in the cluster (403): grant its service account the verbs list and watch on nodes \
           (core); until then sizes are not checked against the largest node"
@@ -187,7 +187,7 @@ fn who_may_not_list_nodes_is_told_so_and_knows_the_rest() {
     let binding = json!({"metadata": {"name": name}, "subjects": [subject], "roleRef": role});
     cluster.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
     until("the largest node", || watching.of(&namespace).constraints.largest_node_memory);
-    until("no trouble", || watching.status.troubles().is_empty().then_some(()));
+    until("no problem", || watching.status.problems().is_empty().then_some(()));
     assert_eq!(watching.most(&namespace), "4Gi".parse().ok());
 }
 
@@ -207,9 +207,9 @@ fn while_the_api_server_is_away_the_last_that_was_known_stays() {
     assert_eq!(watching.most(&namespace), "4Gi".parse().ok());
 
     relay.cut(&relays);
-    until("5 watches in trouble", || (watching.status.troubles().len() == 5).then_some(()));
-    let trouble = watching.status.troubles().remove(0);
-    assert!(trouble.ends_with("until it works again what was read before stays in use"), "{trouble}");
+    until("5 watches with problems", || (watching.status.problems().len() == 5).then_some(()));
+    let problem = watching.status.problems().remove(0);
+    assert!(problem.ends_with("until it works again what was read before stays in use"), "{problem}");
     let since = watching.status.of(Kind::LimitRange).since_contact;
     change(&namespace, "PATCH", CORE, "limitranges/bounds", Some(&limit_range("2Gi")));
     until("silence", || (watching.status.of(Kind::LimitRange).since_contact > since).then_some(()));
@@ -217,7 +217,7 @@ fn while_the_api_server_is_away_the_last_that_was_known_stays() {
 
     relay.restore(&relays);
     watching.until_most(&namespace, Some("2Gi"));
-    until("no trouble", || watching.status.troubles().is_empty().then_some(()));
+    until("no problem", || watching.status.problems().is_empty().then_some(()));
     assert!(watching.runtime.metrics().num_alive_tasks() > 0);
 }
 
