@@ -101,7 +101,8 @@ pub(super) fn advance(
         let owner = object.as_deref().and_then(|o| o.owner.as_ref()).map(|(kind, _)| kind.as_str());
         if days::is_service(kind, owner, run.ended_ms - run.started_ms) {
             instance.reported_start_ms = Some(run.started_ms);
-            let cut = days::cut(instance, &run, objects.scaled_on(&identity.workload), say != Say::PastDays);
+            let cut =
+                days::cut(instance, &run, objects.autoscalers.scaled_on(&identity.workload), say != Say::PastDays);
             instance.forget_past_days();
             let key = WorkloadKey { workload: identity.workload, container: key.container.clone() };
             runs.extend(cut.into_iter().map(|day| (key.clone(), day)));

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::drain::drain;
+use super::fact_group::Group;
 use super::metrics::{LAST_OF_OBJECTS, Scope};
-use super::objects::{Group, Objects};
+use super::objects::Objects;
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 
 /// So many pods are named in one question; their names are its length.

@@ -5,7 +5,7 @@ use super::instance::{Instance, InstanceKey};
 use super::outcome::{Around, Told};
 use super::plausible::{self, Frame};
 use super::pod_object::PodObject;
-use super::segment::{CpuStretch, MemoryStretch};
+use super::stretch::{CpuStretch, MemoryStretch};
 use crate::history::{CpuUse, Doubt, MemoryUse, PeakSource, Resources, Run};
 use crate::workload::{INPUT_BYTES, input_bytes, kube_state_metrics_name};
 
@@ -217,7 +217,7 @@ fn cpu_of(instance: &Instance, memory: Option<&MemoryStretch>, cpu: &CpuStretch,
 #[cfg(test)]
 mod tests {
     use super::super::pod_object::ContainerObject;
-    use super::super::segment::{MemoryStretch, Stretch};
+    use super::super::stretch::{MemoryStretch, Stretch};
     use super::*;
     use crate::history::Outcome;
     use crate::prometheus::Sample;

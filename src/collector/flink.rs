@@ -93,7 +93,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::collector::segment::MemoryStretch;
+    use crate::collector::stretch::MemoryStretch;
     use crate::history::{JvmUse, Run};
     use crate::history::{Outcome, Resources};
     use crate::prometheus::{Labels, Sample};

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::instance::InstanceKey;
-use super::objects::{Objects, pod_facts};
+use super::objects::Objects;
 use super::pod_object::PodObject;
 use crate::history::{JvmSeen, PodSeen};
 use crate::workload::known_names::KnownNames;
-use crate::workload::{Identity, IdentityRules, PodFacts, Unidentified, identify};
+use crate::workload::{ContainerFacts, Identity, IdentityRules, Keys, Owner, PodFacts, Unidentified, identify};
 
 /// Pods whose workload is known for certain: seen alive, or recorded when they were.
 #[derive(Clone, Debug, Default)]
@@ -192,6 +192,44 @@ fn remembered(pods: &[PodSeen], uid: Option<&str>) -> Option<Identity> {
     Some(Identity { workload: pod.workload.clone(), attempt: pod.attempt, unit: None, main_container: None })
 }
 
+/// What identity needs, from series.
+fn pod_facts(
+    namespace: &str,
+    name: &str,
+    container: &str,
+    object: Option<&PodObject>,
+    owner_of_owner: Option<&(String, String)>,
+) -> PodFacts {
+    let mut containers: Vec<ContainerFacts> = object
+        .into_iter()
+        .flat_map(|o| &o.containers)
+        .filter(|(_, c)| !c.is_init)
+        .map(|(name, c)| ContainerFacts {
+            name: name.clone(),
+            env: BTreeMap::new(),
+            cpu_request_millis: c.resources.cpu_request_millis,
+            memory_request_bytes: c.resources.memory_request_bytes,
+        })
+        .collect();
+    let is_init = object.and_then(|o| o.containers.get(container)).is_some_and(|c| c.is_init);
+    if !is_init && !containers.iter().any(|c| c.name == container) {
+        containers.push(ContainerFacts { name: container.to_owned(), ..ContainerFacts::default() });
+    }
+    let owner = |(kind, name): &(String, String)| Owner::new(kind.clone(), name.clone());
+    PodFacts {
+        namespace: namespace.to_owned(),
+        name: Some(name.to_owned()),
+        generate_name: None,
+        labels: Keys::from_kube_state_metrics(object.map(|o| o.labels.clone()).unwrap_or_default()),
+        annotations: Keys::from_kube_state_metrics(object.map(|o| o.annotations.clone()).unwrap_or_default()),
+        owner: object.and_then(|o| o.owner.as_ref()).map(owner),
+        owner_group: None,
+        owner_of_owner: owner_of_owner.map(owner),
+        containers,
+        init_containers: Vec::new(),
+    }
+}
+
 const NO_OBJECT: &str = "kube-state-metrics never saw the pod (no kube_pod_owner, no kube_pod_labels)";
 
 fn reason_text(reason: &Unidentified, object: Option<&PodObject>) -> String {
@@ -207,7 +245,7 @@ fn reason_text(reason: &Unidentified, object: Option<&PodObject>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Keys, Kind, Workload};
+    use crate::workload::{Kind, Workload};
 
     fn instance(cgroup: &str) -> InstanceKey {
         InstanceKey {

@@ -9,8 +9,8 @@ use super::cgroup;
 use super::day::day_of;
 use super::flink_memory::Seen;
 use super::names::of_container;
-use super::segment::{CpuStretch, MemoryStretch, Stretch};
 use super::sources::{self, BySource};
+use super::stretch::{CpuStretch, MemoryStretch, Stretch};
 use crate::prometheus::Labels;
 
 /// A start this much later than the first sample is none: clocks differ.

@@ -2,6 +2,7 @@
 //! their pods, and hands runs to the store. Memory is bounded by what lives in one slice, not by the window.
 
 mod advance;
+mod autoscalers;
 mod bound;
 mod carried;
 mod cgroup;
@@ -14,6 +15,7 @@ mod days;
 mod days_tests;
 mod drain;
 pub mod executors;
+mod fact_group;
 pub mod finish;
 pub mod flink;
 mod flink_memory;
@@ -37,10 +39,10 @@ mod quiet;
 mod read;
 pub mod runs_csv;
 mod scrapers;
-pub mod segment;
 mod selection;
 mod slice;
 mod sources;
+pub mod stretch;
 mod unsampled;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -62,8 +64,8 @@ use metrics::{MEMORY, Scope};
 use read::Read;
 use selection::Selection;
 
+pub use autoscalers::is_scaled;
 pub use identity::{KnownPods, Who};
-pub use objects::is_scaled;
 
 /// What to collect.
 #[derive(Clone, Debug)]

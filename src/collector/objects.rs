@@ -7,66 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::autoscalers::Autoscalers;
+use super::fact_group::Group;
 use super::gathered::{Agrees, Gathered, amount, newest, put, size_of, sizes};
 use super::metrics::{AUTOSCALER, AUTOSCALER_TARGET};
 use super::names::get;
 use super::pod_object::{ContainerObject, PodObject};
-use crate::history::ScaledOn;
 use crate::prometheus::{Labels, Sample};
-use crate::workload::recurring_name::recurring_name;
-use crate::workload::{ContainerFacts, Keys, Kind, Owner, PodFacts, Workload};
-
-/// A `HorizontalPodAutoscaler`.
-#[derive(Debug, Default)]
-struct Autoscaler {
-    target: Option<(String, String)>,
-    scaled_on: ScaledOn,
-}
-
-/// Facts of a pod that are settled together: where one of them is contested, the samples of all their series are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
-    /// Requests and limits.
-    Sizes,
-    /// Why containers ended.
-    Ends,
-    /// Labels.
-    Labels,
-    /// Annotations.
-    Annotations,
-    /// The controller.
-    Owner,
-}
-
-impl Group {
-    const ALL: [Self; 5] = [Self::Sizes, Self::Ends, Self::Labels, Self::Annotations, Self::Owner];
-
-    /// Their series.
-    pub const fn metrics(self) -> &'static [&'static str] {
-        match self {
-            Self::Sizes => &[
-                "kube_pod_container_resource_requests",
-                "kube_pod_container_resource_limits",
-                "kube_pod_init_container_resource_requests",
-                "kube_pod_init_container_resource_limits",
-            ],
-            Self::Ends => &[
-                "kube_pod_container_status_terminated_reason",
-                "kube_pod_container_status_last_terminated_reason",
-                "kube_pod_container_status_last_terminated_exitcode",
-                "kube_pod_init_container_status_terminated_reason",
-                "kube_pod_init_container_status_last_terminated_reason",
-            ],
-            Self::Labels => &["kube_pod_labels"],
-            Self::Annotations => &["kube_pod_annotations"],
-            Self::Owner => &["kube_pod_owner"],
-        }
-    }
-
-    fn of(metric: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|group| group.metrics().contains(&metric))
-    }
-}
 
 /// Namespace and pod name.
 pub type Name = (String, String);
@@ -84,8 +31,8 @@ pub struct Objects {
     /// How many pods of a Job did its work, by namespace and the Job's name.
     successes: HashMap<Name, u64>,
     replica_sets: HashMap<Name, (String, String)>,
-    /// By namespace and name: what is scaled, and on what.
-    autoscalers: HashMap<Name, Autoscaler>,
+    /// What is scaled, and on what.
+    pub autoscalers: Autoscalers,
     /// Pods with at least one exported label.
     pub pods_with_labels: u64,
     /// Pods with an owner series.
@@ -118,9 +65,7 @@ impl Objects {
         match metric {
             "kube_job_owner" | "kube_replicaset_owner" => self.take_owner_of_owner(metric, labels),
             "kube_job_status_succeeded" | "kube_job_complete" => self.take_success(labels, value),
-            AUTOSCALER | AUTOSCALER_TARGET => {
-                self.take_of_autoscaler(metric, labels);
-            }
+            AUTOSCALER | AUTOSCALER_TARGET => self.autoscalers.take(metric, labels),
             _ => {
                 if self.take_of_pod(metric, labels, value) == Some(Agrees::No) {
                     self.contest(metric, labels);
@@ -270,32 +215,6 @@ impl Objects {
         }
     }
 
-    /// An autoscaler that scales on an average value, not on a share of the request, does not mind another request.
-    fn take_of_autoscaler(&mut self, metric: &str, labels: &Labels) -> Option<()> {
-        let key = (get(labels, "namespace")?.to_owned(), get(labels, "horizontalpodautoscaler")?.to_owned());
-        let autoscaler = self.autoscalers.entry(key).or_default();
-        if metric == AUTOSCALER {
-            let (kind, name) = (labels.get("scaletargetref_kind")?, labels.get("scaletargetref_name")?);
-            autoscaler.target = Some((kind.to_owned(), name.to_owned()));
-        } else if labels.get("metric_target_type")? == "utilization" {
-            match labels.get("metric_name")? {
-                "cpu" => autoscaler.scaled_on.cpu = true,
-                "memory" => autoscaler.scaled_on.memory = true,
-                _ => {}
-            }
-        }
-        Some(())
-    }
-
-    /// What an autoscaler scales a workload on as a share of its requests.
-    pub fn scaled_on(&self, workload: &Workload) -> ScaledOn {
-        let scales = |((namespace, _), autoscaler): &(&(String, String), &Autoscaler)| {
-            *namespace == workload.namespace
-                && autoscaler.target.as_ref().is_some_and(|(kind, name)| is_scaled(workload, kind, name))
-        };
-        self.autoscalers.iter().filter(scales).fold(ScaledOn::default(), |all, (_, one)| all.or(one.scaled_on))
-    }
-
     fn take_owner_of_owner(&mut self, metric: &str, labels: &Labels) {
         let (name, owners) = match metric {
             "kube_job_owner" => ("job_name", &mut self.jobs),
@@ -421,16 +340,6 @@ impl Objects {
     }
 }
 
-/// Whether an autoscaler's target is this workload.
-pub fn is_scaled(workload: &Workload, kind: &str, name: &str) -> bool {
-    match (workload.kind, workload.names.as_slice()) {
-        (Kind::Deployment, [own]) => kind == "Deployment" && own == name,
-        (Kind::Statefulset, [own]) => kind == "StatefulSet" && own == name,
-        (Kind::Custom, [own_kind, own]) => kind.to_lowercase() == *own_kind && recurring_name(name) == *own,
-        _ => false,
-    }
-}
-
 /// Kind and name of an owner; kube-state-metrics writes `<none>` or nothing where there is none.
 fn owner(labels: &Labels) -> Option<(String, String)> {
     let kind = labels.get("owner_kind").filter(|k| *k != "<none>")?;
@@ -461,44 +370,6 @@ fn shared_ms(pod: &PodObject, (first_ms, last_ms): (i64, i64)) -> i64 {
     let started_ms = pod.started_ms.unwrap_or(first_ms);
     let ended_ms = pod.completed_ms.filter(|end| *end >= started_ms).unwrap_or(i64::MAX);
     ended_ms.min(last_ms.saturating_add(1)).saturating_sub(started_ms.max(first_ms)).max(0)
-}
-
-/// What identity needs, from series.
-pub fn pod_facts(
-    namespace: &str,
-    name: &str,
-    container: &str,
-    object: Option<&PodObject>,
-    owner_of_owner: Option<&(String, String)>,
-) -> PodFacts {
-    let mut containers: Vec<ContainerFacts> = object
-        .into_iter()
-        .flat_map(|o| &o.containers)
-        .filter(|(_, c)| !c.is_init)
-        .map(|(name, c)| ContainerFacts {
-            name: name.clone(),
-            env: BTreeMap::new(),
-            cpu_request_millis: c.resources.cpu_request_millis,
-            memory_request_bytes: c.resources.memory_request_bytes,
-        })
-        .collect();
-    let is_init = object.and_then(|o| o.containers.get(container)).is_some_and(|c| c.is_init);
-    if !is_init && !containers.iter().any(|c| c.name == container) {
-        containers.push(ContainerFacts { name: container.to_owned(), ..ContainerFacts::default() });
-    }
-    let owner = |(kind, name): &(String, String)| Owner::new(kind.clone(), name.clone());
-    PodFacts {
-        namespace: namespace.to_owned(),
-        name: Some(name.to_owned()),
-        generate_name: None,
-        labels: Keys::from_kube_state_metrics(object.map(|o| o.labels.clone()).unwrap_or_default()),
-        annotations: Keys::from_kube_state_metrics(object.map(|o| o.annotations.clone()).unwrap_or_default()),
-        owner: object.and_then(|o| o.owner.as_ref()).map(owner),
-        owner_group: None,
-        owner_of_owner: owner_of_owner.map(owner),
-        containers,
-        init_containers: Vec::new(),
-    }
 }
 
 #[cfg(test)]

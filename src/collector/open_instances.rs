@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::day::DAY_MS;
 use super::instance::{Instance, InstanceKey};
 use super::quiet::SILENCE_MS;
-use super::segment::{CpuStretch, MemoryStretch, Stretch};
 use super::slice::{Before, CLOCKS_DIFFER_MS, Slice, Told};
 use super::sources::{BySource, Source, append, put};
+use super::stretch::{CpuStretch, MemoryStretch, Stretch};
 
 /// How long an instance that fell silent, and whose end nobody told, is kept, should it be the scraper that is away.
 pub const WAIT_MS: i64 = 2 * DAY_MS;

@@ -3,7 +3,7 @@
 
 use super::instance::Instance;
 use super::quiet::{Quiet, SILENCE_MS, both, total_ms};
-use super::segment::{CpuStretch, MemoryStretch};
+use super::stretch::{CpuStretch, MemoryStretch};
 use crate::history::{Doubt, Doubts};
 
 /// cAdvisor refreshes what it says of a container every 10 to 15 s: a sample is as old as that.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::instance::{Instance, InstanceKey};
-use super::segment::{CpuStretch, MemoryStretch, OutOfRange, Stretch};
 use super::sources::{BySource, Source};
+use super::stretch::{CpuStretch, MemoryStretch, OutOfRange, Stretch};
 use crate::prometheus::{Labels, SeriesChunk};
 
 /// Instances as they were before a slice.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::day::{CpuDay, MemoryDay};
 use super::quiet::{Quiet, both, either};
-use super::segment::{CpuStretch, MemoryStretch, Stretch};
+use super::stretch::{CpuStretch, MemoryStretch, Stretch};
 use crate::prometheus::Labels;
 
 /// Counters that got this far of the furthest one are of the whole container.
