@@ -41,6 +41,7 @@ impl Around {
 
 /// What is known of an instance's end, and of what it was given.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none rules another out")]
 pub(super) struct Told {
     /// How it ended.
     pub outcome: Outcome,

@@ -424,7 +424,7 @@ fn short_runs_tell_where_many_were_sampled_at_their_end(
     }
     let answer = recommend(&history, &[]);
     let row = answer.row("main");
-    assert_eq!((row.runs() as i64, doubts(row, doubt)), (runs, runs), "{:#}", answer.json);
+    assert_eq!((row.runs().cast_signed(), doubts(row, doubt)), (runs, runs), "{:#}", answer.json);
     let limit = row.recommended("memoryLimit").unwrap();
     if is_lowered {
         assert!((65.0 * MIB..128.0 * MIB).contains(&limit), "{:#}", answer.json);
