@@ -116,11 +116,11 @@ impl Store {
             let mut progress = txn.open_table(PROGRESS)?;
             let watermark_ms = match reading {
                 Reading::Settled(watermark_ms, open) => {
-                    progress.insert(source, seal_progress(watermark_ms, open).as_slice())?;
+                    progress.insert(source, seal_progress(source, watermark_ms, open).as_slice())?;
                     watermark_ms
                 }
                 Reading::Provisional { .. } => {
-                    let known = progress.get(source)?.and_then(|record| open_progress(record.value()).ok());
+                    let known = progress.get(source)?.and_then(|record| open_progress(source, record.value()).ok());
                     known.map_or(i64::MIN, |progress| progress.watermark_ms)
                 }
             };
@@ -182,7 +182,7 @@ impl Store {
             if history.is_empty() {
                 table.remove(text.as_str())?;
             } else {
-                let sealed = seal_history(&history).map_err(|e| Failure::encoding(&e))?;
+                let sealed = seal_history(&text, &history).map_err(|e| Failure::encoding(&e))?;
                 table.insert(text.as_str(), sealed.as_slice())?;
             }
             summary.changed.push(key.clone());
@@ -200,7 +200,7 @@ impl Store {
         let mut table = txn.open_table(HISTORIES)?;
         let (bytes, reason) = match table.get(key)? {
             None => return Ok(None),
-            Some(value) => match open_history(value.value()) {
+            Some(value) => match open_history(key, value.value()) {
                 Ok(history) => return Ok(Some(history)),
                 Err(reason) => (value.value().to_vec(), reason),
             },

@@ -120,7 +120,7 @@ impl Store {
     pub fn progress(&self, source: &str) -> Result<Option<Progress>, StoreError> {
         let found = self.read("read", |txn| {
             let table = txn.open_table(PROGRESS)?;
-            Ok(table.get(source)?.map(|v| open_progress(v.value())))
+            Ok(table.get(source)?.map(|v| open_progress(source, v.value())))
         })?;
         match found {
             Some(Err(reason)) => {

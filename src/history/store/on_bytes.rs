@@ -5,9 +5,9 @@ use super::records::{PodSeen, Progress, open_history, open_pod, open_progress, s
 use super::{provisional, tables};
 use crate::history::History;
 
-/// A payload as a record: with its form's version and its checksum.
+/// A payload as a record: with its form's version and its checksum, without a key.
 pub fn seal(version: u8, payload: &[u8]) -> Vec<u8> {
-    tables::seal(version, payload)
+    tables::seal(version, "", payload)
 }
 
 /// Reads the record of a history.
@@ -15,7 +15,7 @@ pub fn seal(version: u8, payload: &[u8]) -> Vec<u8> {
 /// # Errors
 /// What is wrong with it.
 pub fn history(record: &[u8]) -> Result<History, String> {
-    open_history(record)
+    open_history("", record)
 }
 
 /// Writes the record of a history.
@@ -23,7 +23,7 @@ pub fn history(record: &[u8]) -> Result<History, String> {
 /// # Errors
 /// It does not fit into the form.
 pub fn history_record(history: &History) -> Result<Vec<u8>, String> {
-    seal_history(history).map_err(|e| e.to_string())
+    seal_history("", history).map_err(|e| e.to_string())
 }
 
 /// Reads the record of a source's progress.
@@ -31,12 +31,12 @@ pub fn history_record(history: &History) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn progress(record: &[u8]) -> Result<Progress, String> {
-    open_progress(record)
+    open_progress("", record)
 }
 
 /// Writes the record of a source's progress.
 pub fn progress_record(progress: &Progress) -> Vec<u8> {
-    seal_progress(progress.watermark_ms, &progress.open)
+    seal_progress("", progress.watermark_ms, &progress.open)
 }
 
 /// Reads the record of a pod.
@@ -60,5 +60,5 @@ pub fn pod_record(pod: &PodSeen) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn provisional_again(record: &[u8]) -> Result<Vec<u8>, String> {
-    provisional::write(&provisional::read(record)?).map_err(|e| e.to_string())
+    provisional::write("", &provisional::read("", record)?).map_err(|e| e.to_string())
 }

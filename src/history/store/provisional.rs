@@ -81,7 +81,7 @@ impl Provisional {
     /// What is known of a source. A record that cannot be read is as good as none: its runs stay and are joined.
     pub(super) fn load(txn: &WriteTransaction, source: &str) -> Result<Self, Failure> {
         let table = txn.open_table(PROVISIONAL)?;
-        let entries = table.get(source)?.and_then(|record| read(record.value()).ok()).unwrap_or_default();
+        let entries = table.get(source)?.and_then(|record| read(source, record.value()).ok()).unwrap_or_default();
         let mut all = Self::default();
         for entry in entries {
             if let Some(key) = entry.key() {
@@ -118,7 +118,7 @@ impl Provisional {
         if entries.is_empty() {
             table.remove(source)?;
         } else {
-            table.insert(source, write(&entries).map_err(|e| Failure::encoding(&e))?.as_slice())?;
+            table.insert(source, write(source, &entries).map_err(|e| Failure::encoding(&e))?.as_slice())?;
         }
         Ok(())
     }
@@ -128,15 +128,15 @@ fn place(key: &WorkloadKey, pod: &str) -> (String, String, String) {
     (key.workload.namespace.clone(), pod.to_owned(), key.container.clone())
 }
 
-/// Reads a record of entries.
-pub(super) fn read(record: &[u8]) -> Result<Vec<Entry>, String> {
-    match unseal(record)? {
+/// Reads a record of a source's entries.
+pub(super) fn read(source: &str, record: &[u8]) -> Result<Vec<Entry>, String> {
+    match unseal(source, record)? {
         (VERSION, payload) => postcard::from_bytes(payload).map_err(|e| e.to_string()),
         (version, _) => Err(format!("form {version} of provisional runs is not known to this version of podfit")),
     }
 }
 
-/// Writes a record of entries.
-pub(super) fn write(entries: &[Entry]) -> Result<Vec<u8>, postcard::Error> {
-    Ok(seal(VERSION, &postcard::to_stdvec(entries)?))
+/// Writes a record of a source's entries.
+pub(super) fn write(source: &str, entries: &[Entry]) -> Result<Vec<u8>, postcard::Error> {
+    Ok(seal(VERSION, source, &postcard::to_stdvec(entries)?))
 }

@@ -17,7 +17,7 @@ impl Store {
         let text = key.to_string();
         let found = self.read("read", |txn| {
             let table = txn.open_table(HISTORIES)?;
-            Ok(table.get(text.as_str())?.map(|v| open_history(v.value())))
+            Ok(table.get(text.as_str())?.map(|v| open_history(&text, v.value())))
         })?;
         Ok(found.and_then(|history| self.usable(&text, history)))
     }
@@ -76,7 +76,9 @@ impl Iterator for Histories<'_> {
                     .next()
                     .transpose()
                     .map_err(|e| StoreError::database("read", path, e))
-                    .map(|entry| entry.map(|(key, value)| (key.value().to_owned(), open_history(value.value()))))
+                    .map(|entry| {
+                        entry.map(|(key, value)| (key.value().to_owned(), open_history(key.value(), value.value())))
+                    })
             });
             match entry {
                 Ok(None) => {

@@ -73,22 +73,22 @@ struct PodV1 {
     last_seen_ms: i64,
 }
 
-pub(super) fn seal_history(history: &History) -> Result<Vec<u8>, postcard::Error> {
+pub(super) fn seal_history(key: &str, history: &History) -> Result<Vec<u8>, postcard::Error> {
     let (version, bytes) = codec::encode(history)?;
-    Ok(seal(version, &bytes))
+    Ok(seal(version, key, &bytes))
 }
 
-pub(super) fn open_history(bytes: &[u8]) -> Result<History, String> {
-    let (version, payload) = unseal(bytes)?;
+pub(super) fn open_history(key: &str, bytes: &[u8]) -> Result<History, String> {
+    let (version, payload) = unseal(key, bytes)?;
     codec::decode(version, payload)
 }
 
-pub(super) fn seal_progress(watermark_ms: i64, open: &[u8]) -> Vec<u8> {
-    seal(PROGRESS_VERSION, &[&watermark_ms.to_le_bytes(), open].concat())
+pub(super) fn seal_progress(source: &str, watermark_ms: i64, open: &[u8]) -> Vec<u8> {
+    seal(PROGRESS_VERSION, source, &[&watermark_ms.to_le_bytes(), open].concat())
 }
 
-pub(super) fn open_progress(bytes: &[u8]) -> Result<Progress, String> {
-    match unseal(bytes)? {
+pub(super) fn open_progress(source: &str, bytes: &[u8]) -> Result<Progress, String> {
+    match unseal(source, bytes)? {
         (PROGRESS_VERSION, payload) => {
             let (watermark, open) = payload.split_first_chunk::<8>().ok_or("too short")?;
             Ok(Progress { watermark_ms: i64::from_le_bytes(*watermark), open: open.to_vec() })
@@ -98,16 +98,22 @@ pub(super) fn open_progress(bytes: &[u8]) -> Result<Progress, String> {
 }
 
 pub(super) fn seal_pod(pod: &PodSeen) -> Result<Vec<u8>, postcard::Error> {
+    let key = pod_key(&pod.workload.namespace, &pod.pod, &pod.uid);
     let stored = PodV1 { workload: pod.workload.to_string(), attempt: pod.attempt, last_seen_ms: pod.last_seen_ms };
     if pod.jvm == JvmSeen::default() {
-        return Ok(seal(POD_WITHOUT_JVM, &postcard::to_stdvec(&stored)?));
+        return Ok(seal(POD_WITHOUT_JVM, &key, &postcard::to_stdvec(&stored)?));
     }
     let JvmSeen { heap_bytes, exhausted_ms } = pod.jvm;
-    Ok(seal(POD_VERSION, &postcard::to_stdvec(&PodV2 { pod: stored, heap_bytes, exhausted_ms })?))
+    Ok(seal(POD_VERSION, &key, &postcard::to_stdvec(&PodV2 { pod: stored, heap_bytes, exhausted_ms })?))
+}
+
+/// A pod's key in the table, as one text.
+fn pod_key(namespace: &str, pod: &str, uid: &str) -> String {
+    format!("{namespace}/{pod}/{uid}")
 }
 
 pub(super) fn open_pod(namespace: &str, pod: &str, uid: &str, bytes: &[u8]) -> Result<PodSeen, String> {
-    let PodV2 { pod: stored, heap_bytes, exhausted_ms } = match unseal(bytes)? {
+    let PodV2 { pod: stored, heap_bytes, exhausted_ms } = match unseal(&pod_key(namespace, pod, uid), bytes)? {
         (POD_WITHOUT_JVM, payload) => PodV2 {
             pod: postcard::from_bytes(payload).map_err(|e| e.to_string())?,
             heap_bytes: None,

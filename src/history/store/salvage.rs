@@ -52,7 +52,7 @@ fn copy(old: &Path, open: Open, db: &Database) -> Result<Salvaged, redb::Error> 
                 if backwards && to.get(key.value())?.is_some() {
                     break;
                 }
-                if open_history(value.value()).is_ok() {
+                if open_history(key.value(), value.value()).is_ok() {
                     to.insert(key.value(), value.value())?;
                     salvaged.histories += 1;
                 } else {

@@ -89,9 +89,10 @@ pub(super) fn migrate(
     Ok(true)
 }
 
-/// Wraps a payload: form version (1 byte), CRC-32C of version and payload (4 bytes, little-endian), payload.
-pub(super) fn seal(version: u8, payload: &[u8]) -> Vec<u8> {
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&[version]), payload);
+/// Wraps a payload: form version (1 byte), CRC-32C of version, payload and the record's key (4 bytes, little-endian),
+/// payload. With the key in it, a name that was damaged is not read as another one.
+pub(super) fn seal(version: u8, key: &str, payload: &[u8]) -> Vec<u8> {
+    let crc = crc32c::crc32c_append(checksum_without_key(version, payload), key.as_bytes());
     let mut out = Vec::with_capacity(payload.len() + 5);
     out.push(version);
     out.extend(crc.to_le_bytes());
@@ -99,15 +100,22 @@ pub(super) fn seal(version: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Form version and payload of what [`seal`] wrote; the error says what is wrong.
-pub(super) fn unseal(bytes: &[u8]) -> Result<(u8, &[u8]), String> {
+/// Form version and payload of what [`seal`] wrote under this key, or what earlier versions did, whose checksum leaves
+/// the key out; the error says what is wrong.
+pub(super) fn unseal<'a>(key: &str, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), String> {
     let Some((&[version, a, b, c, d], payload)) = bytes.split_first_chunk::<5>() else {
         return Err("too short".to_owned());
     };
-    if crc32c::crc32c_append(crc32c::crc32c(&[version]), payload) != u32::from_le_bytes([a, b, c, d]) {
+    let written = u32::from_le_bytes([a, b, c, d]);
+    let without_key = checksum_without_key(version, payload);
+    if written != crc32c::crc32c_append(without_key, key.as_bytes()) && written != without_key {
         return Err("checksum does not match".to_owned());
     }
     Ok((version, payload))
+}
+
+fn checksum_without_key(version: u8, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&[version]), payload)
 }
 
 /// Keeps a value that could not be read, under a name that no other one has.
@@ -186,13 +194,22 @@ mod tests {
 
     #[test]
     fn a_sealed_value_notices_every_changed_bit() {
-        let sealed = seal(3, b"payload");
-        assert_eq!(unseal(&sealed), Ok((3, &b"payload"[..])));
+        let sealed = seal(3, "key", b"payload");
+        assert_eq!(unseal("key", &sealed), Ok((3, &b"payload"[..])));
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(unseal(&changed).is_err(), "bit {bit}");
+            assert!(unseal("key", &changed).is_err(), "bit {bit}");
         }
-        assert!((0..sealed.len()).all(|n| unseal(&sealed[..n]).is_err()));
+        assert!((0..sealed.len()).all(|n| unseal("key", &sealed[..n]).is_err()));
+        for other in ["kez", "ke", "keyy", ""] {
+            assert!(unseal(other, &sealed).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_value_sealed_without_its_key_is_read_as_before() {
+        let earlier = [&[3][..], &crc32c::crc32c(b"\x03payload").to_le_bytes(), b"payload"].concat();
+        assert_eq!(unseal("key", &earlier), Ok((3, &b"payload"[..])));
     }
 }
