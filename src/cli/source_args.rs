@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -11,7 +12,7 @@ use super::prometheus_args::{PrometheusArgs, pair};
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Client, Error, MatchOp, Matcher, OpenMetricsFile, SampleStream, Selector, SeriesSource, SeriesStore, TimeRange,
+    Client, Error, Labels, MatchOp, Matcher, OpenMetricsFile, SampleStream, Selector, SeriesSource, SeriesStore, TimeRange,
     unreadable,
 };
 use crate::sizing::{CpuLimit, SizingPolicy};
@@ -229,6 +230,22 @@ impl SeriesSource for Source {
             Self::Server(client) => client.last(selector, range).await,
             Self::File(file) => file.last(selector, range).await,
             Self::Memory(store) => store.last(selector, range).await,
+        }
+    }
+
+    async fn streams_samples(&self) -> bool {
+        match self {
+            Self::Server(client) => client.streams_samples().await,
+            Self::File(file) => file.streams_samples().await,
+            Self::Memory(store) => store.streams_samples().await,
+        }
+    }
+
+    async fn changed(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Arc<Labels>>, Error> {
+        match self {
+            Self::Server(client) => client.changed(selector, range).await,
+            Self::File(file) => file.changed(selector, range).await,
+            Self::Memory(store) => store.changed(selector, range).await,
         }
     }
 

@@ -1,12 +1,8 @@
 //! Reads when a thing was said, where the last word of each series does not settle it.
 //! Puts nothing together.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-
 use super::drain::drain;
-use super::fact_group::Group;
-use super::metrics::{LAST_OF_OBJECTS, Scope};
+use super::metrics::Scope;
 use super::objects::Objects;
 use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 
@@ -14,21 +10,6 @@ use crate::prometheus::{Error as SourceError, SeriesSource, TimeRange};
 const PODS_PER_QUESTION: usize = 200;
 /// With more pods than this, all are asked for: naming them costs more than it saves.
 const MOST_NAMED: usize = 2_000;
-
-/// Marks the pods whose requests or limits were not the same all the time.
-pub(super) async fn read_changes<S: SeriesSource>(
-    source: &S,
-    scope: &Scope,
-    range: TimeRange,
-    objects: &RefCell<(Objects, BTreeSet<&'static str>)>,
-) -> Result<(), SourceError> {
-    for metric in Group::Sizes.metrics().iter().filter(|metric| LAST_OF_OBJECTS.contains(metric)) {
-        for labels in source.changed(&scope.objects(metric), range).await? {
-            objects.borrow_mut().0.contest(metric, &labels);
-        }
-    }
-    Ok(())
-}
 
 /// Reads the samples of every fact that is contested.
 pub(super) async fn read_dates<S: SeriesSource>(

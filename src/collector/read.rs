@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::dates::{read_changes, read_dates};
+use super::dates::read_dates;
 use super::drain::drain;
 use super::executors::{Executors, OF_EXECUTORS};
+use super::fact_group::Group;
 use super::flink::{self, Processes};
 use super::flink_memory::Gauge;
 use super::instance::{InstanceKey, LastSaid};
@@ -166,25 +167,40 @@ async fn read_objects<S: SeriesSource>(
     // One after the other they would be what a collection waits for; some at a time keep every core of the server and
     // of this machine busy to the end.
     let waiting = RefCell::new(LAST_OF_OBJECTS.iter().filter(|metric| **metric != POD_START));
+    let streams_samples = source.streams_samples().await;
     let in_turn = async || {
         loop {
             let next = waiting.borrow_mut().next();
             let Some(metric) = next else { return Ok::<(), SourceError>(()) };
-            let stream = source.last(&scope.objects(metric), range).await?;
+            let selector = scope.objects(metric);
+            let may_change = Group::Sizes.metrics().contains(metric);
+            let stream = if may_change && streams_samples {
+                source.samples(&selector, range).await?
+            } else {
+                source.last(&selector, range).await?
+            };
             drain(stream, |chunk| {
-                if let Some(sample) = chunk.samples.last() {
-                    let (objects, seen) = &mut *found.borrow_mut();
+                let (objects, seen) = &mut *found.borrow_mut();
+                if !chunk.samples.is_empty() {
                     seen.insert(*metric);
                     if *metric == "kube_pod_owner" {
                         scrapers.borrow_mut().pod(&chunk.labels);
                     }
-                    objects.take(metric, &chunk.labels, sample.value);
+                }
+                // Values that differ contest each other.
+                for same in chunk.samples.chunk_by(|a, b| a.value == b.value) {
+                    objects.take(metric, &chunk.labels, same[0].value);
                 }
             })
             .await?;
+            if may_change && !streams_samples {
+                for labels in source.changed(&selector, range).await? {
+                    found.borrow_mut().0.contest(metric, &labels);
+                }
+            }
         }
     };
-    tokio::try_join!(in_turn(), in_turn(), in_turn(), read_changes(source, scope, range, &found))?;
+    tokio::try_join!(in_turn(), in_turn(), in_turn(), in_turn())?;
     let (mut objects, seen) = found.into_inner();
     read_dates(source, scope, range, &mut objects).await?;
     objects.settle(range.end_ms);

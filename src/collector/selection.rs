@@ -58,6 +58,10 @@ impl<S: SeriesSource> SeriesSource for Selection<'_, S> {
         Ok(first.followed_by(self.source.last(&renamed, range).await?))
     }
 
+    async fn streams_samples(&self) -> bool {
+        self.source.streams_samples().await
+    }
+
     async fn changed(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Arc<Labels>>, Error> {
         let Some((plain, renamed)) = self.both(selector) else { return self.source.changed(selector, range).await };
         let mut changed = self.source.changed(&plain, range).await?;

@@ -240,6 +240,10 @@ impl SeriesSource for Client {
         Ok(self.stream(selector, move |inner, selector, sink| Box::pin(inner.last(selector, range, sink))))
     }
 
+    async fn streams_samples(&self) -> bool {
+        matches!(self.inner.transport().await, Ok(Transport::RemoteRead(_)))
+    }
+
     async fn changed(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Arc<Labels>>, Error> {
         let most_ms = self.inner.limits.longest_ms(&selector.metric);
         if self.inner.mode != Mode::RemoteRead && (1..=most_ms).contains(&range.len_ms()) {

@@ -65,6 +65,12 @@ pub trait SeriesSource: Send + Sync {
         range: TimeRange,
     ) -> impl Future<Output = Result<SampleStream, super::Error>> + Send;
 
+    /// Whether all samples cost little more than the last ones: where that is so, whether a value changed is seen in them,
+    /// and [`Self::changed`] is a question too many.
+    fn streams_samples(&self) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
+
     /// The labels of the selected series whose value is not the same all over the range.
     fn changed(
         &self,

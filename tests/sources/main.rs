@@ -12,6 +12,7 @@ mod series;
 mod support;
 
 mod clusters;
+mod in_steps;
 mod same_answer;
 mod scrapers;
 

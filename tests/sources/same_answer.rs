@@ -10,12 +10,12 @@ use crate::support::tools::tool;
 use crate::support::victoria_metrics::VictoriaMetrics;
 use crate::{RUN_S, json, nightly};
 
-const DAYS: i64 = 6;
+pub const DAYS: i64 = 6;
 /// The end of all histories.
-const AT: &str = "2026-11-22T12:00:00Z";
+pub const AT: &str = "2026-11-22T12:00:00Z";
 
 /// Histories of several kinds, by name.
-fn histories() -> Vec<(&'static str, History)> {
+pub fn histories() -> Vec<(&'static str, History)> {
     let mut plain = History::default();
     nightly(&mut plain, "nightly", DAYS, 0, 800.0, &Labels::new());
 
@@ -41,7 +41,7 @@ fn histories() -> Vec<(&'static str, History)> {
 }
 
 /// A run that is killed at its limit, and starts again in the same pod.
-fn killed() -> History {
+pub fn killed() -> History {
     let mut history = History::default();
     for start in nights(DAYS) {
         let (again, end) = (start + 620, start + 620 + RUN_S);
@@ -108,12 +108,12 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn ask(source: &[&str], at: &str, more: &[&str]) -> Ran {
+pub fn ask(source: &[&str], at: &str, more: &[&str]) -> Ran {
     podfit([&["recommend", "-o", "json", "-n", "etl", "--at", at], source, more].concat())
 }
 
 #[track_caller]
-fn same(expected: &Ran, got: &Ran, what: &str) {
+pub fn same(expected: &Ran, got: &Ran, what: &str) {
     json(got);
     assert_eq!(expected.stdout, got.stdout, "{what}");
 }
@@ -148,7 +148,7 @@ fn from_server(name: &str, expected: &Ran, url: &str, ways: &[&str]) {
     }
 }
 
-fn from_file(history: &History) -> Ran {
+pub fn from_file(history: &History) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("history.om");
     history.write(&file);

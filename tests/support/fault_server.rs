@@ -62,6 +62,8 @@ pub enum Answer {
     Say(Response),
     /// The connection stays open and nothing comes.
     Silence,
+    /// What another real server (its address) answers, with a warning in it: a part of the whole.
+    PartOf(String, &'static str),
 }
 
 /// What answers where the script says nothing.
@@ -200,14 +202,18 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     match script(&hit, before) {
         Some(Answer::Say(response)) => response,
         Some(Answer::Silence) => std::future::pending().await,
+        Some(Answer::PartOf(url, words)) => match &shared.well {
+            Well::Series(_) => panic!("only what stands before a real server knows another one"),
+            Well::Upstream(_, client) => from_upstream(&url, client, hit, Some(words)).await,
+        },
         None => match &shared.well {
             Well::Series(series) => from_series(series, shared.now_ms, &hit).await,
-            Well::Upstream(url, client) => from_upstream(url, client, hit).await,
+            Well::Upstream(url, client) => from_upstream(url, client, hit, None).await,
         },
     }
 }
 
-async fn from_upstream(url: &str, client: &reqwest::Client, hit: Hit) -> Response {
+async fn from_upstream(url: &str, client: &reqwest::Client, hit: Hit, warning: Option<&str>) -> Response {
     let path = hit.path.strip_prefix("/prom").unwrap_or(&hit.path);
     let mut request = client.request(hit.method, format!("{url}{path}?{}", hit.query)).body(hit.body);
     for name in ["content-type", "content-encoding", "accept", "x-prometheus-remote-read-version"] {
@@ -221,7 +227,13 @@ async fn from_upstream(url: &str, client: &reqwest::Client, hit: Hit) -> Respons
     if let Some(kind) = answer.headers().get("content-type") {
         response.headers_mut().insert("content-type", kind.clone());
     }
-    *response.body_mut() = Body::from(answer.bytes().await.unwrap());
+    let mut body = answer.bytes().await.unwrap();
+    if let Some(warning) = warning {
+        let said = String::from_utf8(body.to_vec()).unwrap();
+        let begin = "{\"status\":\"success\",";
+        body = said.replacen(begin, &format!("{begin}\"warnings\":[\"{warning}\"],"), 1).into();
+    }
+    *response.body_mut() = Body::from(body);
     response
 }
 

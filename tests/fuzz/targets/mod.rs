@@ -2,6 +2,7 @@
 //! Knows nothing of the fuzzer, nor of where inputs are kept.
 
 mod certificates;
+mod collector;
 mod credentials;
 mod image;
 mod manifest;
@@ -21,6 +22,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
     ("certificates", certificates::run),
+    ("collector", collector::run),
     ("credentials", credentials::run),
     ("image", image::run),
     ("manifest", manifest::run),

@@ -5,12 +5,13 @@ use podfit::history::store::on_bytes;
 use podfit::history::{History, MAX_RUNS, Outcome, Resources, Run};
 use podfit::sizing::{SizingPolicy, recommend};
 
-/// The first byte: `h` the payload of a history, `p` of a progress, `o` of a pod, `v` of provisional runs (sealed here,
+/// The first byte: `h` the payload of a history of the first form, `2` to `5` of a later one, `p` of a progress, `o` of a pod, `v` of provisional runs (sealed here,
 /// so that their checksums are right), `r` a record as it comes.
 pub fn run(data: &[u8]) {
     let Some((what, rest)) = data.split_first() else { return };
     match what {
         b'h' => history(&on_bytes::seal(1, rest)),
+        b'2'..=b'5' => history(&on_bytes::seal(what - b'0', rest)),
         b'p' => progress(&on_bytes::seal(1, rest)),
         b'o' => pod(&on_bytes::seal(1, rest)),
         b'v' => provisional(&on_bytes::seal(1, rest)),
