@@ -103,7 +103,7 @@ fn every_hour() {
 fn a_part_is_read_again_when_the_server_is_whole() {
     const WORDS: &str = "No StoreAPIs matched for this query";
     for (name, history) in histories() {
-        let servers = [history.text(), half(&history)].map(|text| PrometheusServer::start_with(&text));
+        let servers = [history.text(), halves(&history).0].map(|text| PrometheusServer::start_with(&text));
         let [Some(whole), Some(half)] = servers else {
             return skipped(
                 "in_steps::a_part_is_read_again_when_the_server_is_whole",
@@ -127,11 +127,15 @@ fn a_part_is_read_again_when_the_server_is_whole() {
     }
 }
 
-/// Without every other pod.
-fn half(history: &History) -> String {
-    let is_kept = |line: &&str| {
-        let pod = line.split_once("pod=\"").and_then(|(_, rest)| rest.split('"').next());
-        pod.is_none_or(|pod| pod.bytes().map(u32::from).sum::<u32>() % 2 == 0)
+/// Every other pod, and the rest; what is of no pod is in both.
+pub fn halves(history: &History) -> (String, String) {
+    let text = history.text();
+    let of = |half: u32| {
+        let is_kept = |line: &&str| {
+            let pod = line.split_once("pod=\"").and_then(|(_, rest)| rest.split('"').next());
+            pod.is_none_or(|pod| pod.bytes().map(u32::from).sum::<u32>() % 2 == half)
+        };
+        text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
     };
-    history.text().lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
+    (of(0), of(1))
 }

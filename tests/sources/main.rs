@@ -15,6 +15,7 @@ mod clusters;
 mod in_steps;
 mod same_answer;
 mod scrapers;
+mod thanos;
 
 use std::path::Path;
 

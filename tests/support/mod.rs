@@ -15,6 +15,7 @@ pub mod engine_client;
 pub mod fault_server;
 pub mod prometheus_server;
 pub mod python;
+pub mod thanos;
 pub mod tools;
 pub mod victoria_metrics;
 pub mod webhook;

@@ -57,6 +57,19 @@ impl PrometheusServer {
         Some(Self::run(program, dir, "scrape_configs: []\n", args))
     }
 
+    /// A server with this history and an external label, and its directory of blocks.
+    pub fn start_labelled(openmetrics: &str, label: (&str, &str)) -> Option<(Self, PathBuf)> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.om");
+        std::fs::write(&file, openmetrics).unwrap();
+        Self::make_blocks(&dir, &file)?;
+        let data = dir.path().join("data");
+        let config = format!("global: {{external_labels: {{{}: {}}}}}\nscrape_configs: []\n", label.0, label.1);
+        // A sidecar refuses a server that compacts its blocks.
+        let sizes = ["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"];
+        Some((Self::run(&on_path("prometheus")?, dir, &config, &sizes), data))
+    }
+
     /// A server without a history, with this configuration (YAML).
     pub fn start_with_config(config: &str) -> Option<Self> {
         on_path("promtool")?;
