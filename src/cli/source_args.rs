@@ -12,8 +12,8 @@ use super::prometheus_args::{PrometheusArgs, pair};
 use crate::collector::metrics::Scope;
 use crate::history::Store;
 use crate::prometheus::{
-    Client, Error, Labels, MatchOp, Matcher, OpenMetricsFile, SampleStream, Selector, SeriesSource, SeriesStore, TimeRange,
-    unreadable,
+    Client, Error, Labels, MatchOp, Matcher, OpenMetricsFile, SampleStream, Selector, SeriesSource, SeriesStore,
+    TimeRange, unreadable,
 };
 use crate::sizing::{CpuLimit, SizingPolicy};
 use crate::workload::IdentityRules;

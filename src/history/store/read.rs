@@ -72,13 +72,9 @@ impl Iterator for Histories<'_> {
             let range = self.range.as_mut()?;
             let path = self.store.path();
             let entry = shielded(path, || {
-                range
-                    .next()
-                    .transpose()
-                    .map_err(|e| StoreError::database("read", path, e))
-                    .map(|entry| {
-                        entry.map(|(key, value)| (key.value().to_owned(), open_history(key.value(), value.value())))
-                    })
+                range.next().transpose().map_err(|e| StoreError::database("read", path, e)).map(|entry| {
+                    entry.map(|(key, value)| (key.value().to_owned(), open_history(key.value(), value.value())))
+                })
             });
             match entry {
                 Ok(None) => {
