@@ -46,7 +46,12 @@ pub fn run(dir: &Path) {
 
 fn allow(_: Entry, body: &[u8], _: &Snapshot) -> Reply {
     match Review::read(body) {
-        Ok(review) => Reply { status: 200, body: ReviewOutcome::default().to_json(&review.uid), seen: Seen::default() },
-        Err(_) => Reply { status: 400, body: Vec::new(), seen: Seen::default() },
+        Ok(review) => Reply {
+            status: 200,
+            body: ReviewOutcome::default().to_json(&review.uid),
+            seen: Seen::default(),
+            findings: Vec::new(),
+        },
+        Err(_) => Reply { status: 400, body: Vec::new(), seen: Seen::default(), findings: Vec::new() },
     }
 }

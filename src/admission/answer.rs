@@ -46,6 +46,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// For metrics and the log.
     pub seen: Seen,
+    /// Everything that the rules found, for who shows it.
+    pub findings: Vec<Finding>,
 }
 
 /// What happened, without anything of the object's contents.
@@ -90,14 +92,15 @@ pub fn answer(entry: Entry, body: &[u8], known: &Snapshot) -> Reply {
         Err(problem) => return failed(400, &problem.to_string(), Seen::default(), "bad-review"),
     };
     let mut seen = Seen { uid: review.uid.to_string(), namespace: review.namespace.to_string(), ..Seen::default() };
+    let mut findings = Vec::new();
     let answer = match entry {
         Entry::Mutate => {
             let pod = review.pod.take();
             mutate(&review, pod, known, &mut seen)
         }
-        Entry::Validate => validate(&review, known, &mut seen),
+        Entry::Validate => validate(&review, known, &mut seen, &mut findings),
     };
-    Reply { status: 200, body: answer.to_json(&review.uid), seen }
+    Reply { status: 200, body: answer.to_json(&review.uid), seen, findings }
 }
 
 /// The answer to a review that cannot be decided, for a reason that is not its object's: no time, no room, a fault of
@@ -144,7 +147,7 @@ fn enforced(review: &Review<'_>, known: &Snapshot) -> Vec<&'static str> {
 
 fn failed(status: u16, problem: &str, seen: Seen, reason: &'static str) -> Reply {
     let body = format!("podfit: {problem}\n").into_bytes();
-    Reply { status, body, seen: Seen { outcome: Outcome::Failed(reason), ..seen } }
+    Reply { status, body, seen: Seen { outcome: Outcome::Failed(reason), ..seen }, findings: Vec::new() }
 }
 
 fn mutate(review: &Review<'_>, pod: Option<Value>, known: &Snapshot, seen: &mut Seen) -> ReviewOutcome {
@@ -339,7 +342,7 @@ const MAX_NOTE_CHARS: usize = 300;
 /// Most findings of one rule in one review that are written down.
 const MOST_FINDINGS: usize = 256;
 
-fn validate(review: &Review<'_>, known: &Snapshot, seen: &mut Seen) -> ReviewOutcome {
+fn validate(review: &Review<'_>, known: &Snapshot, seen: &mut Seen, findings: &mut Vec<Finding>) -> ReviewOutcome {
     let created = match review.operation {
         Operation::Create => true,
         Operation::Update => false,
@@ -378,7 +381,8 @@ fn validate(review: &Review<'_>, known: &Snapshot, seen: &mut Seen) -> ReviewOut
     for ((rule, mode), count) in &checked.left_out {
         *seen.findings.entry((rule, (*mode).min(softest))).or_default() += count;
     }
-    let Verdict { denial, mut warnings, audit_annotations, .. } = judge(soften(checked.findings, softest));
+    let Verdict { denial, mut warnings, audit_annotations, findings: found } = judge(soften(checked.findings, softest));
+    *findings = found;
     let left_out = |at_least| {
         let counts = checked.left_out.iter().filter(move |((_, mode), _)| (*mode).min(softest) >= at_least);
         counts.map(|(_, count)| count).sum::<usize>()

@@ -1,5 +1,4 @@
-//! The decision on a pod that is being created: what the rules say and what its next size is, in one value.
-//! Must not know the wire: a pod as raw JSON and what is known about it in, an answer out; no network, no clock.
+//! What the rules say of a pod and what its next size is, in one value, for tests of both.
 //!
 //! The two halves are separate functions, because they answer from separate entries: the mutating webhook asks
 //! [`resize`], which may only help; the validating one asks [`judge`], which sees the final pod, updates and ephemeral

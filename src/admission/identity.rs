@@ -41,7 +41,8 @@ fn as_first_asked(facts: &mut PodFacts, object: &Value) {
     }
 }
 
-fn owner_uid<'a>(object: &'a Value, owner: &Owner) -> Option<&'a str> {
+/// The uid of an owner, as an object names it.
+pub fn owner_uid<'a>(object: &'a Value, owner: &Owner) -> Option<&'a str> {
     let has = |reference: &Value, key: &str, value: &str| reference.get(key).and_then(Value::as_str) == Some(value);
     let references = object.pointer("/metadata/ownerReferences")?.as_array()?;
     let reference = references.iter().find(|r| has(r, "kind", &owner.kind) && has(r, "name", &owner.name))?;

@@ -3,7 +3,7 @@
 
 pub mod answer;
 pub mod applications;
-pub mod decide;
+pub mod creation;
 mod executor_heap;
 pub mod identity;
 pub mod judge;
@@ -18,7 +18,7 @@ pub mod review;
 pub mod snapshot;
 
 pub use answer::{Entry, Outcome, Reply, Seen, answer, undecided};
-pub use decide::{Decision, Request, decide};
+pub use creation::{Creation, create};
 pub use judge::{Verdict, few, judge, soften};
 pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
@@ -29,6 +29,8 @@ pub use snapshot::{Kills, Namespace, Recommendations, Recommended, Rules, Shared
 
 #[cfg(test)]
 mod answer_tests;
+#[cfg(test)]
+mod decide;
 #[cfg(test)]
 mod own_size_tests;
 #[cfg(test)]

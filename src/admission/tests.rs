@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::decide::{Decision, Request, decide};
 use super::*;
 use crate::fit::{Constraints, ContainerResources, LimitRanges, Quota};
 use crate::policy::{Mode, Modes, RULES, Settings};

@@ -1,7 +1,6 @@
 //! `podfit demo`: the whole way on an embedded history, without cluster or Prometheus. The history is simulated; what
 //! is made of it goes through the same collector, sizing and admission as a real one.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,20 +12,19 @@ use super::explain::explain;
 use super::learn::{find, gather_from};
 use super::output::{Format, OutputArgs};
 use super::source_args::{Source, SourceArgs};
-use crate::admission::{Provenance, Request, Rules, Sizing, decide};
+use crate::admission::{LoadedRecommendations, Snapshot, create};
 use crate::collector::KnownPods;
-use crate::fit::{Constraints, ContainerResources};
-use crate::history::{History, Store};
+use crate::fit::ContainerResources;
+use crate::history::Store;
 use crate::pipeline::Learned;
-use crate::policy::Bounds;
+use crate::policy::PodSpec;
 use crate::prometheus::{SeriesStore, TimeRange};
-use crate::recommendation::{Report, wanted};
+use crate::recommendation::Report;
 use crate::research::simulate::Simulation;
 use crate::research::simulate::platforms::{DemoPod, data_platform, demo_pod};
-use crate::sizing::{SizingPolicy, recommend};
 use crate::text;
 use crate::text::units;
-use crate::workload::{IdentityRules, WorkloadKey, identify, pod_facts};
+use crate::workload::pod_facts;
 
 /// End of the simulated history, 2026-11-22 06:00 UTC: always the same, so that the demo is.
 const END_MS: i64 = 1_795_327_200_000;
@@ -83,7 +81,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     }
     let outcome = args.output.print(&report)?;
     if for_people {
-        let text = admission(&gathered.histories);
+        let text = admission(&report)?;
         std::io::stdout().lock().write_all(text.as_bytes())?;
     }
     Ok(outcome)
@@ -110,69 +108,48 @@ fn series(simulation: &Simulation) -> SeriesStore {
 }
 
 /// What admission would say to three pods of the platform.
-fn admission(histories: &BTreeMap<WorkloadKey, History>) -> String {
+fn admission(report: &Report) -> anyhow::Result<String> {
     let mut out = String::from("\nAt admission, three pods of this morning\n");
+    let mut known = Snapshot::default();
+    LoadedRecommendations::read(serde_json::to_vec(report)?.as_slice())?.replace_in(&mut known);
     for which in DemoPod::ALL {
         let pod = demo_pod(which);
         let Ok(facts) = pod_facts(&pod, "default") else { continue };
-        let identity = identify(&facts, &IdentityRules::default()).ok();
-        let mut recommended: BTreeMap<String, ContainerResources> = BTreeMap::new();
-        if let Some(identity) = &identity {
-            for (key, history) in histories.iter().filter(|(k, _)| k.workload == identity.workload) {
-                if identity.is_main(&key.container) {
-                    let sizing = recommend(history, None, &SizingPolicy::default());
-                    recommended.insert(key.container.clone(), wanted(&sizing));
-                }
-            }
-        }
-        let provenance = identity
-            .as_ref()
-            .map(|i| Provenance { workload: i.workload.to_string(), recommendation: "demo".to_owned() });
-        let constraints = Constraints::default();
-        let decided = decide(&Request {
-            sizing: Sizing {
-                pod: &pod,
-                kind: identity.as_ref().map(|i| i.workload.kind),
-                recommended: &recommended,
-                killed_at: &BTreeMap::new(),
-                provenance: provenance.as_ref(),
-                constraints: &constraints,
-                bounds: &Bounds::default(),
-            },
-            namespace: &facts.namespace,
-            user: None,
-            rules: &Rules::default(),
-            from_kubelet: false,
-        });
+        let answered = create(&pod, &facts.namespace, &known);
         let name = facts.name.as_deref().or(facts.generate_name.as_deref()).unwrap_or_default();
         let _ = write!(out, "\n  {}/{}", facts.namespace, text::short(name, 60));
-        match decided {
-            Err(problem) => {
-                let _ = writeln!(out, ": not checked: {problem}");
-            }
-            Ok(decision) => {
-                let _ = writeln!(out, ": {}", if decision.allowed { "admitted" } else { "denied" });
-                for line in decision.denial.iter().chain(&decision.warnings) {
-                    let _ = writeln!(out, "    {line}");
-                }
-                for (container, change) in &decision.changes {
-                    let (from, to) = (&change.from, &change.to);
-                    let _ = writeln!(
-                        out,
-                        "    {container}: memory {} → {}, CPU request {} → {}, in {} JSON-patch operations",
-                        units::memory_or_dash(from.memory_limit),
-                        units::memory_or_dash(to.memory_limit),
-                        units::cpu_or_dash(from.cpu_request),
-                        units::cpu_or_dash(to.cpu_request),
-                        decision.ops.len()
-                    );
-                }
-            }
+        let _ = writeln!(out, ": {}", if answered.denial.is_none() { "admitted" } else { "denied" });
+        if let Some(denial) = answered.denial {
+            let _ = writeln!(out, "    {denial}");
+            continue;
+        }
+        for line in &answered.warnings {
+            let _ = writeln!(out, "    {line}");
+        }
+        let mut patched = pod.clone();
+        crate::admission::apply(&mut patched, &answered.ops)?;
+        let (before, after) = (sizes(&pod)?, sizes(&patched)?);
+        for ((container, from), (_, to)) in before.iter().zip(&after).filter(|((_, from), (_, to))| from != to) {
+            let _ = writeln!(
+                out,
+                "    {container}: memory {} → {}, CPU request {} → {}, in {} JSON-patch operations",
+                units::memory_or_dash(from.memory_limit),
+                units::memory_or_dash(to.memory_limit),
+                units::cpu_or_dash(from.cpu_request),
+                units::cpu_or_dash(to.cpu_request),
+                answered.ops.len()
+            );
         }
     }
     out.push_str(
         "\nNext  podfit demo --explain airflow-task/orders_daily/extract_orders\n      \
          podfit recommend --prometheus-url URL\n      podfit dry-run -n NAMESPACE --prometheus-url URL\n",
     );
-    out
+    Ok(out)
+}
+
+/// What the containers of a pod ask for, by name.
+fn sizes(pod: &serde_json::Value) -> anyhow::Result<Vec<(String, ContainerResources)>> {
+    let pod = PodSpec::of_pod(pod)?;
+    pod.containers().map(|c| Ok((c.name.to_owned(), ContainerResources::of_container(c.json)?))).collect()
 }

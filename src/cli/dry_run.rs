@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Outcome;
 use super::cluster_args::{ClusterArgs, namespace};
 use super::learn::gather;
 use super::output::OutputArgs;
 use super::source_args::SourceArgs;
-use crate::admission::{Decision, Provenance, Request, Sizing, Snapshot, decide};
+use crate::admission::identity::owner_uid;
+use crate::admission::{Creation, LoadedRecommendations, Owned, Snapshot, create};
 use crate::cluster::{ClusterError, ClusterSnapshot, LiveWorkload, Reader};
 use crate::collector::KnownPods;
 use crate::controller::crds::{self, IN_FORCE};
@@ -17,12 +19,12 @@ use crate::fit::spark::KnownHeaps;
 use crate::fit::{Constraints, ContainerResources, Fitted, Pair, Resource, fit_pod, spark_executor_heap};
 use crate::history::History;
 use crate::pipeline::Learned;
-use crate::policy::{PodSpec, RolloutMode};
+use crate::policy::{CanaryBy, NamespaceRollout, PodSpec, Rollout, RolloutMode, Services};
 use crate::quantity::Quantity;
-use crate::recommendation::{Line, Report, Wanted};
+use crate::recommendation::{Line, Report, VERSION, Wanted};
 use crate::sizing::{Estimate, SizingPolicy};
 use crate::workload::containers::does_the_work;
-use crate::workload::{Kind, Workload, WorkloadKey, input_bytes, stated_input};
+use crate::workload::{Kind, Owner, Workload, WorkloadKey, controller_of};
 
 /// Arguments of `podfit dry-run`.
 #[derive(clap::Args)]
@@ -62,7 +64,9 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
         snapshots.insert(name.clone(), snapshot);
     }
     let gathered = gather(&args.source, namespaces, known).await?;
-    let (admission, said) = admission(&reader, args.policy.as_deref()).await?;
+    let (mut admission, said) = admission(&reader, args.policy.as_deref()).await?;
+    admission.identity = Arc::new(rules);
+    snapshots.keys().for_each(|name| for_any_run(&mut admission, name));
     let mut report = report(&snapshots, gathered, &admission, args.show_patch);
     report.notes.extend(said);
     report.notes.extend(snapshots.keys().filter_map(|name| held_back(&admission, name)));
@@ -79,7 +83,7 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Snap
     // Everyone who is logged in may ask which APIs there are. Without podfit's there is no policy, whatever one may
     // read.
     if let Ok(None) = reader.get(&format!("/apis/{}", crds::GROUP), "see whether podfit is installed").await {
-        admission.without_policy();
+        without_policy(&mut admission);
         return Ok((admission, None));
     }
     let path = format!("/apis/{}/{}/{}/{}", crds::GROUP, crds::VERSION, crds::POLICIES, IN_FORCE);
@@ -99,8 +103,27 @@ async fn admission(reader: &Reader, file: Option<&Path>) -> anyhow::Result<(Snap
         }
         Err(error) => Some(format!("{error}; rules are shown in their default modes, or give --policy")),
     };
-    admission.without_policy();
+    without_policy(&mut admission);
     Ok((admission, said))
+}
+
+/// Where there is no policy, nothing holds a size back: what is shown is what admission could do.
+fn without_policy(admission: &mut Snapshot) {
+    admission.without_policy();
+    admission.rollout = Arc::default();
+    admission.services = Services::Sized;
+}
+
+/// In a canary of runs, each run has a chance of its own; what is shown is what those get that have it.
+fn for_any_run(admission: &mut Snapshot, namespace: &str) {
+    let stage = admission.rollout.stage(namespace);
+    if stage.mode == RolloutMode::Canary && stage.by == CanaryBy::Run {
+        let mut rollout = Rollout::clone(&admission.rollout);
+        let names = vec![namespace.to_owned()];
+        let here = NamespaceRollout { names, mode: Some(RolloutMode::Apply), canary_percent: None, canary_by: None };
+        rollout.namespaces.push(here);
+        admission.rollout = Arc::new(rollout);
+    }
 }
 
 /// What keeps admission from giving pods of a namespace their sizes at present.
@@ -109,7 +132,8 @@ fn held_back(admission: &Snapshot, namespace: &str) -> Option<String> {
     if admission.resizing_stopped {
         return Some(format!("{namespace}: the policy has stopped resizing: admission leaves every pod as it comes"));
     }
-    let what = match admission.rollout.stage(namespace).mode {
+    let rollout = admission.policy.as_ref().map_or(&*admission.rollout, |policy| &policy.rollout);
+    let what = match rollout.stage(namespace).mode {
         RolloutMode::Apply => return None,
         RolloutMode::Canary => "gives their sizes to a share of the pods",
         RolloutMode::Recommend => "leaves every pod as it comes",
@@ -154,6 +178,7 @@ pub(super) fn lines(
     }
     let nothing = Constraints::default();
     let mut lines = Vec::new();
+    let mut alive = Vec::new();
     for (workload, histories) in by_workload {
         let snapshot = snapshots.get(&workload.namespace);
         let constraints = snapshot.map_or(&nothing, |s| &s.constraints);
@@ -161,7 +186,9 @@ pub(super) fn lines(
         let policy = &SizingPolicy { scaled_on, ..*policy };
         match snapshot.and_then(|s| s.workloads.get(&workload)) {
             Some(live) => {
-                lines.extend(live_lines(&workload, histories, live, constraints, policy, admission, show_patch));
+                let first = lines.len();
+                lines.extend(live_lines(&workload, histories, live, constraints, policy));
+                alive.push((workload, live, first..lines.len()));
             }
             None => lines.extend(histories.iter().map(|(container, history)| {
                 let key = WorkloadKey { workload: workload.clone(), container: container.clone() };
@@ -171,7 +198,82 @@ pub(super) fn lines(
             })),
         }
     }
+    // Only what stands in a pod: what else a history names is nobody's to size, and may be named in any way.
+    let in_pods = alive.iter().flat_map(|(_, live, range)| {
+        let containers = containers_of(live);
+        let lines = lines.get(range.clone()).unwrap_or_default().iter();
+        lines.filter(move |line| containers.contains_key(&line.container))
+    });
+    let asked = informed(admission, snapshots, in_pods, alive.iter().map(|(workload, live, _)| (workload, *live)));
+    for (workload, live, range) in alive {
+        let lines = lines.get_mut(range).unwrap_or_default();
+        match &asked {
+            Ok(admission) => say(&create(&live.newest, &workload.namespace, admission), lines, show_patch),
+            Err(why) => {
+                lines.iter_mut().for_each(|line| line.notes.push(format!("what admission would say is unknown: {why}")))
+            }
+        }
+    }
     lines
+}
+
+/// The recommendations of these lines, as `podfit serve` reads them.
+#[derive(serde::Serialize)]
+struct Recommendations<'a> {
+    version: u32,
+    workloads: Vec<&'a Line>,
+}
+
+/// What the webhook would know: the policy, what is recommended here, and of each namespace its constraints and owners.
+fn informed<'a>(
+    admission: &Snapshot,
+    snapshots: &BTreeMap<String, ClusterSnapshot>,
+    lines: impl Iterator<Item = &'a Line>,
+    alive: impl Iterator<Item = (&'a Workload, &'a LiveWorkload)>,
+) -> anyhow::Result<Snapshot> {
+    let mut known = admission.clone();
+    let workloads = lines.collect();
+    let text = serde_json::to_vec(&Recommendations { version: VERSION, workloads })?;
+    LoadedRecommendations::read(text.as_slice())?.replace_in(&mut known);
+    for (name, snapshot) in snapshots {
+        known.namespace_mut(name).constraints = Arc::new(snapshot.constraints.clone());
+    }
+    for (workload, live) in alive {
+        if let Some((owner, owned)) = owned(live) {
+            Arc::make_mut(&mut known.namespace_mut(&workload.namespace).owners).insert(owner, owned);
+        }
+    }
+    Ok(known)
+}
+
+/// The controller of the newest pod, and the one above it.
+fn owned(live: &LiveWorkload) -> Option<(Owner, Owned)> {
+    let by = live.owner_of_owner.clone()?;
+    let owner = controller_of(&live.newest)?;
+    let uid = owner_uid(&live.newest, &owner)?.to_owned();
+    Some((owner, Owned { uid, by }))
+}
+
+/// Puts what the webhook answers into the lines of a pod.
+fn say(answered: &Creation, lines: &mut [Line], show_patch: bool) {
+    let shown = show_patch && answered.denial.is_none() && !answered.ops.is_empty();
+    let patch = shown.then(|| serde_json::to_value(&answered.ops).ok()).flatten();
+    for line in lines.iter_mut() {
+        line.patch.clone_from(&patch);
+    }
+    // Findings belong to the pod: its first line shows those that are of no container listed.
+    for finding in &answered.findings {
+        let at = lines.iter().position(|l| l.container == finding.container).unwrap_or(0);
+        if let Some(line) = lines.get_mut(at) {
+            line.findings.push(finding.clone());
+        }
+    }
+    let Some(first) = lines.first_mut() else { return };
+    first.notes.extend(answered.warnings.iter().filter(|warning| warning.contains(" for an input of ")).cloned());
+    let is_left = |note: &String| note.starts_with("left as it is");
+    if let Some(why) = answered.skipped.filter(|_| !first.notes.iter().any(is_left)) {
+        first.notes.push(format!("admission leaves the pod as it comes: {why}"));
+    }
 }
 
 /// Lines of a workload that has a pod (or a template) to look at.
@@ -181,8 +283,6 @@ fn live_lines(
     live: &LiveWorkload,
     constraints: &Constraints,
     policy: &SizingPolicy,
-    admission: &Snapshot,
-    show_patch: bool,
 ) -> Vec<Line> {
     let containers = containers_of(live);
     for name in containers.keys() {
@@ -201,7 +301,7 @@ fn live_lines(
         .collect();
     let pod = PodSpec::of_pod(&live.newest).ok();
     let fitted = pod.as_ref().map(|p| fit_pod(p, Some(workload.kind), &wanted, constraints));
-    let mut lines: Vec<Line> = histories
+    histories
         .iter()
         .map(|(name, history)| {
             let key = WorkloadKey { workload: workload.clone(), container: name.clone() };
@@ -218,47 +318,7 @@ fn live_lines(
             line.live_pods = Some(live.pods);
             line
         })
-        .collect();
-    let decision = decision(workload, live, &for_its_input(wanted, live, &mut lines), constraints, admission);
-    let patch =
-        decision.as_ref().filter(|d| show_patch && !d.ops.is_empty()).and_then(|d| serde_json::to_value(&d.ops).ok());
-    for line in &mut lines {
-        line.patch.clone_from(&patch);
-    }
-    // Findings belong to the pod: its first line shows those that are of no container listed.
-    if let Some(decision) = &decision {
-        for finding in &decision.findings {
-            let at = lines.iter().position(|l| l.container == finding.container).unwrap_or(0);
-            if let Some(line) = lines.get_mut(at) {
-                line.findings.push(finding.clone());
-            }
-        }
-        if let Some(first) = lines.first_mut() {
-            first.notes.extend(decision.warnings.iter().filter(|w| w.contains("opt")).cloned());
-        }
-    }
-    lines
-}
-
-/// What admission would give the newest pod, which may say how large its input is; a line of its own tells of that. The
-/// recommendation is for whatever input comes next.
-fn for_its_input(
-    mut wanted: BTreeMap<String, ContainerResources>,
-    live: &LiveWorkload,
-    lines: &mut [Line],
-) -> BTreeMap<String, ContainerResources> {
-    let said = stated_input(&live.newest).unwrap_or_default();
-    let (Some(input), Ok(said)) = (input_bytes(said), Quantity::parse(said)) else { return wanted };
-    for line in lines.iter_mut().filter(|line| line.spark.is_none()) {
-        let Some(size) = line.memory_by_input.iter().find(|size| input <= size.up_to_input_bytes) else { continue };
-        let memory = Quantity::from_bytes(size.bytes);
-        let Some(whole) = wanted.get_mut(&line.container) else { continue };
-        if whole.memory_limit.is_some_and(|whole| memory < whole) {
-            whole.set(Resource::Memory, Pair { request: Some(memory), limit: Some(memory) });
-            line.notes.push(format!("the newest pod says that its input is {said}: for that, {memory} is enough"));
-        }
-    }
-    wanted
+        .collect()
 }
 
 fn containers_of(live: &LiveWorkload) -> BTreeMap<String, ContainerResources> {
@@ -294,40 +354,17 @@ fn in_pod(
     size
 }
 
-/// What admission would say to the next pod: the very function that the webhook uses.
-fn decision(
-    workload: &Workload,
-    live: &LiveWorkload,
-    wanted: &BTreeMap<String, ContainerResources>,
-    constraints: &Constraints,
-    admission: &Snapshot,
-) -> Option<Decision> {
-    let provenance = Provenance { workload: workload.to_string(), recommendation: "dry-run".to_owned() };
-    decide(&Request {
-        sizing: Sizing {
-            pod: &live.newest,
-            kind: Some(workload.kind),
-            recommended: wanted,
-            killed_at: &BTreeMap::new(),
-            provenance: Some(&provenance),
-            constraints,
-            bounds: &admission.bounds,
-        },
-        namespace: &workload.namespace,
-        user: None,
-        rules: &admission.rules,
-        from_kubelet: false,
-    })
-    .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
 
+    use base64::Engine;
+
     use super::*;
+    use crate::admission::{Entry, Op, answer, apply};
     use crate::history::{JvmUse, MemoryUse, Outcome as RunOutcome, PeakSource, Resources, Run};
+    use crate::policy::Policy;
     use crate::recommendation::SparkLine;
     use crate::workload::{IdentityRules, identify, pod_facts};
 
@@ -357,7 +394,17 @@ mod tests {
 
     fn live(newest: serde_json::Value) -> LiveWorkload {
         let identity = identify(&pod_facts(&newest, "etl").unwrap(), &IdentityRules::default()).unwrap();
-        LiveWorkload { pods: 1, newest, identity }
+        LiveWorkload { pods: 1, newest, identity, owner_of_owner: None }
+    }
+
+    /// The first line of a pod with this history, with its patch.
+    fn first_line(live: LiveWorkload, container: &str, history: History) -> Line {
+        let workload = live.identity.workload.clone();
+        let key = WorkloadKey { workload: workload.clone(), container: container.to_owned() };
+        let snapshot = ClusterSnapshot { workloads: [(workload, live)].into(), ..ClusterSnapshot::default() };
+        let snapshots = [("etl".to_owned(), snapshot)].into();
+        let histories = [(key, history)].into();
+        lines(&snapshots, histories, &SizingPolicy::default(), &Snapshot::default(), true).remove(0)
     }
 
     /// 1000 MiB per GB of input: the next run gets what is enough for any, a pod that says its input what it needs.
@@ -384,22 +431,11 @@ mod tests {
             let input = 1 + number.unsigned_abs() % 10;
             Run { input_bytes: Some(input as f64 * 1e9), ..run(number, 1000 * input, 64 << 10) }
         }));
-        let live = live(newest);
-        let workload = live.identity.workload.clone();
-        let all = [("main".to_owned(), history)].into();
-        let line = &live_lines(
-            &workload,
-            all,
-            &live,
-            &Constraints::default(),
-            &SizingPolicy::default(),
-            &Snapshot::default(),
-            true,
-        )[0];
+        let line = &first_line(live(newest), "main", history);
         let mib = |size: Quantity| size.bytes_rounded_up() / MIB;
         assert!(mib(line.recommended.memory_limit.unwrap()) > 10_000, "{line:#?}");
         assert_eq!(
-            line.notes.iter().any(|note| note.contains("says that its input is 2G")),
+            line.notes.iter().any(|note| note.contains("memory is that for an input of 2G")),
             below.is_some(),
             "{line:#?}"
         );
@@ -441,12 +477,11 @@ mod tests {
             ..run(number, 1500, 4505)
         }));
         let live = live(newest);
-        let workload = live.identity.workload.clone();
+        let key =
+            WorkloadKey { workload: live.identity.workload.clone(), container: "spark-kubernetes-executor".to_owned() };
         let (policy, nowhere) = (SizingPolicy::default(), Constraints::default());
-        let key = WorkloadKey { workload: workload.clone(), container: "spark-kubernetes-executor".to_owned() };
-        let of_history = Line::of_history(&key, &history, &policy, &Constraints::default(), &KnownHeaps::default());
-        let all = [(key.container.clone(), history)].into();
-        let of_pod = &live_lines(&workload, all, &live, &nowhere, &policy, &Snapshot::default(), true)[0];
+        let of_history = Line::of_history(&key, &history, &policy, &nowhere, &KnownHeaps::default());
+        let of_pod = &first_line(live, &key.container, history);
         assert_eq!(of_pod.recommended, of_history.recommended, "{of_pod:#?}");
         let spark = |line: &Line| line.spark.as_ref().map(SparkLine::divided).unwrap();
         assert_eq!(spark(of_pod), spark(&of_history));
@@ -456,6 +491,93 @@ mod tests {
         assert_eq!(of_pod.notes.iter().any(|note| note.contains("the heap is fixed when a pod is made")), shrinks);
         if let Some(patch) = &of_pod.patch {
             assert!(!patch.to_string().contains(&format!("{}Mi", spark(of_pod).total_mib())) || !shrinks, "{patch:#}");
+        }
+    }
+
+    /// A pod of a kind that the rules and the sizing look at in different ways.
+    fn next_pod(which: &str) -> serde_json::Value {
+        let memory = json!({"memory": "64Gi"});
+        let mut pod = json!({
+            "metadata": {"name": "load-1-x", "namespace": "etl", "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": "load-29000000", "uid": "1", "controller": true}]},
+            "spec": {"containers": [{"name": "main", "image": "registry.example/load:1",
+                "resources": {"requests": memory, "limits": memory}}]},
+        });
+        match which {
+            "opted-out" => pod["metadata"]["annotations"] = json!({"podfit.dev/resize": "off"}),
+            "latest" => pod["spec"]["containers"][0]["image"] = json!("registry.example/load"),
+            "input" => pod["metadata"]["annotations"] = json!({"podfit.dev/input-bytes": "2G"}),
+            "service" => {
+                pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet",
+                    "name": "load", "uid": "1", "controller": true}]);
+            }
+            "too-many" => {
+                let wrong = |n: u32| json!({"name": format!("c{n}"), "image": "a"});
+                pod["spec"]["initContainers"] = (0..300).map(wrong).collect();
+            }
+            _ => {}
+        }
+        pod
+    }
+
+    /// What is shown is what the webhook answers to the same pod, by the same policy and by the recommendations that
+    /// are shown: those are read as `podfit serve` reads them.
+    #[rstest]
+    fn what_is_shown_is_what_the_webhook_answers(
+        #[values("plain", "opted-out", "latest", "input", "service", "too-many")] which: &str,
+        #[values(
+            "",
+            "rollout: {mode: recommend}",
+            "rollout: {mode: canary, canaryPercent: 50}",
+            "resizing: stopped",
+            "services: sized",
+            "bounds: {memory: {floor: 20Gi}}",
+            "rules: {modes: {latest-tag: warn, missing-resources: enforce}}"
+        )]
+        policy: &str,
+    ) {
+        let mut history = History::default();
+        history.add_all((0..40_i64).map(|number| {
+            let input = 1 + number.unsigned_abs() % 10;
+            Run { input_bytes: Some(input as f64 * 1e9), ..run(number, 1000 * input, 64 << 10) }
+        }));
+        let pod = next_pod(which);
+        let live = live(pod.clone());
+        let workload = live.identity.workload.clone();
+        let snapshot = ClusterSnapshot { workloads: [(workload.clone(), live)].into(), ..ClusterSnapshot::default() };
+        let key = WorkloadKey { workload, container: "main".to_owned() };
+        let mut admission = Snapshot::default();
+        admission.set_policy(Policy::from_yaml(policy).unwrap());
+        let snapshots = [("etl".to_owned(), snapshot)].into();
+        let lines = lines(&snapshots, [(key, history)].into(), &SizingPolicy::default(), &admission, true);
+        let shown = serde_json::to_value(&lines[0]).unwrap();
+
+        let document = json!({"version": VERSION, "workloads": [shown]}).to_string();
+        LoadedRecommendations::read(document.as_bytes()).unwrap().replace_in(&mut admission);
+        let review = |object: &serde_json::Value| {
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u",
+                "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": "etl",
+                "operation": "CREATE", "userInfo": {"username": "system:serviceaccount:etl:x"}, "object": object}})
+            .to_string()
+        };
+        let said = |entry, object: &serde_json::Value| -> serde_json::Value {
+            let reply = answer(entry, review(object).as_bytes(), &admission);
+            serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap()["response"].clone()
+        };
+        let sized = said(Entry::Mutate, &pod);
+        let patch = sized["patch"].as_str().map(|text| base64::engine::general_purpose::STANDARD.decode(text).unwrap());
+        let ops: Vec<Op> = patch.map(|ops| serde_json::from_slice(&ops).unwrap()).unwrap_or_default();
+        let mut patched = pod.clone();
+        apply(&mut patched, &ops).unwrap();
+        let judged = said(Entry::Validate, &patched);
+        let denied = judged["allowed"] == false;
+        let expected = (!denied && !ops.is_empty()).then(|| serde_json::to_value(&ops).unwrap());
+        assert_eq!(shown.get("patch"), expected.as_ref(), "{shown:#}");
+        let of_mode = |mode: &str| shown["findings"].as_array().unwrap().iter().filter(|f| f["mode"] == mode).count();
+        assert_eq!(of_mode("enforce") > 0, denied, "{judged:#} {:#}", shown["findings"]);
+        if !denied {
+            let warnings = judged["warnings"].as_array().map_or(0, Vec::len);
+            assert_eq!(of_mode("warn"), warnings, "{judged:#} {:#}", shown["findings"]);
         }
     }
 }

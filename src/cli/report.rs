@@ -248,8 +248,11 @@ fn report(args: &Args, gathered: &Learned, end_ms: i64, seen: Option<Seen>) -> a
         })
         .collect();
     let none = History::new();
+    // Habits of the pods as they come, in the rules' default modes.
+    let mut admission = Snapshot::default();
+    admission.without_policy();
     let entries: Vec<Entry<'_>> =
-        dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &Snapshot::default(), false)
+        dry_run::lines(&seen.snapshots, gathered.histories.clone(), &gathered.policy, &admission, false)
             .into_iter()
             .map(|line| {
                 let name = (line.namespace.as_str(), line.workload.clone(), line.container.as_str());

@@ -227,5 +227,17 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it is larger than {} MiB: split it", MAX_BYTES >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8: convert it".to_owned())
+    decoded(bytes).ok_or_else(|| "it is neither UTF-8 nor UTF-16 with its mark: convert it".to_owned())
+}
+
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark, which YAML allows too and Windows' shell writes.
+fn decoded(bytes: Vec<u8>) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.get(..2) {
+        Some([0xff, 0xfe]) => u16::from_le_bytes,
+        Some([0xfe, 0xff]) => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes).ok(),
+    };
+    let (units, rest) = bytes.get(2..)?.as_chunks();
+    let text: Result<String, _> = char::decode_utf16(units.iter().copied().map(unit)).collect();
+    text.ok().filter(|_| rest.is_empty())
 }

@@ -91,7 +91,8 @@ pub struct Args {
     /// Maximum number of open connections
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections as u32, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Limits")]
     max_connections: u32,
-    /// Maximum number of reviews in progress; above it, /mutate lets pods pass unchanged and /validate answers 503
+    /// Maximum number of reviews in progress; above it, /mutate lets pods pass unchanged and /validate turns away those
+    /// that a rule which enforces is about
     #[arg(long, value_name = "N", default_value_t = Limits::default().in_flight as u32, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Limits")]
     max_in_flight: u32,
 }

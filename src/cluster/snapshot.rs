@@ -19,6 +19,8 @@ pub struct LiveWorkload {
     pub newest: Value,
     /// What `newest` was identified as.
     pub identity: Identity,
+    /// The controller above the controller of `newest`, where there is one.
+    pub owner_of_owner: Option<Owner>,
 }
 
 /// One namespace as it is now.
@@ -108,12 +110,14 @@ impl ClusterSnapshot {
             // The Job controller gives its pods labels, whether the template has some or not.
             if let Some(metadata) = metadata.as_object_mut() {
                 metadata.entry("labels").or_insert_with(|| json!({}));
+                let job = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "of-the-next-run",
+                    "controller": true}]);
+                metadata.insert("ownerReferences".to_owned(), job);
             }
             object.insert("apiVersion".to_owned(), json!("v1"));
             object.insert("kind".to_owned(), json!("Pod"));
         }
         let Ok(mut facts) = pod_facts(&pod, namespace) else { return };
-        facts.owner = Some(Owner::new("Job", name));
         facts.owner_of_owner = Some(Owner::new("CronJob", name));
         self.add(pod, &facts, rules, None);
     }
@@ -136,10 +140,13 @@ impl ClusterSnapshot {
                 if live.is_some() && created(&pod) >= created(&known.newest) {
                     known.newest = pod;
                     known.identity = identity;
+                    known.owner_of_owner.clone_from(&facts.owner_of_owner);
                 }
             }
             None => {
-                self.workloads.insert(identity.workload.clone(), LiveWorkload { pods, newest: pod, identity });
+                let owner_of_owner = facts.owner_of_owner.clone();
+                let live = LiveWorkload { pods, newest: pod, identity, owner_of_owner };
+                self.workloads.insert(live.identity.workload.clone(), live);
             }
         }
     }

@@ -32,7 +32,7 @@ const NO_NAMES: [&str; 7] = ["spec", "template", "name", "custom", "image", "ima
 /// Looks for pods in an object. Of a `row`'s kind everything that is found is judged; of other kinds only what is a pod
 /// spec beyond doubt, and of the rest it is said that nobody looked.
 pub(super) fn find(object: &Value, base: &str, row: Option<&Row>, found: &mut Found, texts: u8) {
-    let mut search = Search { object, base, row, found, texts, is_unjudged: false, is_by_shape: false };
+    let mut search = Search { object, base, row, found, texts, is_unjudged: false, is_by_shape: false, image: None };
     for path in row.map(|row| row.images).unwrap_or_default() {
         search.images(object, "", &path.split('/').skip(1).collect::<Vec<_>>());
     }
@@ -43,6 +43,11 @@ pub(super) fn find(object: &Value, base: &str, row: Option<&Row>, found: &mut Fo
     if search.is_by_shape {
         let message = format!("kind {kind} is not known: what looks like a pod in it was judged as one");
         search.found.notes.push(Unjudged { path: base.to_owned(), message });
+    } else if let Some(at) = search.image.filter(|_| !search.is_unjudged) {
+        let message = format!(
+            "not looked at: kind {kind} names an image at {at}, and is not known: judge the pods that it makes"
+        );
+        search.found.notes.push(Unjudged { path: format!("{base}{at}"), message });
     }
 }
 
@@ -54,6 +59,8 @@ struct Search<'a> {
     texts: u8,
     is_unjudged: bool,
     is_by_shape: bool,
+    /// Where the first image stands that is part of nothing like a container.
+    image: Option<String>,
 }
 
 impl Search<'_> {
@@ -70,6 +77,9 @@ impl Search<'_> {
                 }
                 if is_container(fields, key) {
                     return self.container(value, at);
+                }
+                if self.row.is_none() && !self.is_no_object() && names_image(fields) {
+                    self.image.get_or_insert_with(|| format!("{at}/image"));
                 }
                 for (key, value) in fields {
                     self.walk(value, &format!("{at}/{}", escape(key)), key);
@@ -189,6 +199,14 @@ fn is_pod_spec(fields: &Map<String, Value>) -> bool {
 fn is_container(fields: &Map<String, Value>, key: &str) -> bool {
     fields.get("image").and_then(Value::as_str).is_some_and(|image| !image.is_empty())
         && (KEYS.contains(&key) || FIELDS.iter().any(|field| fields.contains_key(*field)))
+}
+
+/// An image, or its parts: what an operator makes pods of.
+fn names_image(fields: &Map<String, Value>) -> bool {
+    let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    fields.get("image").is_some_and(|image| {
+        is_text(image) || ["repository", "name", "tag"].iter().any(|key| image.get(key).is_some_and(is_text))
+    })
 }
 
 /// Which of an object's pods it is, by the keys that lead there; names of items where they have one.

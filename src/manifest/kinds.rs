@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
     whole("leaderworkerset.x-k8s.io", &["LeaderWorkerSet"]),
     whole("batch.volcano.sh", &[]),
     whole("argoproj.io", &["Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate", "AnalysisRun", "Experiment"]),
-    images("argoproj.io", &["Sensor", "EventSource", "EventBus"], &[]),
+    images("argoproj.io", &["Sensor", "EventSource", "EventBus", "WorkflowTaskSet"], &[]),
     whole("serving.knative.dev", &[]),
     whole("sources.knative.dev", &[]),
     images("serving.kserve.io", &[], &["/spec/*/model/image", "/spec/*/*/image"]),
@@ -112,7 +112,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Groups whose objects make no pods, whatever they hold: patterns, schemas, figures, pointers to other objects.
-const NO_PODS: [&str; 24] = [
+const NO_PODS: [&str; 26] = [
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "autoscaling",
@@ -125,6 +125,7 @@ const NO_PODS: [&str; 24] = [
     "events.k8s.io",
     "external-secrets.io",
     "gateway.networking.k8s.io",
+    "image.toolkit.fluxcd.io",
     "kustomize.config.k8s.io",
     "kyverno.io",
     "metrics.k8s.io",
@@ -135,6 +136,7 @@ const NO_PODS: [&str; 24] = [
     "policies.kyverno.io",
     "policy",
     "rbac.authorization.k8s.io",
+    "source.toolkit.fluxcd.io",
     "storage.k8s.io",
     "templates.gatekeeper.sh",
 ];

@@ -98,8 +98,8 @@ fn look(object: &Value, base: &str, found: &mut Found, texts: u8) {
                 found.pods.extend(built_in::pod(object, base));
             }
         }
-        ("apps" | "batch" | "extensions", _) => {}
-        ("", _) if version == "v1" => {}
+        // What a controller remembers of its template.
+        ("apps", "ControllerRevision") => {}
         (group, _) if kinds::makes_no_pods(group) => {}
         (group, kind) => by_shape::find(object, base, kinds::row(group, kind), found, texts),
     }

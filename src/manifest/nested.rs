@@ -42,7 +42,8 @@ pub(super) fn config_map(object: &Value, base: &str, found: &mut Found, texts: u
 
 /// Whether a text may be a manifest with pods: cheap, and never wrong where it says no.
 fn holds_pods(text: &str) -> bool {
-    ["containers", "templates", "image"].iter().any(|word| text.contains(word))
-        && text.contains("kind")
-        && text.contains("apiVersion")
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let is_object = has(&["containers", "templates", "image"]) && has(&["kind"]) && has(&["apiVersion"]);
+    // A pod template need not say what it is.
+    is_object || has(&["containers:", "\"containers\""]) && has(&["image:", "\"image\""])
 }

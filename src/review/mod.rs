@@ -117,7 +117,8 @@ impl Review {
         self.unjudged.extend(found.unjudged.iter().map(here));
         self.notes.extend(found.notes.iter().map(here));
         for mut pod in found.pods {
-            for unknown in unknown::take(&mut pod) {
+            let taken = unknown::take(&mut pod);
+            for unknown in &taken.unknown {
                 let fault = Fault::new(file, document.place(&pod.origin(&unknown.at)), &unknown.message);
                 let told = if unknown.is_template { &mut self.errors } else { &mut self.notes };
                 if told.last() != Some(&fault) {
@@ -131,7 +132,15 @@ impl Review {
                 }
             }
             self.pods += 1;
+            let before = self.findings.len();
             self.pod(file, document, &pod, settings, namespace);
+            // Images are shown as they are written.
+            for (judged, written) in taken.images {
+                let (judged, written) = (format!("image {judged}"), format!("image {}", text::clean(&written)));
+                for finding in self.findings.iter_mut().skip(before).filter(|finding| finding.rule == "latest-tag") {
+                    finding.message = finding.message.replacen(&judged, &written, 1);
+                }
+            }
         }
     }
 

@@ -65,6 +65,7 @@ pub async fn read(
             // The beginning is there, which says who asks for what.
             return Err(BodyFault::TooLarge);
         }
+        timeout_at(until, room.turn()).await.map_err(|_| BodyFault::TooSlow)?;
     }
     Ok(room)
 }

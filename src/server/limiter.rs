@@ -46,6 +46,7 @@ impl Shed {
 pub struct Limiter {
     all: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     room: Arc<Semaphore>,
     free_bytes: usize,
 }
@@ -57,6 +58,7 @@ impl Limiter {
         Self {
             all: places(limits.in_flight),
             large: places(limits.large_in_flight),
+            turns: places(1),
             room: places(limits.buffered_bytes / BLOCK),
             free_bytes: limits.free_bytes,
         }
@@ -81,7 +83,13 @@ impl Limiter {
 
     /// Room for a body. Its first bytes are free.
     pub fn budget(&self) -> ByteBudget {
-        ByteBudget { free: Arc::clone(&self.room), taken: None, blocks: 0, free_bytes: self.free_bytes }
+        ByteBudget {
+            free: Arc::clone(&self.room),
+            turns: Arc::clone(&self.turns),
+            taken: None,
+            blocks: 0,
+            free_bytes: self.free_bytes,
+        }
     }
 }
 
@@ -89,6 +97,7 @@ impl Limiter {
 #[derive(Debug)]
 pub struct ByteBudget {
     free: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     taken: Option<OwnedSemaphorePermit>,
     blocks: usize,
     free_bytes: usize,
@@ -113,6 +122,17 @@ impl ByteBudget {
         }
         self.blocks += missing;
         Ok(())
+    }
+
+    /// Waits until it is the turn of this body to go on, where it needs room: large ones go on one after the other,
+    /// piece by piece, so that what else is there waits for one piece and not for one of each.
+    pub async fn turn(&self) {
+        if self.blocks > 0 {
+            let turn = self.turns.acquire().await;
+            // What else is ready goes first.
+            tokio::task::yield_now().await;
+            drop(turn);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ use super::tls::Tls;
 
 /// Longest head of a request: API servers send some 300 bytes.
 const HEAD_BYTES: usize = 16 * 1_024;
+/// Most bytes of a connection that are read at a time: what others wait for while a worker thread deciphers them.
+const READ_BYTES: usize = 64 * 1_024;
 /// Most headers of a request.
 const HEADERS: usize = 64;
 /// Pause after the system had no socket to give.
@@ -83,6 +85,9 @@ impl Listener {
                             let _counted = serving.metrics.as_ref().map(|m| m.connected());
                             serving.connection(stream, &guest).await;
                         });
+                        // Whoever was let in has a turn before anybody else is: a probe whose request has come along is
+                        // answered, however many want its place.
+                        tokio::task::yield_now().await;
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -164,6 +169,7 @@ impl Serving {
             // See `activity`.
             .header_read_timeout(None)
             .max_header_size(HEAD_BYTES)
+            .max_buf_size(READ_BYTES)
             .max_headers(HEADERS)
             .serve_connection(
                 TokioIo::new(TrackedStream::new(stream, Arc::clone(activity))),
@@ -176,6 +182,8 @@ impl Serving {
         // To its end: its own, ours, or the one of our patience.
         loop {
             tokio::select! {
+                // First what has come: on a busy machine its time may be up before anybody has looked.
+                biased;
                 _ = connection.as_mut() => return,
                 () = self.stop.cancelled(), if closing.is_none() => {
                     connection.as_mut().graceful_shutdown();

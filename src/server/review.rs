@@ -180,11 +180,15 @@ impl Reviewer {
             self.metrics.shed(entry, cause);
             Undecided::Overdue
         })?;
-        let work = tokio::task::spawn_blocking(move || {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let work = move || {
             let _places = (places, large);
-            catch(|| decide(entry, &body, &known))
-        });
-        let decided = timeout_at(deadline, work).await.map_err(|_| Undecided::Overdue)?;
+            give_way();
+            let _ = tell.send(catch(|| decide(entry, &body, &known)));
+        };
+        // Where the system has no thread to give, there is no place either.
+        std::thread::Builder::new().name("large-review".to_owned()).spawn(work).map_err(|_| Undecided::Shed)?;
+        let decided = timeout_at(deadline, told).await.map_err(|_| Undecided::Overdue)?;
         decided.ok().flatten().ok_or(Undecided::Panicked)
     }
 
@@ -196,6 +200,15 @@ impl Reviewer {
             None => Some(Answered::text(status, why)),
         }
     }
+}
+
+/// Has this thread run when no other of the service wants the core: a large review takes a thousand times as long as a
+/// usual one, whose author should not wait for it.
+fn give_way() {
+    const NICE: i32 = 10;
+    // On Linux this is of the thread that calls; elsewhere it would be of the whole process.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// `None` where it panicked. Nothing is left half-written: a decision only reads.

@@ -220,6 +220,49 @@ fn a_policy_lets_in_callers_and_scrapers_and_out_what_podfit_reads() {
     assert_eq!(egress, [BTreeSet::from([53]), BTreeSet::from([80, 443, 6443, 9090])]);
 }
 
+#[test]
+fn nobody_scrapes_but_whom_the_values_name() {
+    let Some(staged) = Staged::new("nobody_scrapes_but_whom_the_values_name") else { return };
+    let ingress = |values: &[&str]| {
+        let objects = staged.template(values);
+        find(&objects, "NetworkPolicy/podfit")["spec"]["ingress"].as_array().unwrap().clone()
+    };
+    let of_metrics = |rules: &[Value]| rules.iter().find(|rule| rule["ports"][0]["port"] == 9090).cloned();
+    assert_eq!(of_metrics(&ingress(&[])), None, "closed where no Prometheus is known");
+    assert_eq!(of_metrics(&ingress(&["prometheus.url=https://thanos.example/t"])), None, "that is no Service");
+    let from = |values: &[&str]| of_metrics(&ingress(values)).unwrap()["from"].clone();
+    let namespace = |name: &str| json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]);
+    assert_eq!(from(&[PROMETHEUS]), namespace("monitoring"));
+    let own = "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=agent";
+    let agents = json!([{"podSelector": {"matchLabels": {"app": "agent"}}}]);
+    assert_eq!(from(&[own]), agents);
+    assert_eq!(from(&[PROMETHEUS, own]), agents, "what is said counts");
+}
+
+#[test]
+fn callers_need_a_certificate_where_the_values_name_their_ca() {
+    let Some(staged) = Staged::new("callers_need_a_certificate_where_the_values_name_their_ca") else { return };
+    let pod = |values: &[&str]| {
+        let objects = staged.template(values);
+        find(&objects, "Deployment/podfit")["spec"]["template"]["spec"].clone()
+    };
+    let flag = |pod: &Value| {
+        let args = pod["containers"][0]["args"].as_array().unwrap();
+        args.iter().find_map(|arg| arg.as_str().unwrap().strip_prefix("--client-ca-file=").map(str::to_owned))
+    };
+    assert_eq!(flag(&pod(&[])), None);
+    let spec = pod(&["webhook.clientCA.configMap=callers", "webhook.clientCA.key=bundle.pem"]);
+    let file = flag(&spec).unwrap();
+    let (folder, key) = file.rsplit_once('/').unwrap();
+    assert_eq!(key, "bundle.pem");
+    let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap();
+    let mount = mounts.iter().find(|mount| mount["mountPath"] == folder).unwrap_or_else(|| panic!("{mounts:?}"));
+    assert_eq!(mount["readOnly"], true);
+    let volumes = spec["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+    assert_eq!(volume["configMap"]["name"], "callers");
+}
+
 /// The delivery's file of a `ConfigMap`.
 fn destinations(objects: &[Value]) -> usize {
     let file = find(objects, "ConfigMap/podfit-report")["data"]["delivery.yaml"].as_str().unwrap();

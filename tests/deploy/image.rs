@@ -1,5 +1,7 @@
 //! The image's recipe. It is not built here: that takes a container runtime and the network.
 
+use podfit::image::Image;
+
 use crate::staged::Staged;
 
 fn recipe() -> String {
@@ -33,6 +35,19 @@ fn the_image_is_static_small_and_not_of_root() {
     let cargo = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let wanted = cargo.lines().find_map(|l| l.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
     assert!(builder.starts_with(&format!("{wanted}-")), "{builder} for {wanted}");
+}
+
+#[test]
+fn every_base_is_pinned_by_its_digest() {
+    let recipe = recipe();
+    let named: Vec<&str> = of(&recipe, "FROM").iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(named, ["${BUILDER}", "${BASE}"], "another base stands beside the arguments");
+    for name in ["BUILDER=", "BASE="] {
+        let image = of(&recipe, "ARG").into_iter().find_map(|line| line.strip_prefix(name)).unwrap();
+        let Image::Reference(reference) = Image::parse(image) else { panic!("{image}") };
+        assert!(reference.digest.is_some_and(|digest| digest.starts_with("sha256:")), "{image}");
+        assert!(reference.tag.is_some_and(|tag| tag != "latest"), "{image}");
+    }
 }
 
 #[test]

@@ -210,6 +210,67 @@ fn a_placeholder_is_said_to_be_one(#[case] image: &str) {
     assert_eq!(told(&ran, "notes"), [said]);
 }
 
+#[rstest]
+#[case("$(TAG)", "no image reference")]
+#[case("my/image:$(TAG)", "no image reference")]
+#[case("${REGISTRY}/app:latest", "pin a version")]
+#[case("{{ .Values.registry }}/app", "has no tag")]
+#[case("reg.example/placeholder:latest", "pin a version")]
+#[case("me/todo", "has no tag")]
+fn what_is_written_beside_a_placeholder_is_judged_where_it_decides(#[case] image: &str, #[case] why: &str) {
+    let (ran, rules) = one(&format!("kind: Pod\nspec: {}\n", GOOD.replace("r/a:1", &format!("'{image}'"))));
+    assert_eq!((ran.code, rules), (Some(1), vec!["latest-tag".to_owned()]), "{ran:?}");
+    let said = told(&ran, "findings").remove(0);
+    assert!(said.starts_with(&format!("container a: image {image}")) && said.contains(why), "{said}");
+    let pinned = "'${REGISTRY}/app:1.2'";
+    let (ran, rules) = one(&format!("kind: Pod\nspec: {}\n", GOOD.replace("r/a:1", pinned)));
+    assert_eq!((ran.code, rules.len(), told(&ran, "notes").len()), (Some(0), 0, 0), "{ran:?}");
+}
+
+/// What an operator makes of them is not known; they are named all the same.
+#[rstest]
+#[case("apiVersion: acme.example/v1\nkind: Pump\nspec: {image: 'a:latest'}\n", "names an image at /spec/image")]
+#[case(
+    "apiVersion: acme.example/v1\nkind: Pump\nspec: {web: {image: {repository: a, tag: latest}}}\n",
+    "at /spec/web/image"
+)]
+#[case(
+    "apiVersion: v1\nkind: ConfigMap\ndata:\n  pod.yaml: |\n    spec: {containers: [{name: base, image: a}]}\n",
+    "has no kind"
+)]
+fn images_of_what_is_not_known_are_named(#[case] text: &str, #[case] said: &str) {
+    let (ran, rules) = one(text);
+    assert_eq!((ran.code, rules.len()), (Some(0), 0), "{ran:?}");
+    assert!(told(&ran, "notes")[0].contains(said), "{ran:?}");
+}
+
+#[test]
+fn kinds_that_kubernetes_does_not_have_are_judged_by_their_shape() {
+    for head in ["apiVersion: v1\nkind: pod", "apiVersion: apps/v2\nkind: Deployment2"] {
+        let (ran, rules) = one(&format!("{head}\nspec: {BAD}\n"));
+        assert!(ran.code == Some(1) && rules.iter().any(|rule| rule == "run-as-root"), "{ran:?}");
+        assert!(told(&ran, "notes")[0].contains("is not known: what looks like a pod"), "{ran:?}");
+    }
+    let (ran, rules) = one(&format!("apiVersion: apps/v1\nkind: ControllerRevision\ndata: {{spec: {BAD}}}\n"));
+    assert_eq!((ran.code, rules.len()), (Some(0), 0), "what a controller remembers is nothing to mend: {ran:?}");
+}
+
+#[test]
+fn files_of_windows_are_read() {
+    let text = format!("\u{feff}kind: Pod\r\nspec: {BAD}\r\n");
+    for big in [false, true] {
+        let bytes: Vec<u8> =
+            text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
+        let folder = folder(&[]);
+        std::fs::write(folder.path().join("a.yaml"), &bytes).unwrap();
+        let ran = review(folder.path(), &["a.yaml"]);
+        assert!(ran.code == Some(1) && ran.stdout.contains("a.yaml:2:"), "{ran:?}");
+        std::fs::write(folder.path().join("a.yaml"), &bytes[..bytes.len() - 1]).unwrap();
+        let ran = review(folder.path(), &["a.yaml"]);
+        assert!(ran.code == Some(2) && ran.lines()[0].contains("neither UTF-8 nor UTF-16"), "{ran:?}");
+    }
+}
+
 #[test]
 fn trees_that_a_tool_puts_together_are_not_taken_for_manifests() {
     let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec: {replicas: 3}\n";
