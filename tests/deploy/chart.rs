@@ -229,7 +229,7 @@ fn nobody_scrapes_but_whom_the_values_name() {
     };
     let of_metrics = |rules: &[Value]| rules.iter().find(|rule| rule["ports"][0]["port"] == 9090).cloned();
     assert_eq!(of_metrics(&ingress(&[])), None, "closed where no Prometheus is known");
-    assert_eq!(of_metrics(&ingress(&["prometheus.url=https://thanos.example/t"])), None, "that is no Service");
+    assert_eq!(of_metrics(&ingress(&["prometheus.url=https://thanos.company.example/t"])), None, "that is no Service");
     let from = |values: &[&str]| of_metrics(&ingress(values)).unwrap()["from"].clone();
     let namespace = |name: &str| json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]);
     assert_eq!(from(&[PROMETHEUS]), namespace("monitoring"));

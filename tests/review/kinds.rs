@@ -218,12 +218,12 @@ fn a_placeholder_is_said_to_be_one(#[case] image: &str) {
 #[case("reg.example/placeholder:latest", "pin a version")]
 #[case("me/todo", "has no tag")]
 fn what_is_written_beside_a_placeholder_is_judged_where_it_decides(#[case] image: &str, #[case] why: &str) {
-    let (ran, rules) = one(&format!("kind: Pod\nspec: {}\n", GOOD.replace("r/a:1", &format!("'{image}'"))));
+    let (ran, rules) = one(&format!("kind: Pod\nspec: {}\n", GOOD.replace("r/a:1", image)));
     assert_eq!((ran.code, rules), (Some(1), vec!["latest-tag".to_owned()]), "{ran:?}");
     let said = told(&ran, "findings").remove(0);
     assert!(said.starts_with(&format!("container a: image {image}")) && said.contains(why), "{said}");
-    let pinned = "'${REGISTRY}/app:1.2'";
-    let (ran, rules) = one(&format!("kind: Pod\nspec: {}\n", GOOD.replace("r/a:1", pinned)));
+    let pinned = GOOD.replace("r/a:1", "${REGISTRY}/app:1.2");
+    let (ran, rules) = one(&format!("kind: Pod\nspec: {pinned}\n"));
     assert_eq!((ran.code, rules.len(), told(&ran, "notes").len()), (Some(0), 0, 0), "{ran:?}");
 }
 
