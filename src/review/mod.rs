@@ -137,8 +137,10 @@ impl Review {
             // Images are shown as they are written.
             for (judged, written) in taken.images {
                 let (judged, written) = (format!("image {judged}"), format!("image {}", text::clean(&written)));
-                for finding in self.findings.iter_mut().skip(before).filter(|finding| finding.rule == "latest-tag") {
-                    finding.message = finding.message.replacen(&judged, &written, 1);
+                for finding in
+                    self.findings.iter_mut().skip(before).filter(|finding| finding.finding.rule == "latest-tag")
+                {
+                    finding.finding.message = finding.finding.message.replacen(&judged, &written, 1);
                 }
             }
         }
