@@ -67,7 +67,26 @@ pub fn own_cluster(test: &str) -> Option<&'static Cluster> {
     }
 }
 
+/// A control plane with one real node (`tests/node`), on this kernel: `host` or `uml`. Building it takes a quarter of an
+/// hour: it is only done where `PODFIT_TEST_NODE=1` says so.
+///
+/// # Errors
+/// Why there is none on this machine, for [`skipped`].
+pub fn cluster_with_node(kernel: &str) -> Result<&'static Cluster, String> {
+    let name = format!("podfit-test-node-{kernel}-{}", std::process::id());
+    let builds = std::env::var_os("PODFIT_TEST_NODE").is_some_and(|v| v == "1");
+    let arguments = ["--kernel", kernel, "--if-built"];
+    // It is taken down with the process, as every cluster that a test starts.
+    Cluster::start_by("tests/node", &arguments[..if builds { 2 } else { 3 }], &name)
+        .map(|cluster| &*Box::leak(Box::new(cluster)))
+}
+
 impl Cluster {
+    /// A value of its `env` file.
+    pub fn env(&self, name: &str) -> &str {
+        &self.env[name]
+    }
+
     fn start() -> Result<Self, String> {
         if let Some(state) = std::env::var_os("PODFIT_TEST_CLUSTER") {
             return Ok(Self::connect(Path::new(&state), None));
@@ -76,17 +95,22 @@ impl Cluster {
     }
 
     fn start_in(name: &str) -> Result<Self, String> {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+        Self::start_by("tests/cluster", &[], name)
+    }
+
+    /// By the scripts `up` and `down` of this folder.
+    fn start_by(folder: &str, arguments: &[&str], name: &str) -> Result<Self, String> {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let state = std::env::temp_dir().join(name);
         let mut keeper = keeper(&scripts.join("down"), &state);
-        let up = Command::new(scripts.join("up")).arg("--state").arg(&state).output().unwrap();
+        let up = Command::new(scripts.join("up")).args(arguments).arg("--state").arg(&state).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
         if up.status.code() == Some(CANNOT_RUN_HERE) {
             drop(keeper.stdin.take());
             keeper.wait().unwrap();
             return Err(said.trim().to_owned());
         }
-        assert!(up.status.success(), "tests/cluster/up: {said}");
+        assert!(up.status.success(), "{folder}/up: {said}");
         Ok(Self::connect(&state, Some(keeper)))
     }
 

@@ -103,6 +103,24 @@ func writeCerts(dir string) error {
 		return err
 	}
 
+	// With this one the API server asks a real kubelet for metrics and logs.
+	kubeletKey, err := newKey()
+	if err != nil {
+		return err
+	}
+	kubeletClient := &x509.Certificate{
+		SerialNumber: big.NewInt(3),
+		Subject:      pkix.Name{CommonName: "kube-apiserver", Organization: []string{"system:masters"}},
+		NotBefore:    ca.NotBefore,
+		NotAfter:     ca.NotAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	kubeletClientDER, err := x509.CreateCertificate(rand.Reader, kubeletClient, ca, kubeletKey.Public(), caKey)
+	if err != nil {
+		return err
+	}
+
 	accountKey, err := newKey()
 	if err != nil {
 		return err
@@ -115,6 +133,8 @@ func writeCerts(dir string) error {
 		writePEM(dir, "ca.crt", "CERTIFICATE", caDER),
 		writePEM(dir, "server.crt", "CERTIFICATE", serverDER),
 		writeKey(dir, "server.key", serverKey),
+		writePEM(dir, "kubelet-client.crt", "CERTIFICATE", kubeletClientDER),
+		writeKey(dir, "kubelet-client.key", kubeletKey),
 		writeKey(dir, "service-account.key", accountKey),
 		writePEM(dir, "service-account.pub", "PUBLIC KEY", accountPub),
 	)

@@ -1,0 +1,3 @@
+module podfit/tests/cluster/tools/node-forward
+
+go 1.24

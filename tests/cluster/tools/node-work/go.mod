@@ -1,0 +1,3 @@
+module podfit/tests/cluster/tools/node-work
+
+go 1.24

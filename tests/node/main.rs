@@ -1,0 +1,87 @@
+//! Pods that really run: a kubelet, containerd and runc (`tests/node/up`), cAdvisor's own numbers, kills by the kernel.
+//! A real Prometheus scrapes the kubelet; kube-state-metrics is a stand-in of ours (`objects`).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly in its helpers")]
+
+mod objects;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
+
+use scene::{MIB, Scene};
+
+#[test]
+fn steady_work_is_lowered_to_what_it_held() {
+    let Some(scene) = Scene::shared("steady_work_is_lowered_to_what_it_held") else { return };
+    let row = scene.row("steady");
+    assert_eq!((row.runs(), row.kills()), (4, 0), "{row}");
+    let limit = row.recommended_mib().unwrap_or_else(|| panic!("nothing is recommended: {row}"));
+    assert!((91..200).contains(&limit), "90 MiB were held, {limit} MiB are recommended: {row}");
+}
+
+/// cAdvisor looks every 10 to 15 s: what the last two seconds of a run need shows in no series.
+#[test]
+fn a_peak_in_the_last_two_seconds_is_not_lost() {
+    let Some(scene) = Scene::shared("a_peak_in_the_last_two_seconds_is_not_lost") else { return };
+    let row = scene.row("late-peak");
+    assert!(row.recommended_mib().is_none_or(|mib| mib >= 202), "202 MiB were needed at the end: {row}");
+}
+
+#[test]
+fn what_is_too_short_to_be_seen_is_unknown() {
+    let Some(scene) = Scene::shared("what_is_too_short_to_be_seen_is_unknown") else { return };
+    let row = scene.row("short");
+    assert!(row.recommended_mib().is_none_or(|mib| mib >= 256), "nobody saw what it needs: {row}");
+}
+
+#[test]
+fn kills_by_the_kernel_are_counted_and_answered() {
+    let Some(scene) = Scene::shared("kills_by_the_kernel_are_counted_and_answered") else { return };
+    let row = scene.row("tight");
+    assert_eq!((row.runs(), row.kills()), (4, 4), "{row}");
+    assert!(row.recommended_mib().is_some_and(|mib| mib >= 102), "102 MiB were needed, and 64 were allowed: {row}");
+}
+
+/// With cgroup v1 the container outlives a process of its own that is killed.
+#[test]
+fn a_killed_process_is_a_kill_though_the_container_completes() {
+    let Some(scene) = Scene::shared("a_killed_process_is_a_kill_though_the_container_completes") else { return };
+    let row = scene.row("child");
+    assert_eq!(row.kills(), row.runs(), "{row}");
+    assert!(row.recommended_mib().is_some_and(|mib| mib > 64), "{row}");
+}
+
+#[test]
+fn page_cache_is_no_need() {
+    let Some(scene) = Scene::shared("page_cache_is_no_need") else { return };
+    let row = scene.row("cache");
+    assert_eq!(row.kills(), 0, "{row}");
+    assert!(row.recommended_mib().is_none_or(|mib| (42..=256).contains(&mib)), "files may fill any limit: {row}");
+}
+
+#[test]
+fn a_deadline_is_no_kill_for_memory() {
+    let Some(scene) = Scene::shared("a_deadline_is_no_kill_for_memory") else { return };
+    let row = scene.row("deadline");
+    assert_eq!(row.kills(), 0, "{row}");
+    assert!(row.recommended_mib().is_none_or(|mib| mib >= 128), "no run came to its end: {row}");
+}
+
+/// A resize that the node has no room for stands in the spec, and the old limit stays in force.
+#[test]
+fn a_kill_is_charged_to_the_limit_in_force() {
+    let Some(scene) = Scene::shared("a_kill_is_charged_to_the_limit_in_force") else { return };
+    let killed = scene.deferred_and_killed();
+    assert_eq!(killed.asked_mib, scene::DEFERRED_MIB, "the spec has the size that was asked for");
+    assert_eq!(killed.next_mib, 128, "twice the 64 MiB that were in force; podfit said:\n{}", killed.log);
+    assert_eq!(killed.next_phase, "Succeeded");
+}
+
+#[test]
+fn no_size_is_a_number_without_data() {
+    let Some(scene) = Scene::shared("no_size_is_a_number_without_data") else { return };
+    for row in scene.rows() {
+        let peak = row.peak_bytes().map(|bytes| bytes / MIB);
+        assert!(peak != Some(0), "no container holds nothing: {row}");
+    }
+}
