@@ -67,18 +67,18 @@ pub fn own_cluster(test: &str) -> Option<&'static Cluster> {
     }
 }
 
-/// A control plane with one real node (`tests/node`), on this kernel: `host` or `uml`. Building it takes a quarter of an
-/// hour: it is only done where `PODFIT_TEST_NODE=1` says so.
+/// A control plane with one real node (`tests/node`), on this kernel: `host` or `uml`. Only where `PODFIT_TEST_NODE=1`
+/// asks for it: building it takes a quarter of an hour, and its pods take minutes.
 ///
 /// # Errors
 /// Why there is none on this machine, for [`skipped`].
 pub fn cluster_with_node(kernel: &str) -> Result<&'static Cluster, String> {
+    if std::env::var_os("PODFIT_TEST_NODE").is_none_or(|v| v != "1") {
+        return Err("a real node takes minutes; PODFIT_TEST_NODE=1 runs it".to_owned());
+    }
     let name = format!("podfit-test-node-{kernel}-{}", std::process::id());
-    let builds = std::env::var_os("PODFIT_TEST_NODE").is_some_and(|v| v == "1");
-    let arguments = ["--kernel", kernel, "--if-built"];
     // It is taken down with the process, as every cluster that a test starts.
-    Cluster::start_by("tests/node", &arguments[..if builds { 2 } else { 3 }], &name)
-        .map(|cluster| &*Box::leak(Box::new(cluster)))
+    Cluster::start_by("tests/node", &["--kernel", kernel], &name).map(|cluster| &*Box::leak(Box::new(cluster)))
 }
 
 impl Cluster {
