@@ -6,6 +6,7 @@ use super::Outcome;
 use crate::policy::Mode;
 use crate::recommendation::{Change, Report};
 use crate::report::{csv, json, markdown, table};
+use crate::text;
 
 /// How a report is printed.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,13 @@ impl OutputArgs {
             }
             Format::Json => out.write_all(json::json(report)?.as_bytes())?,
             Format::Yaml => out.write_all(json::yaml(report)?.as_bytes())?,
-            Format::Csv => csv::write(report, &mut out)?,
+            Format::Csv => {
+                csv::write(report, &mut out)?;
+                // Its rows have no place for what is true of all of them.
+                for note in &report.notes {
+                    anstream::eprintln!("podfit: {}", text::clean(note));
+                }
+            }
             Format::Markdown => out.write_all(markdown::render(report).as_bytes())?,
         }
         out.flush()?;

@@ -1,8 +1,6 @@
 //! Reads a request's body: bounded in bytes, in time and in the room that all bodies share.
 //! Must not know what is in it.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -71,14 +69,15 @@ pub async fn read(
 }
 
 /// Goes on reading while the answer is already on its way: closing a connection on which a client still writes would
-/// make its system throw the answer away. Ends with the body, or in `time`.
-pub fn linger(mut body: Body, time: Duration) {
-    let until = Instant::now() + time;
+/// make its system throw the answer away. Ends with the body, or at `until`.
+pub fn linger(mut body: Body, until: Instant) {
     tokio::spawn(async move { while let Ok(Some(Ok(_))) = timeout_at(until, body.frame()).await {} });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::body::Bytes;
     use futures::stream;
 

@@ -34,6 +34,8 @@ const READ_BYTES: usize = 64 * 1_024;
 const HEADERS: usize = 64;
 /// Pause after the system had no socket to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// One place in so many is kept free for who comes next.
+const KEPT_FREE: usize = 8;
 /// How long one that was told to give way is waited for before another one is told.
 const GIVE_WAY: Duration = Duration::from_millis(5);
 
@@ -121,11 +123,15 @@ enum NoTls {
 }
 
 impl Serving {
-    /// A place for a new connection, of one that gives way where there is none. `None` never comes: it would take a
+    /// A place for a new connection. Before the last ones are taken others are told to give way, so that a new one does
+    /// not wait for that: a kubelet's probe comes from the same queue as a flood. `None` never comes: it would take a
     /// closed semaphore, and nobody closes it.
     async fn place(&self, places: &Arc<Semaphore>, peers: &Arc<Peers>, guest: &Guest) -> Option<OwnedSemaphorePermit> {
         let displaced = |count| (0..count).for_each(|_| self.metrics.iter().for_each(|m| m.displaced()));
         displaced(peers.hold_to(guest, self.limits.connections_per_peer));
+        if places.available_permits() < self.limits.connections / KEPT_FREE {
+            displaced(usize::from(peers.make_room(guest)));
+        }
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return Some(place);
         }

@@ -65,13 +65,16 @@ async fn review(reviewer: &Reviewer, entry: Entry, request: Request) -> Response
         return refused(reviewer, StatusCode::UNSUPPORTED_MEDIA_TYPE, body);
     }
     let limits = reviewer.limits();
-    let patience = patience(&head.uri).map(|p| p / SHARE_OF_PATIENCE);
+    let whole_patience = patience(&head.uri);
+    let patience = whole_patience.map(|p| p / SHARE_OF_PATIENCE);
+    // As long as its API server may still be writing: it would take a close for a failure, and a failure is a pass.
+    let linger_until = started + whole_patience.unwrap_or(limits.body);
     let until = started + patience.map_or(limits.body, |p| p.min(limits.body));
     let mut whole = Vec::new();
     let room = match body::read(&mut body, &mut whole, limits.body_bytes, reviewer.room(), until).await {
         Ok(room) => room,
         Err(BodyFault::NoRoom(cause)) => {
-            body::linger(body, limits.header);
+            body::linger(body, linger_until);
             return answer(reviewer.shed(entry, cause, &whole, started));
         }
         Err(fault @ (BodyFault::TooLarge | BodyFault::TooSlow)) => {
@@ -80,7 +83,7 @@ async fn review(reviewer: &Reviewer, entry: Entry, request: Request) -> Response
             let Some(answered) = reviewer.unread(entry, status, &whole, started) else {
                 return refused(reviewer, status, body);
             };
-            body::linger(body, limits.header);
+            body::linger(body, linger_until);
             return answer(answered);
         }
         Err(BodyFault::Broken) => return refused(reviewer, StatusCode::BAD_REQUEST, body),
@@ -113,7 +116,7 @@ fn refused(reviewer: &Reviewer, status: StatusCode, body: Body) -> Response {
     };
     reviewer.metrics().refused(label);
     let wait = if status == StatusCode::REQUEST_TIMEOUT { Duration::ZERO } else { reviewer.limits().header };
-    body::linger(body, wait);
+    body::linger(body, Instant::now() + wait);
     (status, [(CONNECTION, "close")], format!("podfit: {why}\n")).into_response()
 }
 

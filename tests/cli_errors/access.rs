@@ -50,7 +50,7 @@ fn a_certificate_that_is_not_checked_is_said_at_every_run() {
         let ran = run(recommend(&server, NOON_TEXT).arg("--prometheus-insecure-skip-verify"));
         assert_eq!(workloads(&ran), undisturbed()["workloads"]);
         let [line] = ran.lines()[..] else { panic!("{}", ran.stderr) };
-        assert!(line.contains("the certificate of Prometheus is not checked (--prometheus-insecure-skip-verify)"));
+        assert!(line.contains("the certificate of Prometheus is not verified (--prometheus-insecure-skip-verify)"));
     }
 }
 

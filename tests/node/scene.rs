@@ -102,8 +102,7 @@ impl Scene {
                 let all = self.namespace.list("/api/v1", "pods");
                 (all.len() == pods && all.iter().all(ended)).then_some(())
             });
-            let ended =
-                format!("count(kube_pod_completion_time{{namespace=\"{}\"}})", self.namespace.name);
+            let ended = format!("count(kube_pod_completion_time{{namespace=\"{}\"}})", self.namespace.name);
             until("every end has been scraped twice", || {
                 let now = self.prometheus.ask("query", &[("query", &format!("{ended} and {ended} offset 6s"))]).ok()?;
                 let count: usize = now["result"][0]["value"][1].as_str()?.parse().ok()?;

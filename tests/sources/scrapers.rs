@@ -2,6 +2,7 @@
 
 use crate::pods::{BEGIN, DAY};
 use crate::series::{History, Labels, labels};
+use crate::support::cli::podfit;
 use crate::{json, nightly, notes, only_row, recommend, said};
 
 /// What Prometheus does to an exporter's labels without `honor_labels`, where the target has labels of these names.
@@ -118,4 +119,20 @@ fn several_jobs_tell_of_the_same_and_one_can_be_chosen() {
     let none = json(&recommend(&history, &["--cadvisor-job", "absent"]));
     let said = notes(&none);
     assert!(said.contains("absent") && said.contains("check --cadvisor-job"), "{said}");
+}
+
+/// Rows have no place for what is true of all of them.
+#[test]
+fn csv_leaves_no_note_unsaid() {
+    let mut history = History::default();
+    for job in ["cadvisor", "kubelet"] {
+        nightly(&mut history, "nightly", 13, 0, 800.0, &labels([("job", job)]));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.om");
+    history.write(&file);
+    let ran = podfit(["recommend", "-o", "csv", "--openmetrics", file.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.lines().iter().any(|line| line.contains("--cadvisor-job kubelet")), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("--cadvisor-job"), "{}", ran.stdout);
 }

@@ -157,8 +157,7 @@ impl Siege {
         );
         if !self.figures_only {
             assert_eq!((all.answered, all.lost), (HONEST * REVIEWS, 0));
-            // A kubelet acts on three failures in a row.
-            assert!(asked > 0 && unanswered * 10 <= asked, "{unanswered} of {asked}");
+            assert!(asked > 0 && unanswered == 0, "{unanswered} of {asked}");
             assert!(most < 384 << 10, "{most} KiB");
         }
     }
@@ -303,7 +302,8 @@ async fn thousands_of_findings_in_each_pod() {
 async fn idle_sockets_on_each_port() {
     let mut siege = Siege::begin().await;
     let metrics = siege.serve.metrics;
-    siege.hold(STRANGERS, Some(metrics), b"");
+    // More than that port has places.
+    siege.hold(3 * STRANGERS, Some(metrics), b"");
     siege.hold(STRANGERS, Some(metrics), b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
     siege.hold(STRANGERS, None, b"");
     let webhook = siege.serve.webhook;
