@@ -66,7 +66,9 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let gathered = gather(&args.source, namespaces, known).await?;
     let (mut admission, said) = admission(&reader, args.policy.as_deref()).await?;
     admission.identity = Arc::new(rules);
-    snapshots.keys().for_each(|name| for_any_run(&mut admission, name));
+    for name in snapshots.keys() {
+        for_any_run(&mut admission, name);
+    }
     let mut report = report(&snapshots, gathered, &admission, args.show_patch);
     report.notes.extend(said);
     report.notes.extend(snapshots.keys().filter_map(|name| held_back(&admission, name)));
@@ -210,7 +212,9 @@ pub(super) fn lines(
         match &asked {
             Ok(admission) => say(&create(&live.newest, &workload.namespace, admission), lines, show_patch),
             Err(why) => {
-                lines.iter_mut().for_each(|line| line.notes.push(format!("what admission would say is unknown: {why}")))
+                for line in lines {
+                    line.notes.push(format!("what admission would say is unknown: {why}"));
+                }
             }
         }
     }

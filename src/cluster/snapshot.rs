@@ -134,20 +134,17 @@ impl ClusterSnapshot {
         let created =
             |pod: &Value| pod.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
         let pods = usize::from(live == Some(true));
-        match self.workloads.get_mut(&identity.workload) {
-            Some(known) => {
-                known.pods += pods;
-                if live.is_some() && created(&pod) >= created(&known.newest) {
-                    known.newest = pod;
-                    known.identity = identity;
-                    known.owner_of_owner.clone_from(&facts.owner_of_owner);
-                }
+        if let Some(known) = self.workloads.get_mut(&identity.workload) {
+            known.pods += pods;
+            if live.is_some() && created(&pod) >= created(&known.newest) {
+                known.newest = pod;
+                known.identity = identity;
+                known.owner_of_owner.clone_from(&facts.owner_of_owner);
             }
-            None => {
-                let owner_of_owner = facts.owner_of_owner.clone();
-                let live = LiveWorkload { pods, newest: pod, identity, owner_of_owner };
-                self.workloads.insert(live.identity.workload.clone(), live);
-            }
+        } else {
+            let owner_of_owner = facts.owner_of_owner.clone();
+            let live = LiveWorkload { pods, newest: pod, identity, owner_of_owner };
+            self.workloads.insert(live.identity.workload.clone(), live);
         }
     }
 
