@@ -20,8 +20,9 @@ pub struct Limits {
     /// the API server does. The largest one needs a tenth of a second and, with what is read of both of its objects,
     /// some 70 MiB.
     pub large_in_flight: usize,
-    /// Bodies above this many bytes are decided on a thread of their own, which gives way to all others. Below, a decision takes less time than it
-    /// costs to hand it over; above, it would keep all connections of a worker thread waiting.
+    /// Bodies above this many bytes are decided on a thread of their own, which gives way to all others. Below, a
+    /// decision takes less time than it costs to hand it over; above, it would keep all connections of a worker thread
+    /// waiting.
     pub large_bytes: usize,
     /// Longest body, in bytes: no pod that is stored makes a longer one. etcd takes 1.5 MiB (`--max-request-bytes`), in
     /// protobuf. As JSON a text grows up to six times, since Go writes `<` as `\u003c`; names of fields make more only
