@@ -86,6 +86,9 @@ const FIRST_SLICE_MS: i64 = DAY_MS;
 const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
 /// About how many samples a slice should hold: some tens of MB here, a second of work there.
 const SLICE_SAMPLES: u64 = 1_000_000;
+/// A series of a container counts as at least so many samples: what is kept of a pod while its slice is put together is
+/// some KB, however short it lived. So a slice holds some 25,000 pods, each with a series of memory and one of CPU.
+const SERIES_SAMPLES: u64 = 20;
 /// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
 /// series, however short its time, and a quiet day says little of the next month.
 const MOST_GROWTH: i64 = 16;
@@ -259,7 +262,9 @@ pub async fn collect<S: SeriesSource>(
         of_pods.join(std::mem::take(&mut read.pods));
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
-        slice_ms = next_slice(slice_ms, read.slice.samples);
+        // A pod that nobody sampled is kept like the others.
+        let series = read.slice.series().max(2 * read.objects.len() as u64);
+        slice_ms = next_slice(slice_ms, read.slice.samples.max(SERIES_SAMPLES * series));
         let mut runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
             store.pods_named(ns, pod).unwrap_or_default()
         });
@@ -338,7 +343,7 @@ async fn first_slice<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRan
         return FIRST_SLICE_MS;
     }
     let last_day = TimeRange { start_ms: window.end_ms - FIRST_SLICE_MS + 1, ..window };
-    match source.count(&scope.containers(MEMORY), last_day).await {
+    match source.count(&scope.containers(MEMORY), last_day, SERIES_SAMPLES).await {
         // CPU has as many.
         Some(samples) if samples > 0 => next_slice(FIRST_SLICE_MS, samples.saturating_mul(2)),
         _ => FIRST_SLICE_MS,

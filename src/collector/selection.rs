@@ -99,9 +99,11 @@ impl<S: SeriesSource> SeriesSource for Selection<'_, S> {
         Ok(all)
     }
 
-    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
-        let Some((plain, renamed)) = self.both(selector) else { return self.source.count(selector, range).await };
-        match (self.source.count(&plain, range).await, self.source.count(&renamed, range).await) {
+    async fn count(&self, selector: &Selector, range: TimeRange, least: u64) -> Option<u64> {
+        let Some((plain, renamed)) = self.both(selector) else {
+            return self.source.count(selector, range, least).await;
+        };
+        match (self.source.count(&plain, range, least).await, self.source.count(&renamed, range, least).await) {
             (None, None) => None,
             (plain, renamed) => Some(plain.unwrap_or(0).saturating_add(renamed.unwrap_or(0))),
         }

@@ -85,6 +85,11 @@ impl Slice {
         self.samples += other.samples;
     }
 
+    /// Series taken.
+    pub fn series(&self) -> u64 {
+        (self.memory.len() + self.cpu.len()) as u64
+    }
+
     /// By container.
     pub fn into_told(self) -> HashMap<InstanceKey, Told> {
         let mut all: HashMap<InstanceKey, Told> = HashMap::new();

@@ -298,12 +298,12 @@ impl SeriesSource for Client {
         }
     }
 
-    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
+    async fn count(&self, selector: &Selector, range: TimeRange, least: u64) -> Option<u64> {
         match self.inner.mode {
             Mode::RemoteRead => None,
             Mode::Auto | Mode::Query => {
                 let _permit = self.inner.permits.acquire().await;
-                query::count(&self.inner, selector, range).await
+                query::count(&self.inner, selector, range, least).await
             }
         }
     }

@@ -83,11 +83,11 @@ pub(crate) async fn changed(inner: &Inner, selector: &Selector, range: TimeRange
     retrying(inner, &query, range, sink, |_| true).await.map(|_| ())
 }
 
-/// How many samples there are, as the server counts them. Asked once: without an answer the caller goes on carefully,
+/// How many samples there are, as the server counts them, each series as at least `least`. Asked once: without an answer the caller goes on carefully,
 /// and what is wrong with the server shows when it is asked for the samples.
-pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange) -> Option<u64> {
+pub(crate) async fn count(inner: &Inner, selector: &Selector, range: TimeRange, least: u64) -> Option<u64> {
     let params = [
-        ("query", format!("sum(count_over_time({selector}[{}ms]))", range.len_ms())),
+        ("query", format!("sum(clamp_min(count_over_time({selector}[{}ms]), {least}))", range.len_ms())),
         ("time", seconds(range.end_ms)),
         ("timeout", format!("{}ms", COUNT_PATIENCE.as_millis())),
     ];

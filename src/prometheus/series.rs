@@ -121,9 +121,9 @@ pub trait SeriesSource: Send + Sync {
         values_by_last(self, label, selector, range)
     }
 
-    /// How many samples the selected series have inside the range, stale and NaN ones perhaps among them; `None` where
-    /// there are none, or the source cannot tell without sending them all.
-    fn count(&self, _selector: &Selector, _range: TimeRange) -> impl Future<Output = Option<u64>> + Send {
+    /// How many samples the selected series have inside the range, each series counted as at least `least`, stale and NaN
+    /// ones perhaps among them; `None` where there are none, or the source cannot tell without sending them all.
+    fn count(&self, _selector: &Selector, _range: TimeRange, _least: u64) -> impl Future<Output = Option<u64>> + Send {
         std::future::ready(None)
     }
 
