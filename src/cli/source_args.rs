@@ -283,9 +283,9 @@ impl SeriesSource for Source {
         }
     }
 
-    async fn count(&self, selector: &Selector, range: TimeRange) -> Option<u64> {
+    async fn count(&self, selector: &Selector, range: TimeRange, least: u64) -> Option<u64> {
         match self {
-            Self::Server(client) => client.count(selector, range).await,
+            Self::Server(client) => client.count(selector, range, least).await,
             Self::File(_) | Self::Memory(_) => None,
         }
     }

@@ -14,7 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::config::{Base, Config};
+use super::address::Base;
+use super::config::Config;
 use super::error::{Error, clean, unreadable};
 use super::refusal::root_cause;
 

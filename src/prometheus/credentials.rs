@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Request;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 
-use super::config::{Auth, read_secret};
+use super::config::Auth;
 use super::error::Error;
 use super::oauth2::Tokens;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, read_secret};
 use super::sigv4::Signer;
 use crate::secret::Secret;
 

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Request, Response, StatusCode};
 
+use super::address::Base;
 use super::body::{Body, Bounds};
-use super::config::{Auth, Base, Config};
+use super::config::{Auth, Config};
 use super::connection::{Proxy, build_client};
 use super::credentials::Credentials;
 use super::error::{Error, clean};

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::error::tidy;
+use super::labels::Labels;
 use super::labels::LabelsBuilder;
 use super::number::{parse_time, parse_value, whole_pair};
-use super::series::{Labels, Sample, SeriesChunk, TimeRange};
+use super::sample::{PIECE, Sample, SeriesChunk, TimeRange};
 
-/// Samples per piece.
-pub(crate) const PIECE: usize = 4096;
 /// The longest string or number.
 const TOKEN_CAP: usize = 1 << 20;
 /// The deepest nesting of parts that are skipped.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
-use super::series::TimeRange;
+use super::sample::TimeRange;
 
 /// A refusal whose reason is not understood is answered by half the time once, for at most so many metrics.
 const GUESSES: usize = 3;

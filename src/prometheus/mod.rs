@@ -1,8 +1,11 @@
 //! The wire to a Prometheus-compatible server: the query API, streamed remote read, `OpenMetrics` files.
 //! Knows nothing of pods or workloads: selectors in, labelled samples out.
 
+mod address;
+mod answer;
 mod bits;
 mod body;
+mod capabilities;
 mod chunk;
 mod client;
 mod config;
@@ -25,23 +28,26 @@ mod probe;
 mod query;
 mod refusal;
 mod remote_read;
+mod sample;
 mod secrets;
 pub mod selector;
 pub mod series;
+mod server;
 mod sigv4;
 mod sink;
 mod slices;
 mod store;
 
-pub use client::{Client, Stats};
+pub use capabilities::{Capabilities, Product, ProductKind, RemoteRead, Transport};
+pub use client::Client;
 pub use config::{Auth, Config, Mode};
 pub use error::Error;
 pub(crate) use error::unreadable;
 pub use oauth2::{ClientProof, OAuth2};
 pub use openmetrics::OpenMetricsFile;
-pub use probe::{Capabilities, Product, ProductKind, RemoteRead, Transport};
 pub use selector::{MatchOp, Matcher, Selector};
 pub use series::{Labels, Sample, SeriesChunk, SeriesSource, TimeRange};
+pub use server::Stats;
 pub use sink::SampleStream;
 pub use store::SeriesStore;
 

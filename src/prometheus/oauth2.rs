@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use super::address::Base;
 use super::body::{Body, Bounds};
-use super::config::{Base, read_secret};
 use super::error::Error;
 use super::refusal::{message_of, root_cause};
-use super::secrets::Secrets;
+use super::secrets::{Secrets, read_secret};
 use crate::secret::Secret;
 
 /// The longest answer of a token endpoint.

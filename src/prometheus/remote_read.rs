@@ -10,22 +10,23 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::body::Body;
+use super::capabilities::RemoteRead;
 use super::chunk::{self, Decoded};
-use super::client::{Inner, all_matchers};
 use super::config::Mode;
 use super::error::Error;
 use super::frame::{FrameError, Frames};
 use super::http::Failure;
+use super::labels::Labels;
 use super::labels::LabelsBuilder;
 use super::limits::is_too_much;
 use super::messages::{
     ChunkedReadResponse, ChunkedSeries, Label, LabelMatcher, Query, RawSample, ReadRequest, ReadResponse, SAMPLES,
     STREAMED,
 };
-use super::probe::RemoteRead;
 use super::query;
+use super::sample::{Sample, SeriesChunk, TimeRange};
 use super::selector::{MatchOp, Selector};
-use super::series::{Labels, Sample, SeriesChunk, TimeRange};
+use super::server::Server;
 use super::sink::{Halt, Sink};
 use super::slices::Slices;
 
@@ -39,7 +40,7 @@ type Delivered = HashMap<u64, i64>;
 
 /// Streams all samples of a selector, series by series.
 pub(crate) async fn samples(
-    inner: &Inner,
+    server: &Server,
     kind: RemoteRead,
     selector: &Selector,
     range: TimeRange,
@@ -48,62 +49,62 @@ pub(crate) async fn samples(
     if range.len_ms() == 0 {
         return Ok(());
     }
-    let foreign = inner.foreign_chunks.load(Ordering::Relaxed);
-    if foreign && inner.mode == Mode::Auto {
-        return query::samples(inner, selector, range, sink).await;
+    let foreign = server.foreign_chunks.load(Ordering::Relaxed);
+    if foreign && server.mode == Mode::Auto {
+        return query::samples(server, selector, range, sink).await;
     }
     let mut delivered = Delivered::new();
     if kind == RemoteRead::Streamed && !foreign {
-        match all_streamed(inner, selector, range, sink, &mut delivered).await? {
+        match all_streamed(server, selector, range, sink, &mut delivered).await? {
             End::Complete => return Ok(()),
             End::Foreign(encoding) => {
                 tracing::info!(
-                    server = inner.http.shown(),
+                    server = server.http.shown(),
                     "the server stores chunks of encoding {encoding}, which this version does not know: it decodes them itself from now on"
                 );
-                inner.foreign_chunks.store(true, Ordering::Relaxed);
+                server.foreign_chunks.store(true, Ordering::Relaxed);
             }
         }
     }
-    let mut slices = inner.slices(range);
-    slices.bound(inner.limits.longest_ms(&selector.metric));
+    let mut slices = server.slices(range);
+    slices.bound(server.limits.longest_ms(&selector.metric));
     while let Some(slice) = slices.current() {
         sink.mark();
-        let done = inner
+        let done = server
             .http
             .retrying(
-                || in_one_message(inner, selector, slice, sink, &delivered),
+                || in_one_message(server, selector, slice, sink, &delivered),
                 |halt: &Halt| halt.error().is_some_and(|e| e.is_transient() && !is_too_much(e)) && !sink.delivered(),
             )
             .await;
         match done {
             Ok(samples) => slices.advance(samples),
-            Err(halt) => query::shrink(inner, &selector.metric, &mut slices, slice, sink, halt)?,
+            Err(halt) => query::shrink(server, &selector.metric, &mut slices, slice, sink, halt)?,
         }
-        slices.bound(inner.limits.longest_ms(&selector.metric));
+        slices.bound(server.limits.longest_ms(&selector.metric));
     }
     Ok(())
 }
 
 /// Streams a range, in one piece unless the server finds that too much.
 async fn all_streamed(
-    inner: &Inner,
+    server: &Server,
     selector: &Selector,
     range: TimeRange,
     sink: &Sink,
     delivered: &mut Delivered,
 ) -> Result<End, Halt> {
     let mut slices = Slices::whole(range);
-    slices.bound(inner.limits.longest_ms(&selector.metric));
+    slices.bound(server.limits.longest_ms(&selector.metric));
     while let Some(slice) = slices.current() {
         sink.mark();
         let before = tokio::sync::Mutex::new(&mut *delivered);
-        let end = inner
+        let end = server
             .http
             .retrying(
                 async || {
                     let mut delivered = before.lock().await;
-                    streamed(inner, selector, slice, sink, &mut delivered).await
+                    streamed(server, selector, slice, sink, &mut delivered).await
                 },
                 |halt: &Halt| halt.error().is_some_and(|e| e.is_transient() && !is_too_much(e)) && !sink.delivered(),
             )
@@ -111,16 +112,16 @@ async fn all_streamed(
         match end {
             Ok(End::Complete) => slices.advance(0),
             Ok(foreign) => return Ok(foreign),
-            Err(halt) => query::shrink(inner, &selector.metric, &mut slices, slice, sink, halt)?,
+            Err(halt) => query::shrink(server, &selector.metric, &mut slices, slice, sink, halt)?,
         }
-        slices.bound(inner.limits.longest_ms(&selector.metric));
+        slices.bound(server.limits.longest_ms(&selector.metric));
     }
     Ok(End::Complete)
 }
 
 /// Sends the last sample of each series with its own time, found by reading all of them.
 pub(crate) async fn last(
-    inner: &Inner,
+    server: &Server,
     kind: RemoteRead,
     selector: &Selector,
     range: TimeRange,
@@ -128,7 +129,7 @@ pub(crate) async fn last(
 ) -> Result<(), Halt> {
     let (all, mut stream) = Sink::new();
     let fill = async move {
-        samples(inner, kind, selector, range, &all).await?;
+        samples(server, kind, selector, range, &all).await?;
         all.flush().await
     };
     let fold = async {
@@ -149,9 +150,9 @@ pub(crate) async fn last(
 }
 
 /// Which remote read the server offers. Asks for a millisecond of 1970, so that there is nothing to send.
-pub(crate) async fn probe(inner: &Inner) -> RemoteRead {
+pub(crate) async fn probe(server: &Server) -> RemoteRead {
     let body = request(&Selector::metric("up"), TimeRange { start_ms: 0, end_ms: 1 }, &[STREAMED, SAMPLES]);
-    match inner.http.retrying(|| post(inner, body.clone()), Error::is_transient).await {
+    match server.http.retrying(|| post(server, body.clone()), Error::is_transient).await {
         Ok(body) if is_streamed(&body) => RemoteRead::Streamed,
         Ok(body) if body.content_type().starts_with("application/x-protobuf") => RemoteRead::Samples,
         Ok(_) => RemoteRead::None,
@@ -170,28 +171,28 @@ enum End {
 }
 
 async fn streamed(
-    inner: &Inner,
+    server: &Server,
     selector: &Selector,
     range: TimeRange,
     sink: &Sink,
     delivered: &mut Delivered,
 ) -> Result<End, Halt> {
-    let mut body = post(inner, request(selector, range, &[STREAMED, SAMPLES])).await?;
+    let mut body = post(server, request(selector, range, &[STREAMED, SAMPLES])).await?;
     if !is_streamed(&body) {
-        decode_message(inner, body, range, sink, delivered).await?;
+        decode_message(server, body, range, sink, delivered).await?;
         return Ok(End::Complete);
     }
     let (mut frames, mut current) = (Frames::default(), Current::new(range));
     while let Some(bytes) = body.chunk().await? {
         frames.feed(&bytes);
-        while let Some(message) = frames.next().map_err(|e| frame_error(inner, frames.count + 1, &e))? {
-            let message = ChunkedReadResponse::decode(message).map_err(|e| undecodable(inner, &e.to_string()))?;
+        while let Some(message) = frames.next().map_err(|e| frame_error(server, frames.count + 1, &e))? {
+            let message = ChunkedReadResponse::decode(message).map_err(|e| undecodable(server, &e.to_string()))?;
             for mut series in message.series {
                 if let Some(finished) = current.begin(std::mem::take(&mut series.labels)) {
                     deliver(finished, sink, delivered).await?;
                 }
                 let added = current.add(series);
-                if let Some(encoding) = added.map_err(|chunk::Damaged| undecodable(inner, "a chunk is damaged"))? {
+                if let Some(encoding) = added.map_err(|chunk::Damaged| undecodable(server, "a chunk is damaged"))? {
                     return Ok(End::Foreign(encoding));
                 }
                 if current.samples.len() > SERIES_PART {
@@ -204,14 +205,14 @@ async fn streamed(
     }
     if !frames.is_empty() {
         return Err(Error::Truncated {
-            url: inner.http.shown().to_owned(),
+            url: server.http.shown().to_owned(),
             bytes: body.bytes(),
             cause: "the last frame is not whole".to_owned(),
         }
         .into());
     }
     deliver(current.take(), sink, delivered).await?;
-    inner.count(body.bytes(), current.total, current.histograms);
+    server.count(body.bytes(), current.total, current.histograms);
     Ok(End::Complete)
 }
 
@@ -291,18 +292,18 @@ async fn deliver(chunk: SeriesChunk, sink: &Sink, delivered: &mut Delivered) -> 
 
 /// One slice of time as decoded samples, without what was delivered before; the number of samples.
 async fn in_one_message(
-    inner: &Inner,
+    server: &Server,
     selector: &Selector,
     slice: TimeRange,
     sink: &Sink,
     delivered: &Delivered,
 ) -> Result<u64, Halt> {
-    let body = post(inner, request(selector, slice, &[SAMPLES])).await?;
-    decode_message(inner, body, slice, sink, delivered).await
+    let body = post(server, request(selector, slice, &[SAMPLES])).await?;
+    decode_message(server, body, slice, sink, delivered).await
 }
 
 async fn decode_message(
-    inner: &Inner,
+    server: &Server,
     mut body: Body,
     range: TimeRange,
     sink: &Sink,
@@ -310,10 +311,10 @@ async fn decode_message(
 ) -> Result<u64, Halt> {
     if !body.content_type().starts_with("application/x-protobuf") {
         let what = format!("it answers remote read with {:?}", super::error::clean(body.content_type()));
-        return Err(Error::NoRemoteRead { url: inner.http.shown().to_owned(), why: what }.into());
+        return Err(Error::NoRemoteRead { url: server.http.shown().to_owned(), why: what }.into());
     }
     let bytes = body.read_all(MESSAGE_CAP).await?;
-    let message = unpacked(&bytes).map_err(|problem| undecodable(inner, &problem))?;
+    let message = unpacked(&bytes).map_err(|problem| undecodable(server, &problem))?;
     let (mut total, mut histograms) = (0, 0);
     for series in message.results.into_iter().flat_map(|r| r.series) {
         let labels = Arc::new(to_labels(&series.labels));
@@ -323,7 +324,7 @@ async fn decode_message(
         total += samples.len() as u64;
         sink.send(SeriesChunk { labels, samples }).await?;
     }
-    inner.count(body.bytes(), total, histograms);
+    server.count(body.bytes(), total, histograms);
     Ok(total)
 }
 
@@ -372,19 +373,20 @@ fn is_streamed(body: &Body) -> bool {
     body.content_type().starts_with("application/x-streamed-protobuf")
 }
 
-async fn post(inner: &Inner, body: Bytes) -> Result<Body, Error> {
+async fn post(server: &Server, body: Bytes) -> Result<Body, Error> {
     const HEADERS: [(&str, &str); 4] = [
         ("content-type", "application/x-protobuf"),
         ("content-encoding", "snappy"),
         ("accept-encoding", "snappy"),
         ("x-prometheus-remote-read-version", "0.1.0"),
     ];
-    inner.http.post_bytes("api/v1/read", &HEADERS, body).await?.reject_page()
+    server.http.post_bytes("api/v1/read", &HEADERS, body).await?.reject_page()
 }
 
 /// A compressed request.
 fn request(selector: &Selector, range: TimeRange, accepted: &[i32]) -> Bytes {
-    let matchers = all_matchers(selector)
+    let matchers = selector
+        .all_matchers()
         .map(|(name, op, value)| LabelMatcher {
             op: match op {
                 MatchOp::Equal => 0,
@@ -402,8 +404,8 @@ fn request(selector: &Selector, range: TimeRange, accepted: &[i32]) -> Bytes {
     Bytes::from(snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default())
 }
 
-fn frame_error(inner: &Inner, frame: u64, error: &FrameError) -> Error {
-    let url = inner.http.shown().to_owned();
+fn frame_error(server: &Server, frame: u64, error: &FrameError) -> Error {
+    let url = server.http.shown().to_owned();
     match *error {
         FrameError::Checksum { got, want } => Error::Checksum { url, frame, got, want },
         FrameError::Length => Error::Decode { url, problem: format!("frame {frame} has no length") },
@@ -413,6 +415,6 @@ fn frame_error(inner: &Inner, frame: u64, error: &FrameError) -> Error {
     }
 }
 
-fn undecodable(inner: &Inner, problem: &str) -> Error {
-    Error::Decode { url: inner.http.shown().to_owned(), problem: super::error::clean(problem) }
+fn undecodable(server: &Server, problem: &str) -> Error {
+    Error::Decode { url: server.http.shown().to_owned(), problem: super::error::clean(problem) }
 }

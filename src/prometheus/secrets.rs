@@ -1,9 +1,10 @@
-//! What one server may repeat of what was sent to it, and its words without that.
-//! Knows nothing of where secrets come from.
+//! What one server may repeat of what was sent to it, and its words without that; and how a secret is read from a file.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{Error, clean};
+use super::error::{Error, clean, unreadable};
+use crate::secret::Secret;
 
 /// Values that no message may repeat; files are read again and tokens are renewed, so they become more.
 #[derive(Default)]
@@ -38,4 +39,15 @@ impl Secrets {
     pub(crate) fn struck(&self, error: Error) -> Error {
         self.with(|known| error.struck(known))
     }
+}
+
+/// Reads a secret from a file, without the white space around it.
+pub(crate) fn read_secret(path: &Path) -> Result<Secret, Error> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::File { path: path.to_owned(), problem: unreadable(&e) })?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Err(Error::File { path: path.to_owned(), problem: "it is empty, a secret was expected".to_owned() });
+    }
+    Ok(Secret::new(secret))
 }

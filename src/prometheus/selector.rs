@@ -76,6 +76,12 @@ impl Selector {
         }
     }
 
+    /// The matchers, the metric's among them, in the order that remote read wants.
+    pub(crate) fn all_matchers(&self) -> impl Iterator<Item = (&str, MatchOp, &str)> {
+        std::iter::once(("__name__", MatchOp::Equal, self.metric.as_str()))
+            .chain(self.matchers.iter().map(|m| (m.label.as_str(), m.op, m.value.as_str())))
+    }
+
     /// `{…}` without a metric name; for selectors whose name is among the matchers.
     pub(crate) fn matchers_only(&self) -> String {
         struct Only<'a>(&'a Selector);

@@ -8,8 +8,7 @@ use tokio::sync::mpsc;
 
 use super::error::Error;
 use super::http::Failure;
-use super::json::PIECE;
-use super::series::SeriesChunk;
+use super::sample::{PIECE, SeriesChunk};
 
 /// Batches that wait for the reader at most: 32 × 2 × 4,096 samples of 16 bytes are 4 MiB.
 const WAITING: usize = 32;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::error::Error;
-use super::series::TimeRange;
+use super::sample::TimeRange;
 
 /// The smallest slice.
 const FLOOR_MS: u64 = 5 * 60_000;
