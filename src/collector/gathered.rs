@@ -20,7 +20,7 @@ pub(super) struct Gathered {
     pub object: PodObject,
     /// The reason of a container that ended, where it was not contested.
     pub reasons: BTreeMap<String, String>,
-    pub asking: BTreeMap<String, Asking>,
+    pub asking: BTreeMap<String, Box<Asking>>,
 }
 
 /// Whether a series says what is known already.

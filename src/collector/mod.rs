@@ -85,10 +85,10 @@ const FIRST_SLICE_MS: i64 = DAY_MS;
 /// A slice shorter than this costs more in requests than it saves in memory.
 const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
 /// About how many samples a slice should hold: some tens of MB here, a second of work there.
-const SLICE_SAMPLES: u64 = 1_000_000;
+const SLICE_SAMPLES: u64 = 1_500_000;
 /// A series of a container counts as at least so many samples: what is kept of a pod while its slice is put together is
 /// some KB, however short it lived. So a slice holds some 25,000 pods, each with a series of memory and one of CPU.
-const SERIES_SAMPLES: u64 = 20;
+const SERIES_SAMPLES: u64 = 30;
 /// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
 /// series, however short its time, and a quiet day says little of the next month.
 const MOST_GROWTH: i64 = 16;

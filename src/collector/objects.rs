@@ -165,6 +165,8 @@ impl Objects {
                 gathered.sort_by(|a, b| a.object.uid.cmp(&b.object.uid));
                 let ends = self.is_contested(Group::Ends, &namespace, &name);
                 let mut objects: Vec<PodObject> = gathered.into_iter().map(|pod| pod.settled(until_ms, ends)).collect();
+                // It is in the place of what was gathered, which is larger.
+                objects.shrink_to_fit();
                 // What is said without a uid is of the only pod of that name; of several it cannot be told of which.
                 if objects.len() == 2 && objects[0].uid.is_none() {
                     let said = objects.remove(0);
@@ -358,7 +360,7 @@ const EXIT_CODES: std::ops::RangeInclusive<f64> = -255.0..=255.0;
 fn container<'a>(object: &'a mut PodObject, metric: &str, labels: &Labels) -> Option<&'a mut ContainerObject> {
     let name = get(labels, "container")?;
     if !object.containers.contains_key(name) {
-        object.containers.insert(name.to_owned(), ContainerObject::default());
+        object.containers.insert(name.to_owned(), Box::default());
     }
     let container = object.containers.get_mut(name)?;
     container.is_init |= metric.starts_with("kube_pod_init_container");

@@ -75,8 +75,8 @@ pub struct PodObject {
     pub failed: bool,
     /// The kubelet evicted it.
     pub evicted: bool,
-    /// Containers by name.
-    pub containers: BTreeMap<String, ContainerObject>,
+    /// Containers by name; boxed, since a node of the map has room for eleven and most pods have one.
+    pub containers: BTreeMap<String, Box<ContainerObject>>,
     /// When labels, annotations and owner were said last, where that had to be asked; 0 = it did not.
     #[serde(skip)]
     pub(super) said_ms: [i64; 3],
@@ -109,7 +109,7 @@ impl PodObject {
         self.evicted |= evicted;
         for (name, container) in containers {
             match self.containers.get_mut(&name) {
-                Some(known) => known.update(container, slice_ms),
+                Some(known) => known.update(*container, slice_ms),
                 None => {
                     self.containers.insert(name, container);
                 }

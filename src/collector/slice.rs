@@ -32,7 +32,8 @@ pub struct Slice {
     pub samples: u64,
 }
 
-type Series<T> = HashMap<Arc<Labels>, Option<Folding<T>>>;
+/// Boxed, since a table that grows is held twice.
+type Series<T> = HashMap<Arc<Labels>, Option<Box<Folding<T>>>>;
 
 /// A series of a container.
 #[derive(Debug)]
@@ -79,8 +80,8 @@ impl Slice {
 
     /// Adds what another slice of the same time saw (another metric, read side by side).
     pub fn join(&mut self, other: Self) {
-        self.memory.extend(other.memory);
-        self.cpu.extend(other.cpu);
+        join(&mut self.memory, other.memory);
+        join(&mut self.cpu, other.cpu);
         self.out_of_range += other.out_of_range;
         self.samples += other.samples;
     }
@@ -93,15 +94,26 @@ impl Slice {
     /// By container.
     pub fn into_told(self) -> HashMap<InstanceKey, Told> {
         let mut all: HashMap<InstanceKey, Told> = HashMap::new();
-        for Folding { key, source, mut done, open, .. } in self.memory.into_values().flatten() {
+        for folding in self.memory.into_values().flatten() {
+            let Folding { key, source, mut done, open, .. } = *folding;
             done.extend(open);
             all.entry(key).or_insert_with(Told::nothing).memory.push((source, done));
         }
-        for Folding { key, source, mut done, open, .. } in self.cpu.into_values().flatten() {
+        for folding in self.cpu.into_values().flatten() {
+            let Folding { key, source, mut done, open, .. } = *folding;
             done.extend(open);
             all.entry(key).or_insert_with(Told::nothing).cpu.push((source, done));
         }
         all
+    }
+}
+
+/// Without a second table where one of them is empty.
+fn join<T>(series: &mut Series<T>, more: Series<T>) {
+    if series.is_empty() {
+        *series = more;
+    } else {
+        series.extend(more);
     }
 }
 
@@ -125,7 +137,7 @@ fn fold<'a, T: Stretch + Clone + 'a>(
         let open = open.map(|(_, stretch)| stretch.clone());
         let of_name = || starts.get(&(key.namespace.clone(), key.pod.clone())).cloned().unwrap_or_default();
         let starts = if key.is_one() || starts.is_empty() { Vec::new() } else { of_name() };
-        Some(Folding { key, source, done: Vec::new(), open, starts })
+        Some(Box::new(Folding { key, source, done: Vec::new(), open, starts }))
     });
     let Some(folding) = folding else { return (chunk.samples.len() as u64, 0) };
     let is_one = folding.key.is_one();

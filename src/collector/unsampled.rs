@@ -89,7 +89,8 @@ impl Unsampled<'_> {
     pub fn run(&self, attempt: Option<u32>) -> Run {
         let started_ms = self.object.started_ms.unwrap_or_default();
         let ended_ms = self.object.completed_ms.filter(|end| *end >= started_ms).unwrap_or(started_ms);
-        let told = Told::unseen(self.object.containers.get(&self.key.container), self.object, (started_ms, ended_ms));
+        let container = self.object.containers.get(&self.key.container).map(Box::as_ref);
+        let told = Told::unseen(container, self.object, (started_ms, ended_ms));
         let mut run = Run {
             pod: self.key.pod.clone(),
             uid: self.object.uid.clone(),
