@@ -8,7 +8,6 @@
 
 mod baseline;
 mod client;
-mod histogram;
 mod process;
 #[path = "../reviews/mod.rs"]
 mod reviews;
@@ -22,8 +21,8 @@ use std::process::Command;
 
 use base64::Engine;
 use client::{Load, Measured};
-use histogram::Buckets;
 use servers::Server;
+use support::histogram::Buckets;
 
 /// As the `podfit` program.
 #[global_allocator]

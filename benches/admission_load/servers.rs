@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use podfit::workload::{Kind, Workload};
 use serde_json::{Value, json};
 
-use super::histogram::Buckets;
 use super::rival;
 use super::support::cluster::until;
+use super::support::histogram::Buckets;
 use super::support::webhook::{Serve, certificates, get};
 
 /// Recommendations of the two runs of podfit.

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod engine_client;
 pub mod fault_server;
+pub mod histogram;
 pub mod prometheus_server;
 pub mod python;
 pub mod thanos;

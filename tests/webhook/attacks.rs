@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::client::{Answer, Tls, post};
 use crate::process::{Folder, Serve};
 use crate::scene::{DEADLINE, banned, pod, response, review, sent};
+use crate::support::histogram::Buckets;
 
 /// Honest connections, and reviews that each of them sends during an attack.
 const HONEST: usize = 8;
@@ -243,21 +244,10 @@ async fn probe(address: SocketAddr, over: Arc<AtomicBool>) -> (usize, usize, Dur
     (asked, unanswered, longest)
 }
 
-/// The 99th percentile of `/mutate`, where only honest callers ask, in seconds: the upper bound of its bucket.
+/// The 99th percentile of `/mutate`, where only honest callers ask, in seconds.
 fn in_server(before: &str, after: &str) -> Option<f64> {
-    let read = |text: &str| {
-        let lines = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix("podfit_admission_duration_seconds_bucket{le=\"")?;
-            let (bound, rest) = rest.split_once('"')?;
-            let count = rest.strip_prefix(",entry=\"mutate\"} ")?;
-            Some((bound.replace("+Inf", "inf").parse::<f64>().ok()?, count.parse::<f64>().ok()?))
-        });
-        lines.collect::<Vec<_>>()
-    };
-    let (then, now) = (read(before), read(after));
-    let counts: Vec<_> = now.iter().zip(&then).map(|((bound, now), (_, then))| (*bound, now - then)).collect();
-    let all = counts.last()?.1;
-    counts.iter().find(|(_, count)| all > 0.0 && *count >= all * 0.99).map(|(bound, _)| *bound)
+    let read = |text: &str| Buckets::read(text, "podfit_admission_duration_seconds", "entry=\"mutate\"");
+    read(after).since(&read(before)).quantile(0.99)
 }
 
 /// A pod of 1.3 MB that runs as root, full of what Go writes in six bytes each.

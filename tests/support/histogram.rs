@@ -19,10 +19,12 @@ impl Buckets {
     }
 
     /// What came after an earlier look.
+    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self(self.0.iter().zip(&before.0).map(|((bound, now), (_, then))| (*bound, now - then)).collect())
     }
 
+    /// Takes in what another one counted.
     pub fn add(&mut self, more: &Self) {
         if self.0.is_empty() {
             self.0.clone_from(&more.0);
