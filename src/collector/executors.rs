@@ -161,7 +161,7 @@ mod tests {
         let container = ContainerObject { resources, ..ContainerObject::default() };
         PodObject {
             labels: [("spark_app_selector".to_owned(), application.to_owned())].into(),
-            containers: [("c".to_owned(), container)].into(),
+            containers: [("c".to_owned(), Box::new(container))].into(),
             ..PodObject::default()
         }
     }

@@ -257,7 +257,7 @@ mod tests {
         PodObject {
             completed_ms,
             started_ms: Some(0),
-            containers: [("c".to_owned(), container)].into(),
+            containers: [("c".to_owned(), Box::new(container))].into(),
             ..PodObject::default()
         }
     }

@@ -41,6 +41,7 @@ pub mod runs_csv;
 mod scrapers;
 mod selection;
 mod slice;
+mod slicing;
 mod sources;
 pub mod stretch;
 mod unsampled;
@@ -60,7 +61,7 @@ use clusters::Clusters;
 use day::DAY_MS;
 use gaps::Counts;
 use incomplete::Incomplete;
-use metrics::{MEMORY, Scope};
+use metrics::Scope;
 use read::Read;
 use selection::Selection;
 
@@ -78,20 +79,6 @@ pub struct Request {
     /// time, so that the next collection reads it again. 0 where there is no next one.
     pub late_ms: i64,
 }
-
-/// Length of the first slice of time where the source cannot count its samples; the next ones are as long as fits
-/// [`SLICE_SAMPLES`], going by the one before.
-const FIRST_SLICE_MS: i64 = DAY_MS;
-/// A slice shorter than this costs more in requests than it saves in memory.
-const SHORTEST_SLICE_MS: i64 = DAY_MS / 24;
-/// About how many samples a slice should hold: some tens of MB here, a second of work there.
-const SLICE_SAMPLES: u64 = 1_500_000;
-/// A series of a container counts as at least so many samples: what is kept of a pod while its slice is put together is
-/// some KB, however short it lived. So a slice holds some 25,000 pods, each with a series of memory and one of CPU.
-const SERIES_SAMPLES: u64 = 30;
-/// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
-/// series, however short its time, and a quiet day says little of the next month.
-const MOST_GROWTH: i64 = 16;
 
 /// Slices that are tried once more, shorter, after their answers broke off: of the whole collection.
 const TRIES_OF_SLICES: usize = 3;
@@ -230,7 +217,7 @@ pub async fn collect<S: SeriesSource>(
         Clusters::Several(problem) => return Err(CollectError::Clusters(problem)),
     };
     let (mut of_containers, mut of_pods) = (scrapers::Found::default(), scrapers::Found::default());
-    let mut slice_ms = first_slice(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
+    let mut slice_ms = slicing::first(source, &request.scope, TimeRange { start_ms: from_ms, end_ms }).await;
     let mut start_ms = from_ms;
     let mut again = TRIES_OF_SLICES;
     // What came before the slices was about nobody's samples.
@@ -243,9 +230,9 @@ pub async fn collect<S: SeriesSource>(
         let range = TimeRange { start_ms, end_ms: start_ms.saturating_add(slice_ms - 1).min(last_ms) };
         let mut read = match Read::slice(source, &request.scope, range, &carried.instances.before()).await {
             Ok(read) => read,
-            Err(error) if again > 0 && error.broke_off() && slice_ms > SHORTEST_SLICE_MS => {
+            Err(error) if again > 0 && error.broke_off() && slice_ms > slicing::SHORTEST_MS => {
                 again -= 1;
-                slice_ms = (slice_ms.min(range.end_ms - start_ms + 1) / 2).max(SHORTEST_SLICE_MS);
+                slice_ms = (slice_ms.min(range.end_ms - start_ms + 1) / 2).max(slicing::SHORTEST_MS);
                 source.take_incomplete();
                 continue;
             }
@@ -262,9 +249,8 @@ pub async fn collect<S: SeriesSource>(
         of_pods.join(std::mem::take(&mut read.pods));
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
-        // A pod that nobody sampled is kept like the others.
-        let series = read.slice.series().max(2 * read.objects.len() as u64);
-        slice_ms = next_slice(slice_ms, read.slice.samples.max(SERIES_SAMPLES * series));
+        let held = (read.slice.samples, read.slice.series(), read.objects.len() as u64);
+        slice_ms = slicing::next(source, &request.scope, range, slice_ms, held, end_ms).await;
         let mut runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
             store.pods_named(ns, pod).unwrap_or_default()
         });
@@ -285,7 +271,7 @@ pub async fn collect<S: SeriesSource>(
     summary.workloads = found.len() as u64;
     summary.say_who(who);
     // A moment without data says nothing of what is missing.
-    if request.window.end_ms - request.window.start_ms >= SHORTEST_SLICE_MS {
+    if request.window.end_ms - request.window.start_ms >= slicing::SHORTEST_MS {
         if from_ms > request.window.start_ms {
             gaps::look_back(source, &request.scope, request.window, &mut metrics_seen, &mut counts).await?;
         }
@@ -334,27 +320,6 @@ fn prune_pods(store: &Store, from_ms: i64, window: TimeRange) -> Result<(), Stor
         store.prune_pods(window.start_ms.saturating_sub(PODS_KEPT_MS))?;
     }
     Ok(())
-}
-
-/// How long the first slice may be, from what the last day held: the least likely to have been deleted, and the likest
-/// to the present.
-async fn first_slice<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> i64 {
-    if window.len_ms() <= FIRST_SLICE_MS.unsigned_abs() {
-        return FIRST_SLICE_MS;
-    }
-    let last_day = TimeRange { start_ms: window.end_ms - FIRST_SLICE_MS + 1, ..window };
-    match source.count(&scope.containers(MEMORY), last_day, SERIES_SAMPLES).await {
-        // CPU has as many.
-        Some(samples) if samples > 0 => next_slice(FIRST_SLICE_MS, samples.saturating_mul(2)),
-        _ => FIRST_SLICE_MS,
-    }
-}
-
-/// How long the next slice may be, from what this one held.
-fn next_slice(slice_ms: i64, samples: u64) -> i64 {
-    let fits = slice_ms as f64 * SLICE_SAMPLES as f64 / samples.max(1) as f64;
-    let most = slice_ms.saturating_mul(MOST_GROWTH);
-    (fits.min(most as f64) as i64).max(SHORTEST_SLICE_MS)
 }
 
 /// What is in a store is not to be mixed with what other labels select.

@@ -62,15 +62,21 @@ pub type BySource<T> = Vec<(Source, T)>;
 pub fn put<T>(all: &mut BySource<T>, source: Source, stretch: T) {
     match all.binary_search_by_key(&source, |(known, _)| *known) {
         Ok(at) => all[at].1 = stretch,
-        Err(at) => all.insert(at, (source, stretch)),
+        Err(at) => insert(all, at, (source, stretch)),
     }
+}
+
+/// With room for no more, since most containers have one series; a vector would make room for four.
+fn insert<T>(all: &mut BySource<T>, at: usize, told: (Source, T)) {
+    all.reserve_exact(1);
+    all.insert(at, told);
 }
 
 /// Adds what came after to what a series told before.
 pub fn append<T: Stretch>(all: &mut BySource<T>, source: Source, later: T) {
     match all.binary_search_by_key(&source, |(known, _)| *known) {
         Ok(at) => all[at].1.then(later),
-        Err(at) => all.insert(at, (source, later)),
+        Err(at) => insert(all, at, (source, later)),
     }
 }
 

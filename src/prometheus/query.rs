@@ -98,6 +98,9 @@ pub(crate) async fn count(server: &Server, selector: &Selector, range: TimeRange
         Ok::<_, Error>(answer.data)
     };
     let data = tokio::time::timeout(COUNT_PATIENCE, asked).await.ok()?.ok()??;
+    if data.pointer("/result")?.as_array()?.is_empty() {
+        return Some(0);
+    }
     let samples: f64 = data.pointer("/result/0/value/1")?.as_str()?.parse().ok()?;
     (samples >= 0.0).then_some(samples as u64)
 }

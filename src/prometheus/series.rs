@@ -84,7 +84,7 @@ pub trait SeriesSource: Send + Sync {
     }
 
     /// How many samples the selected series have inside the range, each series counted as at least `least`, stale and NaN
-    /// ones perhaps among them; `None` where there are none, or the source cannot tell without sending them all.
+    /// ones perhaps among them; `None` where the source cannot tell without sending them all.
     fn count(&self, _selector: &Selector, _range: TimeRange, _least: u64) -> impl Future<Output = Option<u64>> + Send {
         std::future::ready(None)
     }

@@ -76,11 +76,12 @@ async fn the_server_counts_what_it_would_send() {
     let counter = Selector::metric("wire").equal("case", "counter");
     let samples = written()["counter"].len() as u64;
     for (mode, counted) in [(Mode::Auto, Some(samples)), (Mode::Query, Some(samples)), (Mode::RemoteRead, None)] {
-        assert_eq!(client(&server, mode).count(&counter, ALL).await, counted, "{mode:?}");
+        assert_eq!(client(&server, mode).count(&counter, ALL, 1).await, counted, "{mode:?}");
     }
     let client = client(&server, Mode::Auto);
-    assert_eq!(client.count(&Selector::metric("absent"), ALL).await, None);
-    assert_eq!(client.count(&counter, TimeRange { start_ms: 2, end_ms: 1 }).await, None);
+    assert_eq!(client.count(&counter, ALL, samples + 7).await, Some(samples + 7), "a series counts as so many");
+    assert_eq!(client.count(&Selector::metric("absent"), ALL, 1).await, Some(0));
+    assert_eq!(client.count(&counter, TimeRange { start_ms: 2, end_ms: 1 }, 1).await, None);
 }
 
 #[tokio::test]
