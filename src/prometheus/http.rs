@@ -20,6 +20,10 @@ use super::refusal::{in_quotes, is_page, message_of, page_title, parse_retry_aft
 use super::secrets::Secrets;
 use crate::secret::Secret;
 
+/// Thanos answers from down-sampled blocks where its own default says so, and those hold averages of five minutes or an
+/// hour, which are no peaks. Other servers do not know the parameter.
+const RAW_SAMPLES: (&str, &str) = ("max_source_resolution", "0s");
+
 /// An error body is read up to here.
 const ERROR_BODY_CAP: usize = 64 << 10;
 /// Waits between tries start here and double, up to `MAX_DELAY`, unless the server says how long.
@@ -65,6 +69,9 @@ impl Http {
         settings.chain(config.headers.iter().map(|(_, v)| v.expose())).for_each(|v| secrets.add_setting(v));
         if let Some((user, password)) = &base.userinfo {
             secrets.add_login(user, password.expose());
+        }
+        if !params.iter().any(|(name, _)| name == RAW_SAMPLES.0) {
+            params.push((RAW_SAMPLES.0.to_owned(), RAW_SAMPLES.1.to_owned()));
         }
         Ok(Self {
             client: build_client(config, &base)?,

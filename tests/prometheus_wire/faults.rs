@@ -173,6 +173,20 @@ async fn credentials_tenant_and_parameters_are_sent() {
     assert!(body.contains("&dedup=true") && body.contains("&key=hunter2"), "{body}");
 }
 
+/// What Thanos has down-sampled are averages.
+#[tokio::test]
+async fn raw_samples_are_asked_for_unless_the_user_says_otherwise() {
+    for (given, wanted) in [(None, "0s"), (Some("5m"), "5m")] {
+        let server = Fault::start(|_, _| status(200, EMPTY)).await;
+        let mut config = server.config(Mode::Query);
+        config.extra_params.extend(given.map(|value| ("max_source_resolution".to_owned(), value.to_owned())));
+        assert!(run(&Client::new(&config).unwrap()).await.1.is_none());
+        let body = String::from_utf8(server.hits()[0].body.to_vec()).unwrap();
+        let sent: Vec<&str> = body.split('&').filter_map(|p| p.strip_prefix("max_source_resolution=")).collect();
+        assert_eq!(sent, [wanted]);
+    }
+}
+
 #[tokio::test]
 async fn a_token_file_is_read_again() {
     let server = Fault::start(|_, _| status(200, EMPTY)).await;
