@@ -250,7 +250,6 @@ pub async fn collect<S: SeriesSource>(
         counts.pods += read.objects.len() as u64;
         counts.with_labels += read.objects.pods_with_labels;
         let held = (read.slice.samples, read.slice.series(), read.objects.len() as u64);
-        slice_ms = slicing::next(source, &request.scope, range, slice_ms, held, end_ms).await;
         let mut runs = advance(&mut carried, read, range, range.end_ms == end_ms, who, |ns, pod| {
             store.pods_named(ns, pod).unwrap_or_default()
         });
@@ -266,6 +265,7 @@ pub async fn collect<S: SeriesSource>(
         summary.slices += 1;
         start_ms = range.end_ms.saturating_add(1);
         progress(Step { done_ms: start_ms - from_ms, total_ms, runs: summary.runs });
+        slice_ms = slicing::next(source, &request.scope, start_ms, slice_ms, held, end_ms).await;
     }
     prune_pods(store, from_ms, request.window)?;
     summary.workloads = found.len() as u64;

@@ -18,10 +18,6 @@ const SERIES_SAMPLES: u64 = 30;
 /// A slice is at most this many times as long as the one before: every request costs the server the same look-up of
 /// series, however short its time, and a quiet day says little of the next month.
 const MOST_GROWTH: i64 = 16;
-/// Before a slice that is more times as long than this as the one before, the source is asked how much there is: what
-/// began after quiet days would else come all at once.
-const UNSEEN_GROWTH: i64 = 2;
-
 /// How long the first slice may be, from what the last day held: the least likely to have been deleted, and the likest
 /// to the present.
 pub(super) async fn first<S: SeriesSource>(source: &S, scope: &Scope, window: TimeRange) -> i64 {
@@ -35,21 +31,21 @@ pub(super) async fn first<S: SeriesSource>(source: &S, scope: &Scope, window: Ti
     }
 }
 
-/// How long the slice after `range` may be, which was to be `planned_ms` long and held so many samples, series and pods;
-/// the window ends at `end_ms`.
+/// How long the slice from `start_ms` on may be, after one that was to be `planned_ms` long and held so many samples,
+/// series and pods; the window ends at `end_ms`. What came before says little of what comes after quiet days, so the
+/// source is asked.
 pub(super) async fn next<S: SeriesSource>(
     source: &S,
     scope: &Scope,
-    range: TimeRange,
+    start_ms: i64,
     planned_ms: i64,
     (samples, series, pods): (u64, u64, u64),
     end_ms: i64,
 ) -> i64 {
     // A pod that nobody sampled is kept like the others.
     let next_ms = fitting(planned_ms, samples.max(SERIES_SAMPLES * series.max(2 * pods)));
-    let start_ms = range.end_ms.saturating_add(1);
     let coming = TimeRange { start_ms, end_ms: start_ms.saturating_add(next_ms - 1).min(end_ms) };
-    if next_ms <= planned_ms.saturating_mul(UNSEEN_GROWTH) || coming.len_ms() == 0 {
+    if coming.len_ms() <= SHORTEST_MS.unsigned_abs() {
         return next_ms;
     }
     match held(source, scope, coming).await {
@@ -104,15 +100,17 @@ mod tests {
             let range = TimeRange { start_ms, end_ms: (start_ms + planned_ms - 1).min(end_ms) };
             let samples = 2 * source.count(&scope.containers(MEMORY), range, 1).await.unwrap();
             all.push(((range.end_ms + 1 - range.start_ms) / SHORTEST_MS, samples));
-            planned_ms = next(source, &scope, range, planned_ms, (samples, 0, 0), end_ms).await;
             start_ms = range.end_ms + 1;
+            planned_ms = next(source, &scope, start_ms, planned_ms, (samples, 0, 0), end_ms).await;
         }
         all
     }
 
     #[tokio::test]
     async fn no_slice_holds_much_more_than_fits_even_after_quiet_days() {
-        for (quiet_days, samples_an_hour) in [(0, 5_000), (8, 5_000), (8, 100_000), (13, 700_000), (14, 1)] {
+        for (quiet_days, samples_an_hour) in
+            [(0, 5_000), (8, 5_000), (8, 60_000), (8, 100_000), (11, 20_000), (13, 700_000), (14, 1)]
+        {
             let slices = slices(&Since(quiet_days * DAY_MS, samples_an_hour)).await;
             let most = slices.iter().map(|(_, samples)| *samples).max().unwrap();
             assert!(most <= 2 * SLICE_SAMPLES, "{quiet_days} {samples_an_hour}: {slices:?}");
