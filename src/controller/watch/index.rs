@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::event::{Event, Unreadable};
 use super::kills::killed;
+use super::limits::Limits;
 use super::own::Own;
 use super::source::{Kind, Source};
 use crate::admission::identity::identity_of;
@@ -41,6 +42,7 @@ pub struct Index {
     own: Own,
     identity: Arc<IdentityRules>,
     kills: Vec<(WorkloadKey, Kill)>,
+    limits: Limits,
     pods: KnownPods,
 }
 
@@ -72,9 +74,11 @@ impl Index {
                 self.seen.insert(source.clone(), HashSet::new());
             }
             Event::Applied(object) => return self.put(source, &object),
-            // A pod's last words come with its end, where it is deleted at once.
-            Event::Deleted(object) if source.kind == Kind::Pod => return self.put(source, &object),
             Event::Deleted(object) => {
+                // A pod's last words come with its end, where it is deleted at once.
+                if source.kind == Kind::Pod {
+                    self.put(source, &object)?;
+                }
                 if let Some((namespace, name)) = key(source.kind, &object) {
                     self.remove(source.kind, &namespace, &name);
                 }
@@ -269,15 +273,19 @@ impl Index {
         let nobody = Owners::default();
         let owners = self.owners.get(namespace).unwrap_or(&nobody);
         let Some(identity) = identity_of(object, namespace, owners, &self.identity) else { return };
-        for (container, kill) in killed(object) {
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str);
+        let mut limits = self.limits.take(namespace, name, uid.unwrap_or_default());
+        let kills = killed(object, &limits);
+        limits.see(object, &kills);
+        self.limits.put(namespace, name, uid.unwrap_or_default(), limits);
+        for (container, kill) in kills {
             let key = WorkloadKey { workload: identity.workload.clone(), container };
             if self.own.put_kill(&key, &kill) {
                 self.kills.push((key, kill));
             }
         }
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         let jvm = jvm::seen(object, &identity);
-        self.pods.add_identified(namespace, name, uid, identity);
+        self.pods.add_identified(namespace, name, uid.map(str::to_owned), identity);
         self.pods.tell(namespace, name, jvm);
     }
 
@@ -307,8 +315,11 @@ impl Index {
                 // Whether the namespace is still worth an entry is seen to with its bounds.
                 !self.own.has(namespace)
             }
-            // What was seen of a pod outlives it.
-            Kind::Pod => false,
+            // Whose it was, and its kills, outlive it.
+            Kind::Pod => {
+                self.limits.remove(namespace, name);
+                false
+            }
         };
         if changed {
             self.changed.insert(namespace.to_owned());
@@ -333,7 +344,7 @@ impl Index {
             }
             Kind::RightsizingPolicy => self.own.policy_names().into_iter().map(|name| (String::new(), name)).collect(),
             Kind::Recommendation => self.own.recommendation_keys(),
-            Kind::Pod => Vec::new(),
+            Kind::Pod => self.limits.keys().cloned().collect(),
         };
         keys.retain(|(namespace, _)| source.namespace.as_ref().is_none_or(|own| own == namespace));
         keys

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::limits::PodLimits;
 use crate::admission::provenance::{self, Record};
 use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
@@ -11,17 +12,29 @@ use crate::recommendation::Kill;
 /// The reason that a kubelet gives.
 const OOM_KILLED: &str = "OOMKilled";
 
-/// The containers of a pod that were killed at a limit of their own. One that was killed without a limit ran out of its
-/// node's memory: no size of its own would have saved it.
-pub(super) fn killed(pod: &Value) -> Vec<(String, Kill)> {
-    let statuses = ["containerStatuses", "initContainerStatuses"]
-        .into_iter()
-        .filter_map(|key| pod.get("status")?.get(key)?.as_array())
-        .flatten();
-    statuses.filter_map(|status| one(pod, status)).collect()
+/// The containers of a pod that were killed at a limit of their own, which `limits` may know better than its spec. One
+/// that was killed without a limit ran out of its node's memory: no size of its own would have saved it.
+pub(super) fn killed(pod: &Value, limits: &PodLimits) -> Vec<(String, Kill)> {
+    statuses(pod).filter_map(|status| one(pod, status, limits)).collect()
 }
 
-fn one(pod: &Value, status: &Value) -> Option<(String, Kill)> {
+/// What a pod's status says of each of its containers.
+pub(super) fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["containerStatuses", "initContainerStatuses"]
+        .into_iter()
+        .filter_map(move |key| pod.get("status")?.get(key)?.as_array())
+        .flatten()
+}
+
+/// The memory limit that a pod's spec asks for.
+pub(super) fn asked(pod: &Value, name: &str) -> Option<Quantity> {
+    let containers =
+        ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
+    let container = containers.flatten().find(|c| c.get("name").and_then(Value::as_str) == Some(name))?;
+    ContainerResources::of_container(container).ok()?.memory_limit
+}
+
+fn one(pod: &Value, status: &Value, limits: &PodLimits) -> Option<(String, Kill)> {
     let name = status.get("name")?.as_str()?;
     // Of a container that was started again the earlier state is the one that tells.
     let ended = ["state", "lastState"].into_iter().find_map(|key| {
@@ -29,10 +42,7 @@ fn one(pod: &Value, status: &Value) -> Option<(String, Kill)> {
         (ended.get("reason").and_then(Value::as_str) == Some(OOM_KILLED)).then_some(ended)
     })?;
     let at: Timestamp = ended.get("finishedAt")?.as_str()?.parse().ok()?;
-    let containers =
-        ["containers", "initContainers"].into_iter().filter_map(|key| pod.get("spec")?.get(key)?.as_array());
-    let container = containers.flatten().find(|c| c.get("name").and_then(Value::as_str) == Some(name))?;
-    let limit = ContainerResources::of_container(container).ok()?.memory_limit?;
+    let limit = limits.when_killed(name, at).or_else(|| asked(pod, name))?;
     let pod_name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let kill = Kill { limit, at, pod: pod_name.to_owned(), lowered_from: lowered_from(pod, name, limit) };
     Some((name.to_owned(), kill))
@@ -79,7 +89,7 @@ mod tests {
     #[case::no_time(json!({"terminated": {"reason": "OOMKilled"}}), json!({}), false)]
     #[case::nonsense(json!(7), json!([]), false)]
     fn a_kill_is_what_the_kubelet_says(#[case] state: Value, #[case] last: Value, #[case] is_kill: bool) {
-        let found = killed(&pod(&state, &last, None));
+        let found = killed(&pod(&state, &last, None), &PodLimits::default());
         assert_eq!(found.len(), usize::from(is_kill));
         assert!(
             found.iter().all(|(_, k)| k.limit == "2Gi".parse().unwrap() && k.at.as_millisecond() == 1_795_341_600_000)
@@ -91,7 +101,7 @@ mod tests {
     #[case::raised(Some("1Gi"), None)]
     #[case::untouched(None, None)]
     fn a_shrink_of_ours_is_told_by_the_record(#[case] from: Option<&str>, #[case] before: Option<&str>) {
-        let found = killed(&pod(&ended("OOMKilled"), &json!({}), from));
+        let found = killed(&pod(&ended("OOMKilled"), &json!({}), from), &PodLimits::default());
         assert_eq!(found[0].1.lowered_from, before.map(|b| b.parse().unwrap()));
     }
 
@@ -99,13 +109,13 @@ mod tests {
     fn a_record_that_does_not_say_what_the_pod_has_is_not_believed() {
         let mut pod = pod(&ended("OOMKilled"), &json!({}), Some("64Gi"));
         pod["spec"]["containers"][0]["resources"]["limits"]["memory"] = json!("3Gi");
-        assert_eq!(killed(&pod)[0].1.lowered_from, None);
+        assert_eq!(killed(&pod, &PodLimits::default())[0].1.lowered_from, None);
     }
 
     #[test]
     fn without_a_limit_it_is_the_nodes_memory_that_ran_out() {
         let mut pod = pod(&ended("OOMKilled"), &json!({}), None);
         pod["spec"]["containers"][0]["resources"] = json!({});
-        assert_eq!(killed(&pod), []);
+        assert_eq!(killed(&pod, &PodLimits::default()), []);
     }
 }

@@ -12,6 +12,7 @@ mod contact;
 mod event;
 mod index;
 mod kills;
+mod limits;
 mod own;
 mod source;
 mod status;
