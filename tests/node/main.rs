@@ -8,7 +8,7 @@ mod scene;
 #[path = "../support/mod.rs"]
 mod support;
 
-use scene::{MIB, Scene};
+use scene::{Killed, MIB, Scene, TriedAgain};
 
 #[test]
 fn steady_work_is_lowered_to_what_it_held() {
@@ -67,14 +67,34 @@ fn a_deadline_is_no_kill_for_memory() {
     assert!(row.recommended_mib().is_none_or(|mib| mib >= 128), "no run came to its end: {row}");
 }
 
-/// A resize that the node has no room for stands in the spec, and the old limit stays in force.
+/// A resize stands in the spec at once, whether or not it is ever done: what is in force is what kills.
 #[test]
-fn a_kill_is_charged_to_the_limit_in_force() {
-    let Some(scene) = Scene::shared("a_kill_is_charged_to_the_limit_in_force") else { return };
-    let killed = scene.deferred_and_killed();
-    assert_eq!(killed.asked_mib, scene::DEFERRED_MIB, "the spec has the size that was asked for");
-    assert_eq!(killed.next_mib, 128, "twice the 64 MiB that were in force; podfit said:\n{}", killed.log);
-    assert_eq!(killed.next_phase, "Succeeded");
+fn a_kill_is_answered_from_the_limit_in_force() {
+    let Some(scene) = Scene::shared("a_kill_is_answered_from_the_limit_in_force") else { return };
+    let case = |name, container, limit_mib, arguments, resized_to_mib| Killed {
+        name,
+        container,
+        limit_mib,
+        arguments,
+        resized_to_mib,
+    };
+    let grows: &[&str] = &["mem=30Mi", "for=20s", "mem=100Mi", "for=5s"];
+    let cases = [
+        case("untouched", "main", 64, grows, None),
+        case("in-init", "init", 64, &["mem=30Mi", "for=2s", "mem=100Mi", "for=2s"], None),
+        // More than any node has.
+        case("no-room", "main", 64, grows, Some(10_000_000)),
+        // Less than it uses.
+        case("refused", "main", 128, &["mem=60Mi", "for=20s", "mem=200Mi", "for=5s"], Some(40)),
+        case("raised", "main", 64, &["mem=30Mi", "for=20s", "mem=200Mi", "for=5s"], Some(160)),
+    ];
+    let (tried, log) = scene.killed_and_tried_again(&cases);
+    let of = |asked_mib, next_mib| TriedAgain { asked_mib, next_mib, next_phase: "Succeeded".to_owned() };
+    assert_eq!(
+        tried,
+        [of(64, 128), of(64, 128), of(10_000_000, 128), of(40, 256), of(160, 320)],
+        "podfit said:\n{log}"
+    );
 }
 
 #[test]

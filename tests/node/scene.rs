@@ -1,22 +1,24 @@
 //! What runs on the node, and what podfit makes of it. All of it runs once for all tests of the process.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::objects;
 use super::support::cli::podfit;
-use super::support::cluster::{Cluster, Namespace, cluster_with_node, until};
+use super::support::cluster::{Cluster, Namespace, cluster_with_node, until, within};
 use super::support::prometheus_server::{PrometheusServer, skipped};
 use super::support::webhook::{Setup, Webhook};
 
 pub const MIB: u64 = 1 << 20;
-/// More than the node has.
-pub const DEFERRED_MIB: u64 = 10_000_000;
 const BATCH: &str = "/apis/batch/v1";
 const RUNS: usize = 4;
+/// As the CronJob controller numbers its Jobs: by the minute.
+const FIRST_RUN: usize = 29_000_000;
+/// They run for two minutes; a machine with more to do starts them slowly.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a workload does, and its memory limit in MiB.
 const WORK: [(&str, u64, &[&str]); 7] = [
@@ -33,17 +35,43 @@ pub struct Scene {
     cluster: &'static Cluster,
     prometheus: PrometheusServer,
     namespace: Namespace,
-    answer: OnceLock<Value>,
+    /// What came of all that runs, or why nothing did: one test that waits in vain is enough.
+    answer: OnceLock<Result<Value, String>>,
 }
 
-/// What became of a pod whose resize was deferred.
+/// A Job whose first try is killed.
 pub struct Killed {
-    /// Limit in its spec.
+    pub name: &'static str,
+    /// Which of its containers is killed: `main`, or `init` before it.
+    pub container: &'static str,
+    pub limit_mib: u64,
+    /// What the container does.
+    pub arguments: &'static [&'static str],
+    /// What it is asked to be resized to while it runs.
+    pub resized_to_mib: Option<u64>,
+}
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TriedAgain {
+    /// The limit in the spec of the try that was killed.
     pub asked_mib: u64,
-    /// Limit of the next try, and how that ended.
+    /// The limit of the next try, and how that ended.
     pub next_mib: u64,
     pub next_phase: String,
-    pub log: String,
+}
+
+impl Killed {
+    /// The work is the init container's, and what comes after it has little to do.
+    fn shape(&self, job: &mut Value) {
+        if self.container == "init" {
+            let pod = &mut job["spec"]["template"]["spec"];
+            let mut init = pod["containers"][0].clone();
+            init["name"] = json!("init");
+            pod["initContainers"] = json!([init]);
+            pod["containers"][0]["args"] = json!(["for=1s"]);
+        }
+    }
 }
 
 impl Scene {
@@ -60,23 +88,23 @@ impl Scene {
     }
 
     fn start() -> Result<Self, String> {
-        let cluster = cluster_with_node("host")?;
+        let cluster = cluster_with_node()?;
         let objects = objects::serve(cluster);
-        let token = std::env::temp_dir().join(format!("podfit-test-node-{}.token", std::process::id()));
-        std::fs::write(&token, cluster.env("PODFIT_CLUSTER_TOKEN")).unwrap();
+        let token = cluster.env("PODFIT_CLUSTER_TOKEN");
         let kubelet = cluster.env("PODFIT_CLUSTER_KUBELET").trim_start_matches("https://");
         let config = json!({"global": {"scrape_interval": "5s", "scrape_timeout": "4s"}, "scrape_configs": [
             {"job_name": "kubelet", "scheme": "https", "metrics_path": "/metrics/cadvisor",
-                "authorization": {"credentials_file": token}, "tls_config": {"ca_file": cluster.env("PODFIT_CLUSTER_CA")},
+                "authorization": {"credentials": token}, "tls_config": {"ca_file": cluster.env("PODFIT_CLUSTER_CA")},
                 "static_configs": [{"targets": [kubelet]}]},
             {"job_name": "kube-state-metrics", "honor_labels": true, "static_configs": [{"targets": [objects]}]}]});
         let prometheus =
             PrometheusServer::start_with_config(&config.to_string()).ok_or("prometheus or promtool is not on PATH")?;
+        let prometheus = prometheus.shared();
         let namespace = cluster.namespace("node");
         for (name, limit_mib, arguments) in WORK {
             let cron = create_cron(&namespace, name, limit_mib, arguments);
             for run in 0..RUNS {
-                create_job(&namespace, &cron, run, 0);
+                namespace.create(BATCH, "jobs", &job_of(&cron, run, 0));
             }
         }
         Ok(Self { cluster, prometheus, namespace, answer: OnceLock::new() })
@@ -93,70 +121,79 @@ impl Scene {
 
     /// What `podfit recommend` says when all has run and been scraped.
     fn answer(&self) -> &Value {
-        self.answer.get_or_init(|| {
-            // The Job controller deletes a pod that misses its Job's deadline, and what ended before stays.
-            let pods = (WORK.len() - 1) * RUNS;
-            until("every pod has ended", || {
-                let ended =
-                    |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap_or(""));
-                let all = self.namespace.list("/api/v1", "pods");
-                (all.len() == pods && all.iter().all(ended)).then_some(())
-            });
-            let ended = format!("count(kube_pod_completion_time{{namespace=\"{}\"}})", self.namespace.name);
-            until("every end has been scraped twice", || {
-                let now = self.prometheus.ask("query", &[("query", &format!("{ended} and {ended} offset 6s"))]).ok()?;
-                let count: usize = now["result"][0]["value"][1].as_str()?.parse().ok()?;
-                (count >= pods).then_some(())
-            });
-            let ran = podfit([
-                "recommend",
-                "--prometheus-url",
-                &self.prometheus.url(),
-                "-o",
-                "json",
-                "-n",
-                &self.namespace.name,
-                "--history",
-                "1h",
-            ]);
-            assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-            serde_json::from_str(&ran.stdout).unwrap()
+        let answer = self.answer.get_or_init(|| {
+            self.all_has_run().map(|()| {
+                let url = self.prometheus.url();
+                let namespace = ["-n", &self.namespace.name, "--history", "1h"];
+                let ran = podfit(["recommend", "--prometheus-url", &url, "-o", "json"].into_iter().chain(namespace));
+                assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+                serde_json::from_str(&ran.stdout).unwrap()
+            })
+        });
+        answer.as_ref().unwrap_or_else(|missing| panic!("{missing}"))
+    }
+
+    fn all_has_run(&self) -> Result<(), String> {
+        // The Job controller deletes a pod that misses its Job's deadline, and what ended before stays.
+        let pods = (WORK.len() - 1) * RUNS;
+        let left = || {
+            let has_ended =
+                |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap_or(""));
+            let all = self.namespace.list("/api/v1", "pods");
+            let left: Vec<Value> = all.iter().filter(|pod| !has_ended(pod)).map(|pod| pod["status"].clone()).collect();
+            (all.len(), left)
+        };
+        within(PATIENCE, "the end of every pod", || {
+            let (all, left) = left();
+            (all == pods && left.is_empty()).then_some(())
+        })
+        .map_err(|missing| format!("{missing}: {:#?}", left()))?;
+        let ended = format!("kube_pod_completion_time{{namespace=\"{}\"}}", self.namespace.name);
+        let query = format!("count({ended}) >= {pods} and count({ended} offset 6s) >= {pods}");
+        within(PATIENCE, "the second scrape of every end", || {
+            let now = self.prometheus.ask("query", &[("query", &query)]).ok()?;
+            now["result"].as_array().is_some_and(|found| !found.is_empty()).then_some(())
         })
     }
 
-    /// A Job's pod is asked to grow beyond what the node has, outgrows the limit that stays in force, and is tried again
-    /// under podfit's eyes.
-    pub fn deferred_and_killed(&self) -> Killed {
+    /// Runs the cases side by side under podfit's eyes: each is killed once and tried again. Also gives podfit's log.
+    pub fn killed_and_tried_again(&self, cases: &[Killed]) -> (Vec<TriedAgain>, String) {
         let webhook = self.serve();
         let namespace = &webhook.namespace;
-        let cron = create_cron(namespace, "deferred", 64, &["mem=30Mi", "for=20s", "mem=100Mi", "for=5s"]);
-        let job = create_job(namespace, &cron, 0, 1);
-        let name = job["metadata"]["name"].as_str().unwrap();
-        let first = until("the first try runs", || {
-            pods_of(namespace, name).into_iter().find(|pod| pod["status"]["phase"] == "Running")
-        });
-        let first = first["metadata"]["name"].as_str().unwrap().to_owned();
-        let size = json!({"memory": format!("{DEFERRED_MIB}Mi")});
-        let resize =
-            json!({"spec": {"containers": [{"name": "main", "resources": {"requests": size, "limits": size}}]}});
-        strategic_patch(self.cluster.kubeconfig(), &namespace.name, &first, &resize);
-        let killed = until("the kernel kills it", || {
-            pods_of(namespace, name)
-                .into_iter()
-                .find(|pod| pod["metadata"]["name"] == first && pod["status"]["phase"] == "Failed")
-        });
-        let next = until("the next try ends", || {
-            pods_of(namespace, name).into_iter().find(|pod| {
-                let phase = pod["status"]["phase"].as_str().unwrap_or("");
-                pod["metadata"]["name"] != first && ["Succeeded", "Failed"].contains(&phase)
-            })
-        });
-        Killed {
-            asked_mib: limit_mib(&killed),
-            next_mib: limit_mib(&next),
-            next_phase: next["status"]["phase"].as_str().unwrap_or("").to_owned(),
-            log: webhook.serve.log(),
+        for case in cases {
+            let cron = create_cron(namespace, case.name, case.limit_mib, case.arguments);
+            let mut job = job_of(&cron, 0, 1);
+            case.shape(&mut job);
+            namespace.create(BATCH, "jobs", &job);
         }
+        let first = |case: &Killed| {
+            until("the first try runs", || {
+                let pod = pods_of(namespace, case.name).into_iter().next()?;
+                (pod["status"]["phase"] == "Running" || case.container == "init").then_some(pod)
+            })
+        };
+        let first: Vec<Value> = cases.iter().map(first).collect();
+        for (case, pod) in cases.iter().zip(&first) {
+            if let Some(mib) = case.resized_to_mib {
+                resize(namespace, pod["metadata"]["name"].as_str().unwrap(), mib);
+            }
+        }
+        let second = |(case, first): (&Killed, &Value)| {
+            let of = |pod: &Value| pod["metadata"]["name"] == first["metadata"]["name"];
+            let next = within(PATIENCE, "the next try's end", || {
+                let ended =
+                    |pod: &Value| ["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap_or(""));
+                pods_of(namespace, case.name).into_iter().find(|pod| !of(pod) && ended(pod))
+            })
+            .unwrap_or_else(|missing| panic!("{}: {missing}; podfit said:\n{}", case.name, webhook.serve.log()));
+            let killed = pods_of(namespace, case.name).into_iter().find(of).unwrap();
+            TriedAgain {
+                asked_mib: limit_mib(&killed, case.container),
+                next_mib: limit_mib(&next, case.container),
+                next_phase: next["status"]["phase"].as_str().unwrap_or("").to_owned(),
+            }
+        };
+        (cases.iter().zip(&first).map(second).collect(), webhook.serve.log())
     }
 
     /// `podfit serve` for a namespace of its own, which resizes.
@@ -228,34 +265,41 @@ fn create_cron(namespace: &Namespace, name: &str, limit_mib: u64, arguments: &[&
     namespace.create(BATCH, "cronjobs", &json!({"metadata": {"name": name}, "spec": spec}))
 }
 
-fn create_job(namespace: &Namespace, cron: &Value, run: usize, retries: u64) -> Value {
+/// A Job as the CronJob controller makes it, but for its number of retries.
+fn job_of(cron: &Value, run: usize, retries: u64) -> Value {
     let name = &cron["metadata"]["name"];
     let owner = json!([{"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": cron["metadata"]["uid"],
         "controller": true}]);
     let mut spec = cron["spec"]["jobTemplate"]["spec"].clone();
     spec["backoffLimit"] = json!(retries);
-    let name = format!("{}-{}", name.as_str().unwrap(), 29_000_000 + run);
-    namespace.create(BATCH, "jobs", &json!({"metadata": {"name": name, "ownerReferences": owner}, "spec": spec}))
+    let name = format!("{}-{}", name.as_str().unwrap(), FIRST_RUN + run);
+    json!({"metadata": {"name": name, "ownerReferences": owner}, "spec": spec})
 }
 
-fn pods_of(namespace: &Namespace, job: &str) -> Vec<Value> {
-    let label = format!("pods?labelSelector=batch.kubernetes.io/job-name={job}");
-    namespace.find("/api/v1", &label).unwrap()["items"].as_array().unwrap().clone()
+/// The pods of a CronJob's first Job, the first try first.
+fn pods_of(namespace: &Namespace, cron: &str) -> Vec<Value> {
+    let label = format!("pods?labelSelector=batch.kubernetes.io/job-name={cron}-{FIRST_RUN}");
+    let mut pods = namespace.list("/api/v1", &label);
+    pods.sort_by_key(|pod| pod["metadata"]["creationTimestamp"].to_string());
+    pods
 }
 
-/// `resize` takes no merge patch of one container: as kubectl does it.
-fn strategic_patch(kubeconfig: &Path, namespace: &str, pod: &str, patch: &Value) {
+/// As kubectl does it: the subresource takes no merge patch of one container.
+fn resize(namespace: &Namespace, pod: &str, mib: u64) {
+    let size = json!({"memory": format!("{mib}Mi")});
+    let patch = json!({"spec": {"containers": [{"name": "main", "resources": {"requests": size, "limits": size}}]}});
     let patched = std::process::Command::new("kubectl")
         .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(["patch", "pod", pod, "-n", namespace, "--subresource", "resize", "-p", &patch.to_string()])
+        .arg(namespace.cluster.kubeconfig())
+        .args(["patch", "pod", pod, "-n", &namespace.name, "--subresource", "resize", "-p", &patch.to_string()])
         .output()
         .unwrap();
     assert!(patched.status.success(), "{}", String::from_utf8_lossy(&patched.stderr));
 }
 
-fn limit_mib(pod: &Value) -> u64 {
-    mib(&pod["spec"]["containers"][0]["resources"]["limits"]["memory"]).unwrap_or(0)
+fn limit_mib(pod: &Value, container: &str) -> u64 {
+    let list = if container == "init" { "initContainers" } else { "containers" };
+    mib(&pod["spec"][list][0]["resources"]["limits"]["memory"]).unwrap_or(0)
 }
 
 fn mib(quantity: &Value) -> Option<u64> {

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
+use super::keeper::after_this_process;
 use super::prometheus_server::skipped;
 use super::tools::{CANNOT_RUN_HERE, tool};
 
 /// What anything in a cluster may take; it takes this long only when it never comes.
 const DEADLINE: Duration = Duration::from_secs(180);
 const STEP: Duration = Duration::from_millis(25);
+const SLOW_STEP: Duration = Duration::from_millis(500);
 
 /// A running control plane and its admin's client.
 pub struct Cluster {
@@ -67,18 +69,28 @@ pub fn own_cluster(test: &str) -> Option<&'static Cluster> {
     }
 }
 
-/// A control plane with one real node (`tests/node`), on this kernel: `host` or `uml`. Only where `PODFIT_TEST_NODE=1`
-/// asks for it: building it takes a quarter of an hour, and its pods take minutes.
+/// A control plane with one real node (`tests/node`), where `PODFIT_TEST_NODE` asks for it: building it takes a quarter
+/// of an hour, and its pods take minutes. `host` and `uml` name its kernel; `1` takes the one that this machine can run.
 ///
 /// # Errors
 /// Why there is none on this machine, for [`skipped`].
-pub fn cluster_with_node(kernel: &str) -> Result<&'static Cluster, String> {
-    if std::env::var_os("PODFIT_TEST_NODE").is_none_or(|v| v != "1") {
-        return Err("a real node takes minutes; PODFIT_TEST_NODE=1 runs it".to_owned());
+pub fn cluster_with_node() -> Result<&'static Cluster, String> {
+    let kernels: &[&str] = match std::env::var("PODFIT_TEST_NODE").as_deref() {
+        Ok("1") => &["host", "uml"],
+        Ok("host") => &["host"],
+        Ok("uml") => &["uml"],
+        _ => return Err("a real node takes minutes; PODFIT_TEST_NODE=1 runs it".to_owned()),
+    };
+    let mut reasons = Vec::new();
+    for kernel in kernels {
+        let name = format!("podfit-test-node-{kernel}-{}", std::process::id());
+        match Cluster::start_by("tests/node", &["--kernel", kernel], &name) {
+            // It is taken down with the process, as every cluster that a test starts.
+            Ok(cluster) => return Ok(Box::leak(Box::new(cluster))),
+            Err(reason) => reasons.push(format!("{kernel} kernel: {reason}")),
+        }
     }
-    let name = format!("podfit-test-node-{kernel}-{}", std::process::id());
-    // It is taken down with the process, as every cluster that a test starts.
-    Cluster::start_by("tests/node", &["--kernel", kernel], &name).map(|cluster| &*Box::leak(Box::new(cluster)))
+    Err(reasons.join("; "))
 }
 
 impl Cluster {
@@ -102,7 +114,7 @@ impl Cluster {
     fn start_by(folder: &str, arguments: &[&str], name: &str) -> Result<Self, String> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let state = std::env::temp_dir().join(name);
-        let mut keeper = keeper(&scripts.join("down"), &state);
+        let mut keeper = after_this_process("exec \"$0\" \"$1\"", [&scripts.join("down"), &state]);
         let up = Command::new(scripts.join("up")).args(arguments).arg("--state").arg(&state).output().unwrap();
         let said = String::from_utf8_lossy(&up.stderr);
         if up.status.code() == Some(CANNOT_RUN_HERE) {
@@ -292,29 +304,29 @@ impl Account {
 }
 
 /// Polls until there is an answer.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} did not come about in {} s", DEADLINE.as_secs());
-        std::thread::sleep(STEP);
-    }
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    poll(DEADLINE, STEP, what, look).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
-/// A shell that waits for the end of this process, which closes its input, and then takes the cluster down. In a group
-/// of its own, so that an interrupt at the terminal does not reach it.
-fn keeper(down: &Path, state: &Path) -> Child {
-    Command::new("sh")
-        .args(["-c", "cat; exec \"$0\" \"$1\""])
-        .args([down, state])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap()
+/// The same for what takes minutes, looked at less often.
+///
+/// # Errors
+/// That it did not come about.
+pub fn within<T>(time: Duration, what: &str, look: impl FnMut() -> Option<T>) -> Result<T, String> {
+    poll(time, SLOW_STEP, what, look)
+}
+
+fn poll<T>(time: Duration, step: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let deadline = Instant::now() + time;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("{what} did not come about in {} s", time.as_secs()));
+        }
+        std::thread::sleep(step);
+    }
 }
 
 /// A namespace of one test.

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod engine_client;
 pub mod fault_server;
 pub mod histogram;
+pub mod keeper;
 pub mod prometheus_server;
 pub mod python;
 pub mod thanos;
