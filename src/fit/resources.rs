@@ -110,6 +110,11 @@ impl ContainerResources {
         Ok(read)
     }
 
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     const fn slot(&mut self, resource: Resource, limit: bool) -> &mut Option<Quantity> {
         match (resource, limit) {
             (Resource::Cpu, false) => &mut self.cpu_request,

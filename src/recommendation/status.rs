@@ -35,8 +35,11 @@ pub struct ContainerStatus {
     /// Its name.
     pub name: String,
     /// What its newest run asked for.
+    // Left out where it says nothing: where a size was before, server-side apply makes `null` of `{}`.
+    #[serde(skip_serializing_if = "ContainerResources::is_empty")]
     pub current: ContainerResources,
     /// What it should ask for; what is not there stays as it is.
+    #[serde(skip_serializing_if = "ContainerResources::is_empty")]
     pub recommended: ContainerResources,
     /// Memory of the second try and further ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -3,6 +3,11 @@
 
 use std::path::Path;
 
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use podfit::cluster::Api;
+use podfit::controller::recommend::write::{Recommendations, Written};
+use podfit::recommendation::status::{ContainerStatus, Status};
+use podfit::workload::Workload;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -68,4 +73,28 @@ fn the_workload_of_a_recommendation_cannot_be_changed() {
         "spec": {"workload": "nonsense"}});
     let path = format!("{PODFIT}/namespaces/{}/recommendations", namespace.name);
     assert!(cluster.request("POST", &path, Some(&nonsense)).is_err());
+}
+
+/// Server-side apply makes `null` of an object that is emptied, and the definition refuses it.
+#[test]
+fn a_size_that_is_no_longer_known_is_taken_out() {
+    let Some(cluster) = cluster("a_size_that_is_no_longer_known_is_taken_out") else { return };
+    define(cluster);
+    let namespace = cluster.namespace("unknown");
+    let workload = Workload::parse(&namespace.name, "cronjob/etl").unwrap();
+    let status = |size: Value| {
+        let container: ContainerStatus =
+            serde_json::from_value(json!({"name": "main", "current": size, "recommended": size})).unwrap();
+        Status { containers: vec![container], ..Status::default() }
+    };
+    let written = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let read = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+        let recommendations = Recommendations::new(Api::new(kube::Client::try_from(config).unwrap()));
+        let (_, before) = recommendations.write(&workload, None, &status(json!({"memoryLimit": "2Gi"}))).await?;
+        recommendations.write(&workload, before.as_ref(), &status(json!({}))).await
+    });
+    let (written, stored) = written.unwrap();
+    assert_eq!(written, Written::Stored);
+    assert_eq!(stored.unwrap().recommendation.status.containers, status(json!({})).containers);
 }
