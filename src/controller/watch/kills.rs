@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::limits::PodLimits;
+use super::limits::{PodLimits, reported};
 use crate::admission::provenance::{self, Record};
 use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
@@ -42,7 +42,7 @@ fn one(pod: &Value, status: &Value, limits: &PodLimits) -> Option<(String, Kill)
         (ended.get("reason").and_then(Value::as_str) == Some(OOM_KILLED)).then_some(ended)
     })?;
     let at: Timestamp = ended.get("finishedAt")?.as_str()?.parse().ok()?;
-    let limit = limits.when_killed(name, at).or_else(|| asked(pod, name))?;
+    let limit = limits.when_killed(name, at).or_else(|| reported(pod, status)).or_else(|| asked(pod, name))?;
     let pod_name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let kill = Kill { limit, at, pod: pod_name.to_owned(), lowered_from: lowered_from(pod, name, limit) };
     Some((name.to_owned(), kill))

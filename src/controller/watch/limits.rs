@@ -2,8 +2,9 @@
 //! Must not know a server: pods as raw JSON in.
 //!
 //! A resize changes a pod's spec at once. Until the kubelet has carried it out, which may be never (`Deferred`,
-//! `Infeasible`, an error), the earlier limit holds, and the status of the running container says so. Once the container
-//! is dead, its kubelet shows the spec's size there too: only who saw it run knows at which limit it was killed.
+//! `Infeasible`, an error), the earlier limit holds, and the status of the running container says so. Of a container that
+//! is dead the status says what the kubelet had set out to give, which may never have held: only who saw it run knows for
+//! sure at which limit it was killed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -47,9 +48,7 @@ impl PodLimits {
             if status.pointer("/state/running").is_none() {
                 continue;
             }
-            // A kubelet before Kubernetes 1.33 does not say.
-            let limit = status.pointer("/resources/limits/memory").and_then(|limit| Quantity::from_json(limit).ok());
-            let in_force = limit.filter(|limit| !asked(pod, name).is_some_and(|asked| is_about(*limit, asked)));
+            let in_force = reported(pod, status);
             match self.0.get_mut(name) {
                 Some(seen) => seen.in_force = in_force,
                 None if in_force.is_some() => {
@@ -62,8 +61,13 @@ impl PodLimits {
     }
 }
 
-fn is_about(a: Quantity, b: Quantity) -> bool {
-    a.bytes_rounded_up().abs_diff(b.bytes_rounded_up()) < PAGE_BYTES
+/// The limit that a container's status tells of, where the spec says another. A kubelet before Kubernetes 1.33 tells of
+/// none.
+pub(super) fn reported(pod: &Value, status: &Value) -> Option<Quantity> {
+    let limit = Quantity::from_json(status.pointer("/resources/limits/memory")?).ok()?;
+    let asked = asked(pod, status.get("name")?.as_str()?);
+    let is_same = |asked: Quantity| limit.bytes_rounded_up().abs_diff(asked.bytes_rounded_up()) < PAGE_BYTES;
+    (!asked.is_some_and(is_same)).then_some(limit)
 }
 
 /// Of the pods that are there, by namespace and name. Of most of them nothing is kept.
@@ -121,7 +125,7 @@ mod tests {
         json!({"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": at}})
     }
 
-    /// As the kubelet shows it: the spec's size is in the status too.
+    /// Of a resize that was refused the kubelet shows what it had set out to give.
     fn dead(asked: &str) -> Value {
         pod(asked, Some(asked), &oom(KILLED), &json!({}))
     }
@@ -150,6 +154,7 @@ mod tests {
     #[case::rounded_to_pages(&[runs("100M", Some("99999744")), dead("100M")], "100M")]
     #[case::kubelet_does_not_say(&[runs("64Mi", None), dead("64Mi")], "64Mi")]
     #[case::written_otherwise(&[runs("65536Ki", Some("64Mi")), dead("65536Ki")], "64Mi")]
+    #[case::nobody_saw_it_run_and_the_status_knows(&[pod("22000Mi", Some("64Mi"), &oom(KILLED), &json!({}))], "64Mi")]
     #[case::nobody_saw_it_run(&[dead("22000Mi")], "22000Mi")]
     fn a_kill_is_charged_to_the_limit_in_force(#[case] pods: &[Value], #[case] limit: &str) {
         assert_eq!(told(pods).last().copied().flatten(), limit.parse().ok());
