@@ -1,5 +1,6 @@
 //! What runs on the node, and what podfit makes of it. All of it runs once for all tests of the process.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::objects;
 use super::support::cli::podfit;
 use super::support::cluster::{Cluster, Namespace, cluster_with_node, until, within};
+use super::support::keeper::after_this_process;
 use super::support::prometheus_server::{PrometheusServer, skipped};
 use super::support::webhook::{Setup, Webhook};
 
@@ -17,6 +19,8 @@ const BATCH: &str = "/apis/batch/v1";
 const RUNS: usize = 4;
 /// As the CronJob controller numbers its Jobs: by the minute.
 const FIRST_RUN: usize = 29_000_000;
+/// Counted from before a pod starts, which takes a minute where the node has one slow CPU.
+const DEADLINE_SECONDS: u64 = 100;
 /// They run for two minutes; a machine with more to do starts them slowly.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -33,6 +37,8 @@ const WORK: [(&str, u64, &[&str]); 7] = [
 
 pub struct Scene {
     cluster: &'static Cluster,
+    /// `host` or `uml`.
+    pub kernel: &'static str,
     prometheus: PrometheusServer,
     namespace: Namespace,
     /// What came of all that runs, or why nothing did: one test that waits in vain is enough.
@@ -88,7 +94,7 @@ impl Scene {
     }
 
     fn start() -> Result<Self, String> {
-        let cluster = cluster_with_node()?;
+        let (cluster, kernel) = cluster_with_node()?;
         let objects = objects::serve(cluster);
         let token = cluster.env("PODFIT_CLUSTER_TOKEN");
         let kubelet = cluster.env("PODFIT_CLUSTER_KUBELET").trim_start_matches("https://");
@@ -97,9 +103,11 @@ impl Scene {
                 "authorization": {"credentials": token}, "tls_config": {"ca_file": cluster.env("PODFIT_CLUSTER_CA")},
                 "static_configs": [{"targets": [kubelet]}]},
             {"job_name": "kube-state-metrics", "honor_labels": true, "static_configs": [{"targets": [objects]}]}]});
-        let prometheus =
+        let mut prometheus =
             PrometheusServer::start_with_config(&config.to_string()).ok_or("prometheus or promtool is not on PATH")?;
-        let prometheus = prometheus.shared();
+        let (pid, files) = prometheus.kept();
+        let end = "kill -KILL $0; while kill -0 $0; do sleep 0.05; done; exec rm -rf \"$1\"";
+        std::mem::forget(after_this_process(end, [OsStr::new(&pid.to_string()), files.as_os_str()]));
         let namespace = cluster.namespace("node");
         for (name, limit_mib, arguments) in WORK {
             let cron = create_cron(&namespace, name, limit_mib, arguments);
@@ -107,7 +115,7 @@ impl Scene {
                 namespace.create(BATCH, "jobs", &job_of(&cron, run, 0));
             }
         }
-        Ok(Self { cluster, prometheus, namespace, answer: OnceLock::new() })
+        Ok(Self { cluster, kernel, prometheus, namespace, answer: OnceLock::new() })
     }
 
     pub fn row(&self, name: &str) -> Row<'_> {
@@ -156,6 +164,12 @@ impl Scene {
         })
     }
 
+    /// All the memory that the node has for pods.
+    pub fn node_mib(&self) -> u64 {
+        let nodes = self.cluster.get("/api/v1/nodes");
+        mib(&nodes["items"][0]["status"]["allocatable"]["memory"]).unwrap()
+    }
+
     /// Runs the cases side by side under podfit's eyes: each is killed once and tried again. Also gives podfit's log.
     pub fn killed_and_tried_again(&self, cases: &[Killed]) -> (Vec<TriedAgain>, String) {
         let webhook = self.serve();
@@ -175,7 +189,14 @@ impl Scene {
         let first: Vec<Value> = cases.iter().map(first).collect();
         for (case, pod) in cases.iter().zip(&first) {
             if let Some(mib) = case.resized_to_mib {
-                resize(namespace, pod["metadata"]["name"].as_str().unwrap(), mib);
+                let pod = pod["metadata"]["name"].as_str().unwrap();
+                // The kubelet refuses less than a container uses only once it knows what that is.
+                let query = format!("container_memory_working_set_bytes{{pod=\"{pod}\",container=\"main\"}} > 2.5e7");
+                until("what it uses has been seen", || {
+                    let now = self.prometheus.ask("query", &[("query", &query)]).ok()?;
+                    now["result"].as_array().is_some_and(|found| !found.is_empty()).then_some(())
+                });
+                resize(namespace, pod, mib);
             }
         }
         let second = |(case, first): (&Killed, &Value)| {
@@ -258,7 +279,7 @@ fn create_cron(namespace: &Namespace, name: &str, limit_mib: u64, arguments: &[&
         "securityContext": {"runAsUser": 65534, "runAsNonRoot": true}, "containers": [container]});
     let mut job = json!({"backoffLimit": 0, "template": {"spec": pod}});
     if name == "deadline" {
-        job["activeDeadlineSeconds"] = json!(20);
+        job["activeDeadlineSeconds"] = json!(DEADLINE_SECONDS);
     }
     let spec = json!({"schedule": "0 0 1 1 *", "suspend": true, "successfulJobsHistoryLimit": 100,
         "failedJobsHistoryLimit": 100, "jobTemplate": {"spec": job}});

@@ -71,11 +71,12 @@ pub fn own_cluster(test: &str) -> Option<&'static Cluster> {
 
 /// A control plane with one real node (`tests/node`), where `PODFIT_TEST_NODE` asks for it: building it takes a quarter
 /// of an hour, and its pods take minutes. `host` and `uml` name its kernel; `1` takes the one that this machine can run.
+/// Also gives the kernel.
 ///
 /// # Errors
 /// Why there is none on this machine, for [`skipped`].
-pub fn cluster_with_node() -> Result<&'static Cluster, String> {
-    let kernels: &[&str] = match std::env::var("PODFIT_TEST_NODE").as_deref() {
+pub fn cluster_with_node() -> Result<(&'static Cluster, &'static str), String> {
+    let kernels: &[&'static str] = match std::env::var("PODFIT_TEST_NODE").as_deref() {
         Ok("1") => &["host", "uml"],
         Ok("host") => &["host"],
         Ok("uml") => &["uml"],
@@ -86,7 +87,7 @@ pub fn cluster_with_node() -> Result<&'static Cluster, String> {
         let name = format!("podfit-test-node-{kernel}-{}", std::process::id());
         match Cluster::start_by("tests/node", &["--kernel", kernel], &name) {
             // It is taken down with the process, as every cluster that a test starts.
-            Ok(cluster) => return Ok(Box::leak(Box::new(cluster))),
+            Ok(cluster) => return Ok((Box::leak(Box::new(cluster)), kernel)),
             Err(reason) => reasons.push(format!("{kernel} kernel: {reason}")),
         }
     }

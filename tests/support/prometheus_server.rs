@@ -1,14 +1,11 @@
 //! A real Prometheus with a history of its own, for tests: `promtool` writes the blocks, `prometheus` serves them.
 //! Knows nothing of podfit; stops its child when dropped.
 
-use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use super::keeper::after_this_process;
 
 /// A running server on a free port of the loopback interface.
 pub struct PrometheusServer {
@@ -96,13 +93,9 @@ impl PrometheusServer {
         if body["status"] == "success" { Ok(body["data"].take()) } else { Err(body["error"].to_string()) }
     }
 
-    /// For all tests of this process: nobody drops what a static holds, so it ends, and its files go, with the process.
-    pub fn shared(mut self) -> Self {
-        let files = self.files.take().unwrap().keep();
-        let script = "kill -KILL $0; while kill -0 $0; do sleep 0.05; done; exec rm -rf \"$1\"";
-        let id = self.child.id().to_string();
-        std::mem::forget(after_this_process(script, [OsStr::new(&id), files.as_os_str()]));
-        self
+    /// Its process and its files, for whoever ends the one and removes the other: nobody drops what a static holds.
+    pub fn kept(&mut self) -> (u32, PathBuf) {
+        (self.child.id(), self.files.take().unwrap().keep())
     }
 
     /// Base address, without a slash at the end.
