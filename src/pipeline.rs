@@ -114,7 +114,11 @@ pub fn histories<'a>(
     namespaces: &'a [String],
 ) -> Result<impl Iterator<Item = Result<(WorkloadKey, History), StoreError>> + 'a, StoreError> {
     let wanted = |key: &WorkloadKey| is_asked_for(namespaces, key) && does_the_work(key.workload.kind, &key.container);
-    Ok(store.histories(None)?.filter(move |entry| entry.as_ref().map_or(true, |(key, _)| wanted(key))))
+    let one = match namespaces {
+        [one] => Some(one.as_str()),
+        _ => None,
+    };
+    Ok(store.histories(one)?.filter(move |entry| entry.as_ref().map_or(true, |(key, _)| wanted(key))))
 }
 
 fn is_asked_for(namespaces: &[String], key: &WorkloadKey) -> bool {

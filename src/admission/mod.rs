@@ -24,7 +24,7 @@ pub use owners::{Owned, Owners};
 pub use patch::{Op, PatchError, apply};
 pub use provenance::{Change, HeapChange, Provenance, Record, label_value};
 pub use recommendations::{LoadedRecommendations, id_of};
-pub use resize::{Resizing, Sizing, resize};
+pub use resize::{Resizing, Sizing, change_in_words, resize};
 pub use snapshot::{Kills, Namespace, Recommendations, Recommended, Rules, SharedState, Sizes, Snapshot};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::patch::{Editor, Op, PatchError};
 use super::provenance::{self, Change, HeapChange, Record};
 use super::{judge, provenance::Provenance};
-use crate::fit::{self, Constraints, ContainerResources, Pair, Resource, What};
+use crate::fit::{self, Constraints, ContainerResources, Resource, What};
 use crate::policy::{Bounds, PodSpec};
 use crate::quantity::Quantity;
 use crate::text;
@@ -116,11 +116,8 @@ fn held(request: &Sizing<'_>, pod: &PodSpec<'_>) -> BTreeMap<String, ContainerRe
         let Some(wanted) = wanted.get_mut(container.name) else { continue };
         let Ok(current) = ContainerResources::of_container(container.json) else { continue };
         for (resource, range) in [(Resource::Cpu, &request.bounds.cpu), (Resource::Memory, &request.bounds.memory)] {
-            let (to, from) = (wanted.pair(resource), current.pair(resource));
-            // Either stands in for the other where one alone is set, so that they stay in order.
-            let hold = |to: Option<Quantity>, from| to.map(|to| range.hold(to, from));
-            let request = hold(to.request, from.effective_request());
-            wanted.set(resource, Pair { request, limit: hold(to.limit, from.limit.or(from.request)) });
+            let held = wanted.pair(resource).within(range, current.pair(resource));
+            wanted.set(resource, held);
         }
     }
     wanted
@@ -128,6 +125,13 @@ fn held(request: &Sizing<'_>, pod: &PodSpec<'_>) -> BTreeMap<String, ContainerRe
 
 /// `podfit: main: memory 4Gi → 1536Mi, cpu request 2 → 500m; past runs of cronjob/nightly`
 fn told(name: &str, change: &Change, workload: &str, killed_at: Option<Quantity>) -> String {
+    let why = killed_at.map_or_else(|| "past runs of ".to_owned(), |limit| format!("OOM-killed at {limit}: "));
+    let head = format!("podfit: {}: {}; {why}", text::name(name), change_in_words(change));
+    text::line(&head, workload, "", text::LINE_CHARS)
+}
+
+/// `memory 4Gi → 1536Mi, cpu request 2 → 500m`
+pub fn change_in_words(change: &Change) -> String {
     let shown = |value: Option<Quantity>| value.map_or("unset".to_owned(), |value| value.to_string());
     let mut parts: Vec<String> = change.heap.iter().map(|heap| format!("heap {} → {}", heap.from, heap.to)).collect();
     for resource in [Resource::Memory, Resource::Cpu] {
@@ -145,9 +149,7 @@ fn told(name: &str, change: &Change, workload: &str, killed_at: Option<Quantity>
             }
         }
     }
-    let why = killed_at.map_or_else(|| "past runs of ".to_owned(), |limit| format!("OOM-killed at {limit}: "));
-    let head = format!("podfit: {}: {}; {why}", text::name(name), parts.join(", "));
-    text::line(&head, workload, "", text::LINE_CHARS)
+    parts.join(", ")
 }
 
 /// The operations, each tried on a copy; the copy is read again to prove that it holds what was meant.

@@ -37,6 +37,10 @@ pub struct Recommended {
     pub is_opted_out: bool,
     /// It rests on days of a service, not on runs.
     pub is_service: bool,
+    /// Runs that it rests on, or days of a service.
+    pub runs: u64,
+    /// Their highest memory peak; 0 = not known.
+    pub peak_bytes: u64,
     /// Time of the newest kill for memory that it has taken in, in milliseconds since the epoch; 0 = of none.
     pub kills_until_ms: i64,
 }

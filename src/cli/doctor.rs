@@ -18,7 +18,8 @@ use crate::collector::metrics::{MEMORY, Scope};
 use crate::doctor::labels::LabelsOfPods;
 use crate::doctor::rights::{Purpose, Right};
 use crate::doctor::{
-    Check, Installation, Read, State, certificate, clock, definitions, history, installation, labels, rights, webhooks,
+    Check, Installation, Read, State, certificate, clock, definitions, history, installation, labels, reach, rights,
+    webhooks, work,
 };
 use crate::prometheus::{Client, SeriesSource, TimeRange};
 
@@ -29,6 +30,8 @@ const CONTAINERS: usize = 20;
 /// Oldest version that the manifests are meant for: the minor of 1.x.
 const OLDEST_MINOR: u32 = 30;
 const HOUR_MS: i64 = 3_600_000;
+/// The first calls to an installation come before its first replica is ready.
+const YOUNG: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// Arguments of `podfit doctor`.
@@ -61,16 +64,28 @@ struct ChecksJson<'a> {
 /// What standard output says: everything else is a check that failed.
 pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     let mut checks = Vec::new();
-    let mut live = None;
+    let (mut live, mut found) = (None, None);
     match Reader::connect(&args.cluster.access()).await {
         Ok(reader) => {
-            cluster(&reader, &args, &mut checks).await;
+            found = cluster(&reader, &args, &mut checks).await;
             live = live_labels(&reader).await.ok();
         }
         Err(error) => checks.push(Check::fail("API server", error.to_string(), "")),
     }
+    let of_deployment = found.and_then(|found| found.prometheus_url);
     if args.source.check().is_ok() {
-        prometheus(&args.source, live.as_ref(), &mut checks).await;
+        prometheus(args.source.open().await, &args.source, live.as_ref(), &mut checks).await;
+    } else if let Some(url) = of_deployment {
+        let source = args.source.clone().with_url(&url);
+        match source.open().await {
+            // It is an address for pods, and this may be no pod.
+            Err(error) if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() => checks.push(Check::unknown(
+                "Prometheus",
+                format!("{url}, which the Deployment names, does not answer from here: {error:#}"),
+                "kubectl port-forward to it, and give --prometheus-url http://localhost:PORT",
+            )),
+            opened => prometheus(opened, &source, live.as_ref(), &mut checks).await,
+        }
     } else {
         checks.push(Check::unknown(
             "Prometheus",
@@ -82,7 +97,8 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     Ok(if checks.iter().any(|c| c.state == State::Fail) { Outcome::Found } else { Outcome::Fine })
 }
 
-async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) {
+/// What is installed; `None` where nothing is, or nothing could be read.
+async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) -> Option<Installation> {
     match reader.version().await {
         Ok((version, ahead_ms)) => {
             checks.push(api_server(&version, reader.server()));
@@ -91,7 +107,7 @@ async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) {
         Err(error) => {
             // Nothing else can be read then.
             checks.push(Check::fail("API server", error.to_string(), ""));
-            return;
+            return None;
         }
     }
     let namespace = &args.namespace;
@@ -114,7 +130,7 @@ async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) {
         let purpose = rights::to_install(namespace);
         let allowed = allowed(reader, &purpose.rights, None).await;
         checks.push(rights::check(&purpose, &allowed, "you"));
-        return;
+        return None;
     }
     account(reader, &found, checks).await;
     for plural in definitions::PLURALS {
@@ -123,6 +139,7 @@ async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) {
     }
     let path = format!("/apis/{}/{}/{}/default", definitions::GROUP, definitions::VERSION, definitions::PLURALS[0]);
     checks.push(definitions::policy(&read(reader, &path, "read the policy").await));
+    work_and_reach(reader, &found, mutating.as_ref().ok().and_then(Option::as_ref), checks).await;
     let slices = read_list(reader, "apis/discovery.k8s.io/v1", namespace, "endpointslices").await;
     checks.extend(installation::replicas(&found, &service, &slices));
     checks.extend(webhooks::both(&mutating, &validating, &found));
@@ -130,6 +147,60 @@ async fn cluster(reader: &Reader, args: &Args, checks: &mut Vec<Check>) {
     let bundles: Vec<Vec<u8>> = objects.flat_map(|o| webhooks::bundles(&o, &found)).collect();
     let chain = chain(reader, &found, args.webhook_url.as_ref()).await;
     checks.extend(certificate::served(&chain, &bundles, &found.dns(), jiff::Timestamp::now()));
+    Some(found)
+}
+
+/// Whether podfit does its work, and whether that reaches pods. Of what may not be read nothing is said: whoever asks
+/// need not see all of a cluster.
+async fn work_and_reach(reader: &Reader, found: &Installation, mutating: Option<&Value>, checks: &mut Vec<Check>) {
+    let now = jiff::Timestamp::now();
+    checks.extend(work::history(found));
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/{}", found.namespace, found.lease);
+    checks.extend(work::leader(found, &read(reader, &path, "read the Lease").await, now));
+
+    let all = async |path: &str, what: &str, keep: fn(&mut Value)| reader.list(path, what, keep).await.ok();
+    let mut configurations = Vec::new();
+    for kind in [webhooks::Kind::Mutating, webhooks::Kind::Validating] {
+        let path = format!("{ADMISSION}/{}", kind.plural());
+        let objects = all(&path, "list the webhook configurations", |_| {}).await.unwrap_or_default();
+        configurations.extend(objects.into_iter().map(|object| (kind, object)));
+    }
+    let services = all("/api/v1/services", "list Services", metadata_alone).await;
+    let services: Option<Vec<String>> = services.map(|services| services.iter().filter_map(full_name).collect());
+    checks.extend(reach::others(&configurations, services.as_deref(), found));
+
+    let own = format!("/apis/{}/{}", definitions::GROUP, definitions::VERSION);
+    let [policies, recommendations] = definitions::PLURALS.map(|plural| format!("{own}/{plural}"));
+    if let Some(policies) = all(&policies, "list policies", |_| {}).await {
+        checks.extend(reach::other_policies(&policies, crate::controller::crds::IN_FORCE));
+    }
+    let recommended = all(&recommendations, "list recommendations", metadata_alone).await;
+    let namespaces = all("/api/v1/namespaces", "list namespaces", metadata_alone).await;
+    if let (Some(recommended), Some(namespaces), Some(mutating)) = (recommended, namespaces, mutating) {
+        let mut counts = std::collections::BTreeMap::<String, usize>::new();
+        for of in recommended.iter().filter_map(|object| object.pointer("/metadata/namespace")?.as_str()) {
+            *counts.entry(of.to_owned()).or_default() += 1;
+        }
+        if !counts.is_empty() {
+            checks.push(reach::never_asked(&counts, &namespaces, mutating, found));
+        }
+    }
+    if let Ok(metrics) = reader.text("/metrics", "read the API server's metrics").await {
+        let is_young = found.created.is_some_and(|then| now.duration_since(then) < YOUNG);
+        checks.push(reach::failed_open(&metrics, is_young));
+    }
+}
+
+fn metadata_alone(object: &mut Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|key, _| key == "metadata");
+    }
+}
+
+/// `NAMESPACE/NAME`.
+fn full_name(object: &Value) -> Option<String> {
+    let text = |key: &str| object.pointer(&format!("/metadata/{key}")).and_then(Value::as_str);
+    Some(format!("{}/{}", text("namespace")?, text("name")?))
 }
 
 fn api_server(version: &str, address: &str) -> Check {
@@ -216,8 +287,13 @@ async fn chain(
     Ok((chain, format!("in Secret {}", found.secret)))
 }
 
-async fn prometheus(source: &SourceArgs, live: Option<&LabelsOfPods>, checks: &mut Vec<Check>) {
-    let (client, window) = match source.open().await {
+async fn prometheus(
+    opened: anyhow::Result<(Source, TimeRange)>,
+    source: &SourceArgs,
+    live: Option<&LabelsOfPods>,
+    checks: &mut Vec<Check>,
+) {
+    let (client, window) = match opened {
         Ok((Source::Server(client), window)) => (client, window),
         Ok(_) => return checks.push(Check::unknown("Prometheus", "a file was given instead of a server", "")),
         Err(error) => return checks.push(Check::fail("Prometheus", format!("{error:#}"), "")),
@@ -297,12 +373,7 @@ async fn exported_labels(client: &Client, scope: &Scope, range: TimeRange) -> Re
 
 /// Labels of the pods that are there now.
 async fn live_labels(reader: &Reader) -> Result<LabelsOfPods, ClusterError> {
-    let strip = |pod: &mut Value| {
-        if let Some(object) = pod.as_object_mut() {
-            object.retain(|key, _| key == "metadata");
-        }
-    };
-    let pods = reader.list("/api/v1/pods", "list pods in all namespaces", strip).await?;
+    let pods = reader.list("/api/v1/pods", "list pods in all namespaces", metadata_alone).await?;
     let of = |pod: &Value| {
         let text = |key: &str| Some(pod.pointer(&format!("/metadata/{key}"))?.as_str()?.to_owned());
         let labels = pod.pointer("/metadata/labels").and_then(Value::as_object);

@@ -25,6 +25,7 @@ mod review;
 mod serve;
 mod serve_report;
 mod source_args;
+mod why;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -71,6 +72,8 @@ enum Command {
     Report(Box<report::Args>),
     /// Show the evidence behind one workload's numbers
     Explain(Box<explain::Args>),
+    /// Say why a pod asks for what it asks for: its workload, what was changed and why, how it was killed
+    Why(why::Args),
     /// Write recommendations as the engine's own code: DAG files, Spark settings, manifests, Helm values
     Export(Box<export::Args>),
     /// Replay past runs with several sizing methods and compare their cost
@@ -130,6 +133,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Recommend(args) => recommend::run(*args).await,
         Command::Report(args) => report::run(*args).await,
         Command::Explain(args) => explain::run(*args).await,
+        Command::Why(args) => why::run(args).await,
         Command::Export(args) => export::run(*args).await,
         Command::Backtest(args) => backtest::run(*args).await,
         Command::Review(args) => review::run(&args),

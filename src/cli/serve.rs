@@ -160,7 +160,7 @@ pub async fn run(args: Args) -> anyhow::Result<Outcome> {
     bound
         .run(serving, |shared, loaded, ends| async move {
             if let Some(in_cluster) = in_cluster {
-                return in_cluster.run(shared, || loaded.met(), ends.leave, ends.stop).await;
+                return Box::pin(in_cluster.run(shared, || loaded.met(), ends.leave, ends.stop)).await;
             }
             loaded.met();
             ends.stop.cancelled().await;

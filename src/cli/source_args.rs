@@ -156,6 +156,13 @@ impl SourceArgs {
         Ok(())
     }
 
+    /// The same with a server's address.
+    #[must_use]
+    pub fn with_url(mut self, url: &str) -> Self {
+        self.prometheus_url = Some(url.to_owned());
+        self
+    }
+
     /// Opens the source and says which time is to be learned from.
     pub async fn open(&self) -> anyhow::Result<(Source, TimeRange)> {
         if let Some(path) = &self.openmetrics {

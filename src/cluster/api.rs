@@ -119,6 +119,17 @@ impl Api {
         }
     }
 
+    /// An answer that is no JSON, such as the API server's own metrics.
+    pub async fn text(&self, path: &str) -> Result<String, ApiError> {
+        let request = Request::get(path).body(Vec::new()).map_err(|error| ApiError::Network(error.to_string()))?;
+        let answer = tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await;
+        match answer.map_err(|_| ApiError::Network(format!("no answer in {} s", TIMEOUT.as_secs())))? {
+            Ok(text) => Ok(text),
+            Err(kube::Error::Api(said)) => Err(ApiError::Status { status: said.code, message: said.message.clone() }),
+            Err(error) => Err(ApiError::Network(text::clip(&text::clean(&innermost(&error)), MAX_REASON_CHARS))),
+        }
+    }
+
     /// Creates an object, or asks something that is asked by POST.
     pub async fn create(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
         self.send(Method::POST, path, JSON, Some(body)).await

@@ -57,6 +57,14 @@ impl Reader {
         self.api.list(path, keep).await.map_err(|error| self.failed(error, what))
     }
 
+    /// A text, such as the API server's own metrics.
+    ///
+    /// # Errors
+    /// [`ClusterError`], saying `what` was tried.
+    pub async fn text(&self, path: &str, what: &str) -> Result<String, ClusterError> {
+        self.api.text(path).await.map_err(|error| self.failed(error, what))
+    }
+
     /// The answer to a question that is asked by POST, such as an access review. Nothing is stored by it.
     ///
     /// # Errors

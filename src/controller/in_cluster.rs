@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::{self, LeaseName, Term};
 use super::policy_status;
-use super::recommend::{ControllerMetrics, Learn, Recommendations, Recommender, Writer};
-use super::watch::{self, PodsSeen, Scope, WatchStatus, Watched};
+use super::recommend::{ControllerMetrics, Learn, PodEvents, Recommendations, Recommender, WAITING, Writer};
+use super::watch::{self, Scope, Told, WatchStatus, Watched};
 use super::weekly::{Deliverer, Delivery};
 use crate::admission::SharedState;
 use crate::cluster::Api;
@@ -68,11 +68,10 @@ impl InCluster {
     ) {
         let status = Arc::new(WatchStatus::default());
         let makes = self.scope.recommendations;
-        let (kills, seen_kills) = mpsc::unbounded_channel();
+        let (news, heard) = mpsc::unbounded_channel();
         let known = Arc::new(Mutex::new(KnownPods::default()));
-        let pods =
-            if makes { PodsSeen { kills: Some(kills), known: Some(Arc::clone(&known)) } } else { PodsSeen::default() };
-        let watched = Watched { scope: self.scope.clone(), identity: Arc::clone(&self.identity), pods };
+        let told = if makes { Told { news: Some(news), known: Some(Arc::clone(&known)) } } else { Told::default() };
+        let watched = Watched { scope: self.scope.clone(), identity: Arc::clone(&self.identity), told };
         let api = Api::new(self.client.clone());
         let ready = async {
             while !status.is_ready() {
@@ -104,11 +103,19 @@ impl InCluster {
                 figures: Arc::clone(&self.figures),
             };
             let learn = self.learning.learn.clone();
-            let recommender = Recommender { writer, learn, every: self.learning.every, known };
+            let (of_pods, told_of) = mpsc::channel(WAITING);
+            let recommender = Recommender { writer, learn, every: self.learning.every, known, of_pods };
+            let events = PodEvents {
+                api: api.clone(),
+                term: term.clone(),
+                me: self.replica.clone(),
+                figures: Arc::clone(&self.figures),
+            };
             tokio::join!(
                 lease::run(api.clone(), self.lease.clone(), self.replica.clone(), (leads, &term), leave.clone()),
-                recommender.run(leading.clone(), seen_kills, leave.clone()),
+                recommender.run(leading.clone(), heard, leave.clone()),
                 deliverer.run(self.delivery, leading, leave.clone()),
+                events.run(told_of, leave.clone()),
                 policy_status::run(api.clone(), &term, leave.clone()),
             );
         };

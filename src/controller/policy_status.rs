@@ -44,6 +44,7 @@ async fn look(api: &Api, term: &Term) -> Result<(), String> {
         Err(ApiError::Status { status: 404, .. }) => return Ok(()),
         Err(error) => return Err(format!("cannot list {POLICIES}: {error}")),
     };
+    let mut failed = None;
     for policy in &policies {
         let name = policy.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let wanted = judged(name, policy.get("spec").unwrap_or(&Value::Null));
@@ -64,15 +65,17 @@ async fn look(api: &Api, term: &Term) -> Result<(), String> {
         match api.patch(&path, PatchKind::Apply, &body).await {
             Ok(_) | Err(ApiError::Status { status: 404 | 409, .. }) => {}
             Err(ApiError::Status { status: 403, .. }) => {
-                return Err(format!(
+                failed = Some(format!(
                     "podfit may not patch {POLICIES}/status (403): grant its service account the verb patch on it \
                      ({GROUP})"
                 ));
             }
-            Err(error) => return Err(format!("cannot patch {POLICIES}/status: {error}")),
+            // One of another name, of a time when they were taken: it cannot be told.
+            Err(ApiError::Status { status: 422, .. }) if name != IN_FORCE => {}
+            Err(error) => failed = Some(format!("cannot patch {POLICIES}/status: {error}")),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Status, reason and message of the condition.

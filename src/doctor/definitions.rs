@@ -45,7 +45,7 @@ pub fn policy(object: &Read<Value>) -> Check {
         Err(why) => return Check::unknown(check, why, ""),
         Ok(None) => {
             let seen = "there is no RightsizingPolicy default: podfit's own defaults hold, and nothing is resized";
-            return Check::warn(check, seen, "kubectl apply -f deploy/kustomize/base/policy.yaml");
+            return Check::warn(check, seen, "kubectl create -f deploy/policy.yaml");
         }
         Ok(Some(object)) => object,
     };

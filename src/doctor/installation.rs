@@ -1,6 +1,9 @@
 //! How podfit was installed: which names its objects have, read off its Deployment; and whether its replicas answer.
 //! Must not know what is in the objects that it names.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Check, Read};
@@ -11,6 +14,8 @@ const LABEL: &str = "app.kubernetes.io/name";
 const LABEL_VALUE: &str = "podfit";
 /// As the manifests name the Deployment, the account and the lease.
 const NAME: &str = "podfit";
+/// The variable that says where the history is.
+const URL: &str = "PODFIT_PROMETHEUS_URL";
 
 /// The names of an installation's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,12 @@ pub struct Installation {
     pub built_in_ca: bool,
     /// Replicas wanted; `None` where there is no Deployment.
     pub replicas: Option<u64>,
+    /// Where its history is.
+    pub prometheus_url: Option<String>,
+    /// How often it learns, where that is said.
+    pub recommend_every: Option<Duration>,
+    /// When it was installed.
+    pub created: Option<Timestamp>,
 }
 
 impl Installation {
@@ -45,6 +56,9 @@ impl Installation {
             lease: NAME.to_owned(),
             built_in_ca: true,
             replicas: None,
+            prometheus_url: None,
+            recommend_every: None,
+            created: None,
         }
     }
 
@@ -61,9 +75,15 @@ impl Installation {
         if let Some(account) = pod["serviceAccountName"].as_str() {
             account.clone_into(&mut found.account);
         }
+        found.created =
+            deployment.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(|at| at.parse().ok());
         let containers = pod["containers"].as_array().into_iter().flatten();
+        let variables = containers.clone().filter_map(|c| c["env"].as_array()).flatten();
+        let url = variables.filter(|v| v["name"] == URL).find_map(|v| v["value"].as_str()).map(str::to_owned);
         let arguments: Vec<&str> =
             containers.filter_map(|c| c["args"].as_array()).flatten().filter_map(Value::as_str).collect();
+        found.prometheus_url = argument(&arguments, "--prometheus-url").map(str::to_owned).or(url);
+        found.recommend_every = argument(&arguments, "--recommend-every").and_then(duration);
         let after_slash = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
         if let Some(secret) = argument(&arguments, "--built-in-ca") {
             found.secret = after_slash(secret);
@@ -97,6 +117,20 @@ impl Installation {
     pub fn user(&self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.account)
     }
+}
+
+/// A time as `podfit serve` takes it: `30m`, `1h`, `2d`.
+fn duration(text: &str) -> Option<Duration> {
+    let unit = match text.chars().last()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    let number: u32 = text[..text.len() - 1].parse().ok()?;
+    Some(Duration::from_secs(unit) * number)
 }
 
 fn argument<'a>(arguments: &[&'a str], flag: &str) -> Option<&'a str> {
@@ -156,7 +190,7 @@ mod tests {
     fn deployment(args: &[&str], replicas: u64) -> Value {
         json!({"metadata": {"name": "data-podfit"}, "spec": {"replicas": replicas, "template": {
             "metadata": {"labels": {LABEL: LABEL_VALUE}},
-            "spec": {"serviceAccountName": "sizer", "containers": [{"args": args}],
+            "spec": {"serviceAccountName": "sizer", "containers": [{"args": args, "env": [{"name": URL, "value": "http://prometheus:9090"}]}],
                 "volumes": [{"name": "store"}, {"name": "tls", "secret": {"secretName": "own-tls"}}]}}}})
     }
 
@@ -169,11 +203,14 @@ mod tests {
             "data-hook",
             "--webhook-configuration=data-conf",
             "--lease=$(POD_NAMESPACE)/data",
+            "--recommend-every=30m",
         ];
         let found = Installation::of_deployments("data", &[json!({"metadata": {"name": "web"}}), deployment(&args, 3)]);
         assert_eq!((found.secret.as_str(), found.service.as_str()), ("data-tls", "data-hook"));
         assert_eq!((found.configuration.as_str(), found.lease.as_str()), ("data-conf", "data"));
         assert_eq!((found.replicas, found.built_in_ca), (Some(3), true));
+        assert_eq!(found.prometheus_url.as_deref(), Some("http://prometheus:9090"));
+        assert_eq!(found.recommend_every, Some(Duration::from_secs(1800)));
         assert_eq!(found.user(), "system:serviceaccount:data:sizer");
         assert_eq!(found.dns(), "data-hook.data.svc");
     }

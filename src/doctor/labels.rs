@@ -18,12 +18,9 @@ pub type LabelsOfPods = BTreeMap<Pod, BTreeSet<String>>;
 pub fn allowlist(exported: &LabelsOfPods, live: Option<&LabelsOfPods>) -> Check {
     let check = "kube-state-metrics' labels";
     let consequence = "past pods of these engines cannot be told apart";
-    let option = |keys: &[&str]| {
-        format!(
-            "add to kube-state-metrics' --metric-labels-allowlist: pods=[{}]; the README has the whole list",
-            keys.join(",")
-        )
-    };
+    // To be pasted as it is: of several such flags kube-state-metrics takes the last.
+    let option =
+        format!("start kube-state-metrics with --metric-labels-allowlist=pods=[{}]", allowlist::labels().join(","));
     let Some(live) = live else {
         if exported.is_empty() {
             return Check::unknown(check, "no pod was there within the last day", "look again while something runs");
@@ -32,7 +29,7 @@ pub fn allowlist(exported: &LabelsOfPods, live: Option<&LabelsOfPods>) -> Check 
         return if any {
             Check::ok(check, format!("labels of {} pods are exported", exported.len()))
         } else {
-            Check::warn(check, format!("no pod's labels are exported: {consequence}"), option(&["…"]))
+            Check::warn(check, format!("no pod's labels are exported: {consequence}"), option)
         };
     };
     let mut missing = Vec::new();
@@ -60,7 +57,7 @@ pub fn allowlist(exported: &LabelsOfPods, live: Option<&LabelsOfPods>) -> Check 
                 "{n} of {carried} that pods carry now are not exported, {} among them: {consequence}",
                 missing[0]
             );
-            Check::warn(check, seen, option(&missing))
+            Check::warn(check, seen, option)
         }
     }
 }
@@ -85,7 +82,7 @@ mod tests {
         let some = allowlist(&pods(&[("a", &["dag_id"]), ("b", &[])]), Some(&live));
         assert_eq!(some.state, State::Warn);
         assert!(some.seen.starts_with("2 of 3 that pods carry"), "{}", some.seen);
-        assert!(some.advice.contains("pods=[task_id,spark-role]"), "{}", some.advice);
+        assert!(some.advice.contains("--metric-labels-allowlist=pods=[dag_id,task_id,run_id,"), "{}", some.advice);
     }
 
     #[test]

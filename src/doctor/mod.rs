@@ -6,9 +6,11 @@ pub mod definitions;
 pub mod history;
 pub mod installation;
 pub mod labels;
+pub mod reach;
 pub mod rights;
 mod table;
 pub mod webhooks;
+pub mod work;
 
 use serde::Serialize;
 

@@ -120,7 +120,8 @@ fn policies(object: &Value, installation: &Installation) -> Vec<String> {
     entries(object, installation).iter().map(of).collect()
 }
 
-fn entries<'a>(object: &'a Value, installation: &Installation) -> Vec<&'a Value> {
+/// The entries of a configuration that lead to podfit.
+pub(super) fn entries<'a>(object: &'a Value, installation: &Installation) -> Vec<&'a Value> {
     let leads_here = |entry: &&Value| {
         let service = &entry["clientConfig"]["service"];
         service["name"] == *installation.service && service["namespace"] == *installation.namespace

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::policy::visitor::present;
-use crate::policy::{Container, PodSpec, Slot};
+use crate::policy::{Container, PodSpec, Range, Slot};
 use crate::quantity::Quantity;
 use crate::text;
 
@@ -52,6 +52,17 @@ impl Pair {
     /// The request in force: where only a limit is set, the API server copies it.
     pub fn effective_request(self) -> Option<Quantity> {
         self.request.or(self.limit)
+    }
+
+    /// Held within a range, of a container that has `current`. Where one of the two alone is set, either stands in for
+    /// the other, so that they stay in order.
+    #[must_use]
+    pub fn within(self, range: &Range, current: Self) -> Self {
+        let hold = |wanted: Option<Quantity>, current| wanted.map(|wanted| range.hold(wanted, current));
+        Self {
+            request: hold(self.request, current.effective_request()),
+            limit: hold(self.limit, current.limit.or(current.request)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::fit::spark::Divided;
 use crate::fit::{ContainerResources, Pair, Resource};
 use crate::history::{History, Outcome};
 use crate::policy::{Policy, Resizing, RolloutMode, Services};
-use crate::quantity::Quantity;
+use crate::quantity::{GIB_F64, Quantity};
 use crate::text::units;
 use crate::workload::Workload;
 
@@ -116,8 +116,32 @@ fn container(facts: &Facts<'_>, name: &str) -> ContainerStatus {
         // What the JVMs showed did not hold; before that is answered no process is made smaller.
         now.flink = now.flink.map(|_| FlinkStatus { process_is_proven: false });
     }
+    count_kills(&mut now, before, facts.kills.contains_key(name));
+    now.in_force = within_bounds(&now, facts.policy);
     now.memory_by_input = by_input(&now, learned.map(|l| l.line), facts.policy);
     now
+}
+
+/// The history may not have the kill yet, or not know of it at all: until it is answered, none that was counted is
+/// forgotten.
+fn count_kills(now: &mut ContainerStatus, before: Option<&ContainerStatus>, is_news: bool) {
+    if now.kill.is_none() {
+        return;
+    }
+    let counted = before.and_then(|before| before.evidence.as_ref()).map_or(0, |evidence| evidence.oom_kills);
+    let evidence = now.evidence.get_or_insert_default();
+    evidence.oom_kills = evidence.oom_kills.max(counted.saturating_add(is_news.into())).max(1);
+}
+
+/// What the bounds of the policy make of what is recommended, for a pod that asks for what the newest did.
+fn within_bounds(now: &ContainerStatus, policy: Option<&Policy>) -> ContainerResources {
+    let mut size = now.recommended;
+    let Some(bounds) = policy.map(|policy| &policy.bounds) else { return size };
+    for (resource, range) in [(Resource::Cpu, &bounds.cpu), (Resource::Memory, &bounds.memory)] {
+        let held = size.pair(resource).within(range, now.current.pair(resource));
+        size.set(resource, held);
+    }
+    size
 }
 
 /// Sizes by input stand only beside the memory that the history alone recommends: not while a kill is unanswered, nor
@@ -256,6 +280,7 @@ fn from_line(line: &Line) -> ContainerStatus {
         name: line.container.clone(),
         current: line.current,
         recommended: line.recommended,
+        in_force: line.recommended,
         memory_ladder: line.memory_ladder.clone(),
         memory_by_input: Vec::new(),
         spark: line.spark.as_ref().map(|spark| spark.divided().into()),
@@ -266,6 +291,8 @@ fn from_line(line: &Line) -> ContainerStatus {
             days: e.days,
             from: e.first_ms.and_then(at),
             to: e.last_ms.and_then(at),
+            hours_per_week: Some(hundredths(line.effect.hours_per_week)),
+            reserved_per_week: reserved(line).map(hundredths),
             peak_max: e.peak_max_bytes.map(Quantity::from_bytes_mib_rounded_up),
             peak_median: e.peak_median_bytes.map(Quantity::from_bytes_mib_rounded_up),
             oom_kills: e.oom_kills,
@@ -276,6 +303,22 @@ fn from_line(line: &Line) -> ContainerStatus {
         kill: None,
         frozen: None,
     }
+}
+
+/// GiB-hours a week that are reserved at the sizes of now, less what second tries at the recommended one would take: so
+/// that what another size saves is this less its own.
+fn reserved(line: &Line) -> Option<f64> {
+    let gib = |size: Option<Quantity>| Some(size?.bytes_rounded_up() as f64 / GIB_F64);
+    let hours = line.effect.hours_per_week;
+    match (line.effect.memory_gib_hours_per_week, gib(line.recommended.memory_request)) {
+        (Some(saved), Some(size)) => Some(saved + size * hours),
+        _ => Some(gib(line.current.memory_request)? * hours),
+    }
+}
+
+/// More digits would make another status of every run.
+fn hundredths(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }
 
 fn at(ms: i64) -> Option<Timestamp> {
@@ -292,11 +335,11 @@ struct Applied {
 
 fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
     let no = |word, why: &str| Applied { word, holds: false, why: why.to_owned() };
-    if containers.iter().all(|c| c.recommended == ContainerResources::default()) {
-        return no("unknown", "there is no number yet");
-    }
     if facts.is_opted_out {
         return no("off", "the annotation podfit.dev/resize on this object switches sizing off");
+    }
+    if containers.iter().all(|c| c.recommended == ContainerResources::default()) {
+        return no("unknown", "there is no number yet");
     }
     let Some(policy) = facts.policy else {
         return no("recommend", "there is no RightsizingPolicy named default: sizes are shown only");
@@ -309,27 +352,25 @@ fn applied(facts: &Facts<'_>, containers: &[ContainerStatus]) -> Applied {
         return no("recommend", "it is a service, and the policy shows sizes of services only (services: sized)");
     }
     let stage = policy.rollout.stage(&facts.workload.namespace);
-    match stage.mode {
-        RolloutMode::Recommend => no("recommend", "the policy's rollout shows sizes only"),
+    let (word, why) = match stage.mode {
+        RolloutMode::Recommend => return no("recommend", "the policy's rollout shows sizes only"),
         RolloutMode::Canary if stage.by == crate::policy::CanaryBy::Run => {
-            Applied { word: "canary", holds: true, why: format!("{} % of its runs get it", stage.percent) }
+            ("canary", format!("{} % of its runs get it", stage.percent))
         }
         RolloutMode::Canary => {
             let workload = format!("{}/{}", facts.workload.namespace, facts.workload);
-            if stage.applies(&workload, "") {
-                let why = format!("it is among the {} % of workloads that get their sizes", stage.percent);
-                return Applied { word: "canary", holds: true, why };
+            if !stage.applies(&workload, "") {
+                return no("recommend", "it is not among the workloads of the canary");
             }
-            no("recommend", "it is not among the workloads of the canary")
+            ("canary", format!("it is among the {} % of workloads that get their sizes", stage.percent))
         }
-        RolloutMode::Apply if containers.iter().any(|c| c.frozen.is_some()) => {
-            let why = "a smaller size got a run killed: the one before is kept for now".to_owned();
-            Applied { word: "frozen", holds: true, why }
-        }
-        RolloutMode::Apply => {
-            Applied { word: "apply", holds: true, why: "new pods get it when they are created".to_owned() }
-        }
+        RolloutMode::Apply => ("apply", "new pods get it when they are created".to_owned()),
+    };
+    if containers.iter().any(|c| c.frozen.is_some()) {
+        let why = format!("a smaller size got a run killed: the one before is kept for now; {why}");
+        return Applied { word: "frozen", holds: true, why };
     }
+    Applied { word, holds: true, why }
 }
 
 /// The container that a person looks at first: the one that asks for the most memory.
@@ -351,24 +392,34 @@ fn summary(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied)
     };
     let memory = |size: &ContainerResources| units::memory_or_dash(size.memory_limit.or(size.memory_request));
     let cpu = |size: &ContainerResources| units::cpu_or_dash(size.cpu_request);
-    let saved: Option<f64> = facts
-        .learned
-        .iter()
-        .filter_map(|l| l.line.effect.memory_gib_hours_per_week)
-        .fold(None, |sum, hours| Some(sum.unwrap_or(0.0) + hours));
     Summary {
         runs: main
             .evidence
             .as_ref()
             .map_or_else(|| "0".to_owned(), |e| e.days.map_or_else(|| e.runs.to_string(), |days| format!("{days} d"))),
-        memory: change(memory(&main.current), memory(&main.recommended)),
-        cpu: change(cpu(&main.current), cpu(&main.recommended)),
-        saved_per_week: match saved {
-            Some(hours) if facts.learned.len() == containers.len() => format!("{:+.1}", -hours).replace('-', "−"),
-            _ => facts.previous.summary.saved_per_week.clone(),
+        memory: change(memory(&main.current), memory(&main.in_force)),
+        cpu: change(cpu(&main.current), cpu(&main.in_force)),
+        saved_per_week: match saved_per_week(containers) {
+            Some(hours) if hours.abs() < 0.05 => "0".to_owned(),
+            Some(hours) => format!("{:+.1}", -hours).replace('-', "−"),
+            // One that an older release learned of says what it said.
+            None if facts.learned.is_empty() && !facts.previous.summary.saved_per_week.is_empty() => {
+                facts.previous.summary.saved_per_week.clone()
+            }
+            None => "—".to_owned(),
         },
         applied: applied.word.to_owned(),
     }
+}
+
+/// Memory no longer reserved with what is in force, GiB-hours a week; `None` where that is known of no container.
+fn saved_per_week(containers: &[ContainerStatus]) -> Option<f64> {
+    let of = |c: &ContainerStatus| {
+        let evidence = c.evidence.as_ref()?;
+        let size = c.in_force.memory_request?.bytes_rounded_up() as f64 / GIB_F64;
+        Some(evidence.reserved_per_week? - size * evidence.hours_per_week?)
+    };
+    containers.iter().filter_map(of).reduce(|sum, hours| sum + hours)
 }
 
 fn conditions(facts: &Facts<'_>, containers: &[ContainerStatus], applied: &Applied) -> Vec<Condition> {

@@ -152,6 +152,66 @@ fn what_is_learned_is_said_and_said_again_the_same() {
     assert_eq!(world.restate(), first);
 }
 
+fn saved(status: &Status) -> f64 {
+    status.summary.saved_per_week.replace('−', "-").parse().unwrap()
+}
+
+/// Twelve half hours in eleven days: 3.8 hours a week.
+#[test]
+fn what_is_saved_is_what_the_size_in_force_saves() {
+    let mut world = World::new(history());
+    let learned = world.cycle();
+    let hours = learned.containers[0].evidence.as_ref().unwrap().hours_per_week.unwrap();
+    assert!((3.7..3.9).contains(&hours), "{hours}");
+    let expect = |size: Quantity| -(8.0 - size.bytes_rounded_up() as f64 / GIB as f64) * hours;
+    assert!((saved(&learned) - expect(memory(&learned))).abs() < 0.06, "{}", saved(&learned));
+
+    world.policy("bounds: {memory: {floor: 4Gi}}");
+    let bounded = world.restate();
+    assert_eq!(memory(&bounded), memory(&learned), "what is recommended is the history's");
+    assert_eq!(bounded.containers[0].in_force.memory_limit, Some(gib(4)));
+    assert!(bounded.summary.memory.ends_with("→ 4Gi"), "{}", bounded.summary.memory);
+    assert!((saved(&bounded) - expect(gib(4))).abs() < 0.06, "{}", saved(&bounded));
+    assert_eq!(world.cycle(), bounded, "learned again, the same is said");
+
+    world.policy("{}");
+    world.kill("2Gi", "2026-11-30T02:10:00Z", None);
+    let killed = world.restate();
+    assert!((saved(&killed) - expect(memory(&killed))).abs() < 0.06, "{}", saved(&killed));
+    assert_eq!(world.cycle().summary, killed.summary);
+
+    world.kill("3Gi", "2026-11-30T03:10:00Z", Some("8Gi"));
+    let frozen = world.restate();
+    assert_eq!((memory(&frozen), saved(&frozen)), (gib(8), 0.0));
+    assert_eq!(frozen.summary.memory, "8Gi");
+}
+
+#[test]
+fn a_kill_is_counted_before_the_history_has_it() {
+    let mut world = World::new(history());
+    let oom_kills = |status: &Status| status.containers[0].evidence.as_ref().unwrap().oom_kills;
+    assert_eq!(oom_kills(&world.cycle()), 0);
+    world.kill("2Gi", "2026-11-30T02:10:00Z", None);
+    assert_eq!(oom_kills(&world.restate()), 1);
+    assert_eq!(oom_kills(&world.restate()), 1, "said again, it is the same one");
+    assert_eq!(oom_kills(&world.cycle()), 1, "the history does not know of it");
+    world.kill("4Gi", "2026-11-30T03:10:00Z", None);
+    assert_eq!(oom_kills(&world.cycle()), 2);
+}
+
+#[test]
+fn a_workload_without_a_number_that_is_switched_off_says_off() {
+    let mut world = World::new(History::default());
+    world.kill("1Gi", "2026-11-30T02:10:00Z", None);
+    let said = world.restate();
+    assert_eq!(said.summary.saved_per_week, "—", "no column is blank");
+    world.is_opted_out = true;
+    assert_eq!(world.restate().summary.applied, "off");
+    let mut unseen = World::new(History::default());
+    unseen.is_opted_out = true;
+    assert_eq!(unseen.cycle().summary.applied, "off");
+}
+
 #[test]
 fn too_few_runs_are_unknown_with_the_reason() {
     let mut history = History::default();

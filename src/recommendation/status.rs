@@ -41,6 +41,8 @@ pub struct ContainerStatus {
     /// What it should ask for; what is not there stays as it is.
     #[serde(skip_serializing_if = "ContainerResources::is_empty")]
     pub recommended: ContainerResources,
+    /// That within the bounds of the policy: what a pod like the newest gets where sizes are applied.
+    pub in_force: ContainerResources,
     /// Memory of the second try and further ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub memory_ladder: Vec<Quantity>,
@@ -150,6 +152,12 @@ pub struct Evidence {
     /// End of the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Timestamp>,
+    /// Hours that its runs take in a week.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours_per_week: Option<f64>,
+    /// Memory that its runs reserve in a week, less what second tries would take: GiB-hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved_per_week: Option<f64>,
     /// Highest memory peak.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_max: Option<Quantity>,

@@ -13,6 +13,8 @@ const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
+    /// Hours that its runs take in a week, those that run side by side each for itself.
+    pub hours_per_week: f64,
     /// Memory request times run time no longer reserved, GiB-hours a week. `None` where no request is set or known.
     pub memory_gib_hours_per_week: Option<f64>,
     /// Of that, what runs hold beyond their first try, GiB-hours a week: it is subtracted there already.
@@ -53,6 +55,7 @@ impl Effect {
             seconds / 3600.0 * WEEK_SECONDS / window
         };
         Self {
+            hours_per_week,
             memory_gib_hours_per_week: memory_bytes.zip(current.memory_request_bytes).map(|(size, asked)| {
                 let held = resized(asked, |r| r.memory_request_bytes) / GIB_F64;
                 (asked as f64 - size as f64) / GIB_F64 * hours_per_week + held - retried_per_week

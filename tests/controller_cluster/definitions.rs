@@ -11,7 +11,7 @@ use podfit::workload::Workload;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::scene::{PODFIT, define};
+use super::scene::{PODFIT, Policy, define};
 use super::support::cli;
 use super::support::cluster::cluster;
 
@@ -29,7 +29,11 @@ fn what_is_printed_is_what_deploy_has() {
 fn refusal(plural: &str, object: &Value) -> Result<(), String> {
     let cluster = cluster("definitions").unwrap();
     let path = format!("{PODFIT}/{plural}?dryRun=All&fieldValidation=Strict");
-    cluster.request("POST", &path, Some(object)).map(|_| ()).map_err(|(_, message)| message)
+    match cluster.request("POST", &path, Some(object)) {
+        // It would be taken, were there none of that name.
+        Ok(_) | Err((409, _)) => Ok(()),
+        Err((_, message)) => Err(message),
+    }
 }
 
 #[rstest]
@@ -50,12 +54,30 @@ fn a_policy_is_checked_when_it_is_written(#[case] spec: Value, #[case] said: Opt
     let Some(cluster) = cluster("a_policy_is_checked_when_it_is_written") else { return };
     define(cluster);
     let object = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "RightsizingPolicy",
-        "metadata": {"generateName": "checked-"}, "spec": spec});
+        "metadata": {"name": "default"}, "spec": spec});
     match (refusal("rightsizingpolicies", &object), said) {
         (Ok(()), None) => {}
         (Err(message), Some(said)) => assert!(message.contains(said), "{message}"),
         (answer, said) => panic!("{answer:?} instead of {said:?}"),
     }
+}
+
+#[test]
+fn a_second_policy_is_refused_and_the_first_shows_no_blank() {
+    let Some(cluster) = cluster("a_second_policy_is_refused_and_the_first_shows_no_blank") else { return };
+    let _policy = Policy::hold(cluster, &json!({}));
+    let second = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "RightsizingPolicy",
+        "metadata": {"name": "mine"}, "spec": {"resizing": "stopped"}});
+    let refused = refusal("rightsizingpolicies", &second).unwrap_err();
+    assert!(refused.contains("its name is default"), "{refused}");
+    // As `kubectl get rsp` is answered.
+    let table = cluster.table(&format!("{PODFIT}/rightsizingpolicies"));
+    let columns = table["columnDefinitions"].as_array().unwrap().iter().map(|column| column["name"].clone());
+    let cells = table["rows"][0]["cells"].as_array().unwrap().iter().cloned();
+    let row: Vec<(Value, Value)> = columns.zip(cells).collect();
+    assert!(row.len() >= 5, "{row:?}");
+    assert!(row.iter().all(|(_, cell)| cell.as_str().is_some_and(|text| !text.is_empty())), "{row:?}");
+    assert!(row.contains(&(json!("Rollout"), json!("apply"))), "what is in force where nothing is said: {row:?}");
 }
 
 #[test]

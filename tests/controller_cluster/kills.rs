@@ -52,6 +52,10 @@ fn a_shrink_that_kills_is_taken_back_for_the_very_next_try() {
     assert_eq!(condition(&taken_back, "Frozen")["status"], "True");
     assert_eq!(taken_back["status"]["summary"]["applied"], "frozen");
     let container = &taken_back["status"]["containers"][0];
+    // What is shown is what is in force: the size of before, which saves nothing, and a kill.
+    assert_eq!(taken_back["status"]["summary"]["savedPerWeek"], "0", "{taken_back:#}");
+    assert_eq!(container["evidence"]["oomKills"], 1);
+    assert_eq!(container["inForce"]["memoryLimit"], format!("{}Gi", ASKED_MIB / 1024));
     assert_eq!(container["kill"]["loweredFrom"], format!("{}Gi", ASKED_MIB / 1024));
     let events = until("an Event", || {
         let all = scene.namespace().list("/apis/events.k8s.io/v1", "events");

@@ -14,6 +14,7 @@ mod faults;
 mod flink_deployment;
 mod input;
 mod kills;
+mod lost_and_refused;
 mod replicas;
 mod rollout;
 mod scene;

@@ -105,20 +105,25 @@ impl Scene {
         arguments: &[&str],
         history: impl FnOnce(&Namespace) -> Option<PrometheusServer>,
     ) -> Option<Self> {
-        let cluster = cluster(test)?;
+        Self::start_in(cluster(test)?, arguments, history)
+    }
+
+    /// The same in a cluster of the test's own.
+    pub fn start_in(
+        cluster: &'static Cluster,
+        arguments: &[&str],
+        history: impl FnOnce(&Namespace) -> Option<PrometheusServer>,
+    ) -> Option<Self> {
         define(cluster);
         let namespace = cluster.namespace("learned");
         let prometheus = history(&namespace)?;
-        let mut all: Vec<String> = [
-            "--watch-namespaces",
-            "{namespace},{namespace}-gone",
-            "--lease",
-            "{namespace}/podfit",
-            "--recommend-every",
-            "1s",
-        ]
-        .map(str::to_owned)
-        .into();
+        let mut all: Vec<String> =
+            ["--watch-namespaces", "{namespace},{namespace}-gone", "--lease", "{namespace}/podfit"]
+                .map(str::to_owned)
+                .into();
+        if !arguments.contains(&"--recommend-every") {
+            all.extend(["--recommend-every", "1s"].map(str::to_owned));
+        }
         all.extend(["--prometheus-url".to_owned(), prometheus.url(), "--at".to_owned(), NOON_TEXT.to_owned()]);
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let webhook = Webhook::start_in(namespace, &Setup { arguments: all, ..Setup::default() });

@@ -257,6 +257,13 @@ impl Cluster {
         self.runtime.block_on(self.client.request_text(request)).unwrap()
     }
 
+    /// A list as `kubectl get` shows it.
+    pub fn table(&self, path: &str) -> Value {
+        let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let request = http::Request::get(path).header("accept", accept).body(Vec::new()).unwrap();
+        self.runtime.block_on(self.client.request::<Value>(request)).unwrap()
+    }
+
     /// Reads an object or a list that must be there.
     pub fn get(&self, path: &str) -> Value {
         self.request("GET", path, None).unwrap_or_else(|refused| panic!("GET {path}: {refused:?}"))

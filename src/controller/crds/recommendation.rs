@@ -78,6 +78,12 @@ fn status() -> Value {
                 ("name", text("Its name.", 63)),
                 ("current", resources("What its newest run asked for.")),
                 ("recommended", resources("What it should ask for; what is not there stays as it is.")),
+                (
+                    "inForce",
+                    resources(
+                        "That within the policy's bounds: what a pod like the newest gets where sizes are applied.",
+                    ),
+                ),
                 ("memoryLadder", list("Memory of the second try and further ones.", &quantity("One try's."), 10)),
                 ("memoryByInput", by_input()),
                 ("spark", spark()),
@@ -151,6 +157,11 @@ fn evidence() -> Value {
             ("days", count("Of a service, whose runs are days of its replicas: finished days.")),
             ("from", time("Start of the oldest.")),
             ("to", time("End of the newest.")),
+            ("hoursPerWeek", amount("Hours that its runs take in a week.")),
+            (
+                "reservedPerWeek",
+                amount("GiB-hours of memory that its runs reserve in a week, less what second tries would take."),
+            ),
             ("peakMax", quantity("Highest memory peak.")),
             ("peakMedian", quantity("Median memory peak.")),
             ("oomKills", count("Runs killed for memory.")),
@@ -163,6 +174,10 @@ fn evidence() -> Value {
             ),
         ],
     )
+}
+
+fn amount(description: &str) -> Value {
+    json!({"type": "number", "description": description})
 }
 
 fn kill() -> Value {

@@ -24,7 +24,12 @@ pub(super) fn definition() -> Value {
             "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]);
-    let status = object("What podfit made of it.", &[("conditions", conditions())]);
+    let mut status = object("What podfit made of it.", &[("conditions", conditions())]);
+    // Until a leader has looked, which it does every few seconds: where none does, this says so.
+    status["default"] = json!({"conditions": [{
+        "type": "InForce", "status": "Unknown", "reason": "NotLookedAt",
+        "message": "no podfit has looked at it yet", "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]});
     let schema = required(
         object(
             "What podfit may do, and where: how far recommendations go, bounds of sizes, rules and their exemptions. \
@@ -39,6 +44,9 @@ pub(super) fn definition() -> Value {
         ),
         &["spec"],
     );
+    let only = format!("self.metadata.name == '{IN_FORCE}'");
+    let schema =
+        rule(schema, &only, &format!("there is one policy for the cluster, and its name is {IN_FORCE}: edit that one"));
     super::definition(&names, "Cluster", &schema, &columns)
 }
 
@@ -99,7 +107,7 @@ fn rollout() -> Value {
     });
     let mut mode = mode("recommend: sizes are shown only; canary: a share is resized; apply: all.");
     mode["default"] = json!("apply");
-    object(
+    let mut rollout = object(
         "How far recommendations go.",
         &[
             ("mode", mode),
@@ -115,7 +123,10 @@ fn rollout() -> Value {
                 list("Other rollouts; where several name a namespace, the last holds.", &of_namespaces, 200),
             ),
         ],
-    )
+    );
+    // What is in force where nothing is said, so that it can be seen.
+    rollout["default"] = json!({});
+    rollout
 }
 
 fn bounds() -> Value {

@@ -85,14 +85,14 @@ fn the_status_of_a_recommendation_is_what_is_written() {
     let sizes = json!({"cpuRequest": "1", "cpuLimit": "2", "memoryRequest": "1Gi", "memoryLimit": "1Gi"});
     let whole = json!({
         "containers": [{
-            "name": "main", "current": sizes, "recommended": sizes, "memoryLadder": ["2Gi"], "notes": ["n"],
+            "name": "main", "current": sizes, "recommended": sizes, "inForce": sizes, "memoryLadder": ["2Gi"], "notes": ["n"],
             "memoryByInput": [{"upToInput": "10Gi", "memory": "512Mi"}],
             "spark": {
                 "heap": "1804Mi", "heapIsProven": true, "overhead": "409Mi", "heapNow": "4Gi", "totalNow": "4505Mi",
             },
             "flink": {"processIsProven": true},
             "evidence": {
-                "runs": 21, "days": 7, "from": time, "to": time, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
+                "runs": 21, "days": 7, "from": time, "to": time, "hoursPerWeek": 3.5, "reservedPerWeek": -0.5, "peakMax": "1Gi", "peakMedian": "1Gi", "oomKills": 1,
                 "memoryRule": "m", "cpuRule": "c", "failingShareAtMost": 0.1,
             },
             "kill": {"limit": "1Gi", "at": time, "pod": "p", "loweredFrom": "2Gi"},

@@ -6,7 +6,7 @@ mod term;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::built_in_ca::SecretName;
 use crate::cluster::{Api, ApiError};
+use crate::doctor::work::LEARNED;
 pub use term::Term;
 
 use election::{LEASE, Observer, RETRY, Record, Step};
@@ -65,7 +66,7 @@ pub async fn run(
     let mut observer = Observer::default();
     let mut reported = None;
     loop {
-        let turn = tokio::time::timeout(RETRY * 2, take_turn(&api, &name, &me, &mut observer, begun)).await;
+        let turn = tokio::time::timeout(RETRY * 2, take_turn(&api, &name, &me, &mut observer, term)).await;
         let problem = match turn {
             Ok(Ok(())) => None,
             Ok(Err(problem)) => Some(problem),
@@ -99,15 +100,9 @@ fn jittered(me: &str, now: Duration) -> Duration {
     RETRY.mul_f64(0.75 + (crate::fnv::fnv1a(text.as_bytes()) % 1_000) as f64 / 2_000.0)
 }
 
-async fn take_turn(
-    api: &Api,
-    name: &LeaseName,
-    me: &str,
-    observer: &mut Observer,
-    begun: Instant,
-) -> Result<(), String> {
+async fn take_turn(api: &Api, name: &LeaseName, me: &str, observer: &mut Observer, term: &Term) -> Result<(), String> {
     let stored = get(api, name).await?.map(Record::of);
-    let now = begun.elapsed();
+    let now = term.begun().elapsed();
     let taking = match observer.look(stored.as_ref(), me, now) {
         Step::Wait => {
             observer.lost();
@@ -117,7 +112,11 @@ async fn take_turn(
         Step::Write { taking } => Some(taking),
     };
     let transitions = stored.as_ref().map_or(0, |s| s.transitions) + i64::from(taking == Some(true));
-    match store(api, name, &body(name, me, transitions, stored.map(|s| s.metadata)), taking.is_some()).await? {
+    let mut body = body(name, me, transitions, stored.map(|s| s.metadata));
+    if let Some(learned) = term.learned() {
+        body["metadata"]["annotations"][LEARNED] = json!(learned);
+    }
+    match store(api, name, &body, taking.is_some()).await? {
         Some(_) => observer.wrote(now),
         None => observer.lost(),
     }

@@ -1,8 +1,8 @@
 //! Metrics of recommendations. Per workload there is only what joins and dashboards need, and only the leader exports it.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -11,9 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::admission::label_value;
-use crate::fit::ContainerResources;
 use crate::quantity::Quantity;
-use crate::recommendation::status::{ContainerStatus, Status};
+use crate::recommendation::status::Status;
 use crate::workload::Workload;
 
 type Labels<const N: usize> = [(&'static str, String); N];
@@ -28,20 +27,22 @@ pub struct ControllerMetrics {
     kills: Family<Labels<2>, Counter>,
     report_due: Gauge<f64, AtomicU64>,
     deliveries: Family<[(&'static str, &'static str); 1], Counter>,
+    pod_events: Family<[(&'static str, &'static str); 1], Counter>,
     info: Family<Labels<4>, Gauge>,
     recommended_memory: Gauges<3>,
     recommended_cpu: Gauges<3>,
     requested_memory: Gauges<3>,
     requested_cpu: Gauges<3>,
-    /// What a cycle has said so far; put in place of the one before at its end, so that nothing is missing in between.
-    next: Mutex<Vec<(Workload, Vec<Sizes>)>>,
+    said: Mutex<Said>,
 }
 
-#[derive(Debug)]
-struct Sizes {
-    container: String,
-    current: ContainerResources,
-    recommended: ContainerResources,
+/// Of which workloads something is said now.
+#[derive(Debug, Default)]
+struct Said {
+    /// Counts the cycles.
+    cycle: u64,
+    /// By workload, the cycle in which it was said last, and its containers.
+    workloads: BTreeMap<Workload, (u64, Vec<String>)>,
 }
 
 impl ControllerMetrics {
@@ -61,6 +62,11 @@ impl ControllerMetrics {
         for result in ["sent", "failed"] {
             let _ = self.deliveries.get_or_create_owned(&[("result", result)]);
         }
+        let help = "Events about pods that were told, or were not: failed, or too many at once";
+        r.register("pod_events", help, self.pod_events.clone());
+        for result in ["told", "untold"] {
+            let _ = self.pod_events.get_or_create_owned(&[("result", result)]);
+        }
         let help = "Memory request that is recommended";
         r.register_with_unit("recommended_memory", help, Unit::Bytes, self.recommended_memory.clone());
         r.register("recommended_cpu_cores", "CPU request that is recommended", self.recommended_cpu.clone());
@@ -69,8 +75,16 @@ impl ControllerMetrics {
         r.register("requested_cpu_cores", "CPU request of the newest run", self.requested_cpu.clone());
     }
 
+    /// Whether this replica leads. Who does not says nothing of workloads: the leader does.
     pub(super) fn leads(&self, leading: bool) {
         self.leader.set(leading.into());
+        if !leading {
+            let mut said = self.said();
+            let all: Vec<Workload> = said.workloads.keys().cloned().collect();
+            for workload in &all {
+                self.forget(&mut said, workload);
+            }
+        }
     }
 
     pub(super) fn failed(&self) {
@@ -78,9 +92,7 @@ impl ControllerMetrics {
     }
 
     pub(super) fn killed(&self, workload: &Workload) {
-        self.kills
-            .get_or_create(&[("namespace", workload.namespace.clone()), ("workload", workload.to_string())])
-            .inc();
+        self.kills.get_or_create(&of_workload(workload)).inc();
     }
 
     pub(super) fn succeeded(&self, now: Timestamp) {
@@ -97,6 +109,11 @@ impl ControllerMetrics {
         self.report_due.set(due.as_second() as f64);
     }
 
+    /// An Event about a pod was told, or was not.
+    pub(super) fn told(&self, told: bool) {
+        self.pod_events.get_or_create(&[("result", if told { "told" } else { "untold" })]).inc();
+    }
+
     /// A report reached a destination, or did not.
     pub(in crate::controller) fn delivered(&self, sent: bool) {
         self.deliveries.get_or_create(&[("result", if sent { "sent" } else { "failed" })]).inc();
@@ -104,59 +121,93 @@ impl ControllerMetrics {
 
     /// A cycle begins.
     pub(super) fn begin(&self) {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.said().cycle += 1;
     }
 
-    /// What is said of a workload in this cycle.
+    /// What is said of a workload now.
     pub(super) fn recommended(&self, workload: &Workload, status: &Status) {
-        let of =
-            |c: &ContainerStatus| Sizes { container: c.name.clone(), current: c.current, recommended: c.recommended };
-        let sizes = status.containers.iter().map(of).collect();
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).push((workload.clone(), sizes));
+        let mut said = self.said();
+        let containers: Vec<String> = status.containers.iter().map(|of| of.name.clone()).collect();
+        let cycle = said.cycle;
+        if let Some((_, before)) = said.workloads.insert(workload.clone(), (cycle, containers.clone())) {
+            before
+                .iter()
+                .filter(|name| !containers.contains(name))
+                .for_each(|name| self.forget_container(workload, name));
+        }
+        // At zero before the first kill, so that it shows as an increase.
+        let _ = self.kills.get_or_create(&of_workload(workload));
+        self.info.get_or_create(&info_of(workload)).set(1);
+        for of in &status.containers {
+            let labels = of_container(workload, &of.name);
+            let bytes = |q: Quantity| q.bytes_rounded_up() as f64;
+            let cores = |q: Quantity| q.millis_rounded_up() as f64 / 1000.0;
+            set(&self.recommended_memory, &labels, of.in_force.memory_request.map(bytes));
+            set(&self.recommended_cpu, &labels, of.in_force.cpu_request.map(cores));
+            set(&self.requested_memory, &labels, of.current.memory_request.map(bytes));
+            set(&self.requested_cpu, &labels, of.current.cpu_request.map(cores));
+        }
     }
 
-    /// The cycle ended: what it said takes the place of what the one before did.
+    /// The cycle ended, and all workloads were looked at: of which it said nothing, nothing is said any more.
     pub(super) fn end(&self) {
-        let said = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
-        self.info.clear();
-        for family in [&self.recommended_memory, &self.recommended_cpu, &self.requested_memory, &self.requested_cpu] {
-            family.clear();
+        let mut said = self.said();
+        let cycle = said.cycle;
+        let gone = said.workloads.iter().filter(|(_, (at, _))| *at < cycle);
+        let gone: Vec<Workload> = gone.map(|(workload, _)| workload.clone()).collect();
+        for workload in &gone {
+            self.forget(&mut said, workload);
         }
-        for (workload, containers) in said {
-            let (namespace, text) = (workload.namespace.clone(), workload.to_string());
-            // At zero before the first kill, so that it shows as an increase.
-            let _ = self.kills.get_or_create(&[("namespace", namespace.clone()), ("workload", text.clone())]);
-            let label = label_value(&text);
-            let info = [
-                ("namespace", namespace.clone()),
-                ("workload", text.clone()),
-                ("engine", workload.kind.engine().to_owned()),
-                ("label", label),
-            ];
-            self.info.get_or_create(&info).set(1);
-            for of in containers {
-                let labels =
-                    [("namespace", namespace.clone()), ("workload", text.clone()), ("container", of.container)];
-                let bytes = |q: Quantity| q.bytes_rounded_up() as f64;
-                let cores = |q: Quantity| q.millis_rounded_up() as f64 / 1000.0;
-                set(&self.recommended_memory, &labels, of.recommended.memory_request.map(bytes));
-                set(&self.recommended_cpu, &labels, of.recommended.cpu_request.map(cores));
-                set(&self.requested_memory, &labels, of.current.memory_request.map(bytes));
-                set(&self.requested_cpu, &labels, of.current.cpu_request.map(cores));
-            }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, said: &mut Said, workload: &Workload) {
+        let Some((_, containers)) = said.workloads.remove(workload) else { return };
+        self.info.remove(&info_of(workload));
+        for name in &containers {
+            self.forget_container(workload, name);
+        }
+    }
+
+    fn forget_container(&self, workload: &Workload, name: &str) {
+        let labels = of_container(workload, name);
+        for family in [&self.recommended_memory, &self.recommended_cpu, &self.requested_memory, &self.requested_cpu] {
+            family.remove(&labels);
         }
     }
 }
 
+fn of_workload(workload: &Workload) -> Labels<2> {
+    [("namespace", workload.namespace.clone()), ("workload", workload.to_string())]
+}
+
+fn of_container(workload: &Workload, container: &str) -> Labels<3> {
+    let [namespace, name] = of_workload(workload);
+    [namespace, name, ("container", container.to_owned())]
+}
+
+fn info_of(workload: &Workload) -> Labels<4> {
+    let [namespace, name] = of_workload(workload);
+    let label = label_value(&name.1);
+    [namespace, name, ("engine", workload.kind.engine().to_owned()), ("label", label)]
+}
+
 #[cfg(test)]
 impl ControllerMetrics {
+    pub(super) fn is_leader(&self) -> bool {
+        self.leader.get() == 1
+    }
+
     /// Each of them counted once.
     pub(crate) fn example() -> Self {
         let (figures, status) = (
             Self::default(),
             r#"{"containers": [{"name": "main",
             "current": {"cpuRequest": "2", "memoryRequest": "4Gi"},
-            "recommended": {"cpuRequest": "1", "memoryRequest": "1Gi"}}]}"#,
+            "inForce": {"cpuRequest": "1", "memoryRequest": "1Gi"}}]}"#,
         );
         let workload = Workload::new("etl", crate::workload::Kind::Cronjob, ["nightly"]);
         figures.begin();
@@ -167,7 +218,12 @@ impl ControllerMetrics {
 }
 
 fn set(family: &Gauges<3>, labels: &Labels<3>, value: Option<f64>) {
-    if let Some(value) = value {
-        family.get_or_create(labels).set(value);
+    match value {
+        Some(value) => {
+            family.get_or_create(labels).set(value);
+        }
+        None => {
+            family.remove(labels);
+        }
     }
 }

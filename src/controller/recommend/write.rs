@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::{Recommendation, identity, name_of, with_status};
+use super::problem::Problem;
 use crate::cluster::{Api, ApiError, PatchKind};
 use crate::controller::crds::{GROUP, RECOMMENDATIONS, VERSION};
 use crate::recommendation::status::Status;
@@ -13,8 +14,10 @@ use crate::workload::Workload;
 
 /// Who podfit is among the writers of an object's fields.
 const FIELD_MANAGER: &str = "podfit";
-/// Longest note of an Event (`events.k8s.io/v1`), in bytes.
-const NOTE_BYTES: usize = 1_024;
+/// Longest note of an Event (`events.k8s.io/v1`) that fits its 1,024 bytes whatever the characters, in characters.
+pub(super) const NOTE_CHARS: usize = 256;
+/// Who tells Events.
+pub(super) const REPORTER: &str = "podfit.dev/controller";
 
 /// An object with the version that it was read in.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,7 @@ pub enum Written {
 /// What became of a patch.
 enum Applied {
     Stored(Value),
+    NoNamespace,
     NotThere,
     Conflict,
 }
@@ -59,18 +63,18 @@ impl Recommendations {
     ///
     /// # Errors
     /// What the API server did not do, and what to do about it.
-    pub async fn get(&self, workload: &Workload) -> Result<Option<Stored>, String> {
+    pub async fn get(&self, workload: &Workload) -> Result<Option<Stored>, Problem> {
         let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
-        Ok(self.api.get(&path).await.map_err(|error| failed("get", &error))?.as_ref().and_then(stored))
+        Ok(self.api.get(&path).await.map_err(|error| Problem::of("get", &error))?.as_ref().and_then(stored))
     }
 
     /// All of a namespace. Objects that cannot be read are passed over: they are written anew or left alone.
     ///
     /// # Errors
     /// What the API server did not do, and what to do about it.
-    pub async fn list(&self, namespace: &str) -> Result<Vec<Stored>, String> {
+    pub async fn list(&self, namespace: &str) -> Result<Vec<Stored>, Problem> {
         let objects = self.api.list(&collection(namespace), |_| {}).await;
-        Ok(objects.map_err(|error| failed("list", &error))?.iter().filter_map(stored).collect())
+        Ok(objects.map_err(|error| Problem::of("list", &error))?.iter().filter_map(stored).collect())
     }
 
     /// Writes a workload's status over what was read, creating the object where there was none.
@@ -82,17 +86,18 @@ impl Recommendations {
         workload: &Workload,
         before: Option<&Stored>,
         status: &Status,
-    ) -> Result<(Written, Option<Stored>), String> {
+    ) -> Result<(Written, Option<Stored>), Problem> {
         let path = format!("{}/{}", collection(&workload.namespace), name_of(workload));
         let query = format!("?fieldManager={FIELD_MANAGER}&force=true");
         let created;
         let before = match before {
             Some(before) => before,
             None => match self.apply(&format!("{path}{query}"), &identity(workload)).await? {
-                Applied::NotThere => return Ok((Written::NoNamespace, None)),
-                Applied::Conflict => return Ok((Written::Overtaken, None)),
+                Applied::NoNamespace => return Ok((Written::NoNamespace, None)),
+                Applied::NotThere | Applied::Conflict => return Ok((Written::Overtaken, None)),
                 Applied::Stored(object) => {
-                    created = stored(&object).ok_or("a Recommendation came back as something else")?;
+                    let other = || Problem::OfOne("it came back as something else".to_owned());
+                    created = stored(&object).ok_or_else(other)?;
                     // Somebody else's words: read them first.
                     if created.recommendation.status != Status::default() {
                         return Ok((Written::Overtaken, None));
@@ -106,6 +111,7 @@ impl Recommendations {
         let answer = self.apply(&format!("{path}/status{query}"), &body).await?;
         Ok(match answer {
             Applied::Stored(object) => (Written::Stored, stored(&object)),
+            Applied::NoNamespace => (Written::NoNamespace, None),
             Applied::NotThere | Applied::Conflict => (Written::Overtaken, None),
         })
     }
@@ -114,13 +120,13 @@ impl Recommendations {
     ///
     /// # Errors
     /// What the API server did not do, and what to do about it.
-    pub async fn delete(&self, before: &Stored) -> Result<(), String> {
+    pub async fn delete(&self, before: &Stored) -> Result<(), Problem> {
         let workload = &before.recommendation.workload;
         let path = format!("{}/{}", collection(&workload.namespace), before.recommendation.name);
         let body = json!({"preconditions": {"uid": before.uid, "resourceVersion": before.version}});
         match self.api.delete(&path, &body).await {
             Ok(_) | Err(ApiError::Status { status: 404 | 409, .. }) => Ok(()),
-            Err(error) => Err(failed("delete", &error)),
+            Err(error) => Err(Problem::of("delete", &error)),
         }
     }
 
@@ -142,8 +148,8 @@ impl Recommendations {
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"generateName": format!("{}-", about.recommendation.name), "namespace": namespace},
             "eventTime": time, "action": "Resize", "reason": reason, "type": "Warning",
-            "note": text::clip(&text::clean(note), NOTE_BYTES / 4),
-            "reportingController": "podfit.dev/controller", "reportingInstance": text::clip(who, 128),
+            "note": text::clip(&text::clean(note), NOTE_CHARS),
+            "reportingController": REPORTER, "reportingInstance": text::clip(who, 128),
             "regarding": {
                 "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Recommendation",
                 "name": about.recommendation.name, "namespace": namespace, "uid": about.uid,
@@ -159,13 +165,16 @@ impl Recommendations {
         }
     }
 
-    async fn apply(&self, path: &str, body: &Value) -> Result<Applied, String> {
+    async fn apply(&self, path: &str, body: &Value) -> Result<Applied, Problem> {
         match self.api.patch(path, PatchKind::Apply, body).await {
             Ok(object) => Ok(Applied::Stored(object)),
-            // Applying makes what is not there: then it is the namespace.
-            Err(ApiError::Status { status: 404, .. }) => Ok(Applied::NotThere),
+            Err(ApiError::Status { status: 403 | 404, message }) if is_of_a_namespace_that_goes(&message) => {
+                Ok(Applied::NoNamespace)
+            }
+            // A status of an object that is gone meanwhile. Of its definition it is said in other words.
+            Err(ApiError::Status { status: 404, message }) if message.contains(GROUP) => Ok(Applied::NotThere),
             Err(ApiError::Status { status: 409, .. }) => Ok(Applied::Conflict),
-            Err(error) => Err(failed("patch", &error)),
+            Err(error) => Err(Problem::of("patch", &error)),
         }
     }
 }
@@ -180,16 +189,7 @@ fn collection(namespace: &str) -> String {
     format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{RECOMMENDATIONS}")
 }
 
-fn failed(verb: &str, error: &ApiError) -> String {
-    match error.status() {
-        403 => format!(
-            "podfit may not {verb} {RECOMMENDATIONS} (403): grant its service account the verbs get, list, create, \
-             patch and delete on {RECOMMENDATIONS} ({GROUP}), and patch on {RECOMMENDATIONS}/status"
-        ),
-        422 => format!(
-            "cannot {verb} {RECOMMENDATIONS}: the API server's definition of them is not this release's; apply it \
-             (`podfit crds | kubectl apply -f -`)"
-        ),
-        _ => format!("cannot {verb} {RECOMMENDATIONS}: {error}"),
-    }
+/// Whether the namespace is what is not there, or not for long: its objects go with it.
+fn is_of_a_namespace_that_goes(message: &str) -> bool {
+    message.starts_with("namespaces \"") || message.contains("because it is being terminated")
 }

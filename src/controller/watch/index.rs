@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::event::{Event, Unreadable};
 use super::kills::killed;
 use super::limits::Limits;
+use super::news::News;
 use super::own::Own;
 use super::source::{Kind, Source};
 use crate::admission::identity::identity_of;
-use crate::admission::{Namespace, Owned, Owners, Snapshot};
+use crate::admission::{Namespace, Owned, Owners, Snapshot, provenance};
 use crate::collector::{KnownPods, jvm};
 use crate::fit::{Allocatable, Constraints, LimitRanges, Quota, QuotaError};
-use crate::recommendation::Kill;
 use crate::text;
 use crate::workload::{IdentityRules, Owner, WorkloadKey, controller_of};
 
@@ -41,7 +41,6 @@ pub struct Index {
     elsewhere: Arc<Constraints>,
     own: Own,
     identity: Arc<IdentityRules>,
-    kills: Vec<(WorkloadKey, Kill)>,
     limits: Limits,
     pods: KnownPods,
 }
@@ -53,9 +52,9 @@ impl Index {
         Self { changed_everywhere: true, identity, ..Self::default() }
     }
 
-    /// The kills for memory that were seen since this was last called.
-    pub fn take_kills(&mut self) -> Vec<(WorkloadKey, Kill)> {
-        std::mem::take(&mut self.kills)
+    /// What was to be told since this was last called.
+    pub fn take_news(&mut self) -> Vec<News> {
+        self.own.take_news()
     }
 
     /// The pods that were seen since this was last called, and whose they are.
@@ -93,8 +92,10 @@ impl Index {
                 if self.listed.insert(source.clone()) | self.refused.remove(source) {
                     self.changes(source);
                 }
-                if source.kind == Kind::RightsizingPolicy {
-                    self.own.policy_listed();
+                match source.kind {
+                    Kind::RightsizingPolicy => self.own.policy_listed(),
+                    Kind::Recommendation => self.own.recommendations_listed(),
+                    _ => {}
                 }
             }
             Event::Refused => {
@@ -280,9 +281,10 @@ impl Index {
         self.limits.put(namespace, name, uid.unwrap_or_default(), limits);
         for (container, kill) in kills {
             let key = WorkloadKey { workload: identity.workload.clone(), container };
-            if self.own.put_kill(&key, &kill) {
-                self.kills.push((key, kill));
-            }
+            self.own.see_kill(key, kill, object);
+        }
+        if provenance::annotation(object, provenance::RESIZED).is_some() {
+            self.own.see_pod(object, &identity.workload);
         }
         let jvm = jvm::seen(object, &identity);
         self.pods.add_identified(namespace, name, uid.map(str::to_owned), identity);

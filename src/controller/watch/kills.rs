@@ -18,6 +18,11 @@ pub(super) fn killed(pod: &Value, limits: &PodLimits) -> Vec<(String, Kill)> {
     statuses(pod).filter_map(|status| one(pod, status, limits)).collect()
 }
 
+/// The same of a pod that was not watched: its status and spec alone tell.
+pub fn killed_by_status(pod: &Value) -> Vec<(String, Kill)> {
+    killed(pod, &PodLimits::default())
+}
+
 /// What a pod's status says of each of its containers.
 pub(super) fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
     ["containerStatuses", "initContainerStatuses"]

@@ -13,7 +13,9 @@ mod event;
 mod index;
 mod kills;
 mod limits;
+mod news;
 mod own;
+mod pods;
 mod source;
 mod status;
 
@@ -30,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use event::{Event, Unreadable};
 pub use index::Index;
+pub use kills::killed_by_status;
+pub use news::{News, OfPod, Regarded};
 pub use own::policy_of;
 pub use source::{Kind, Scope, Source};
 pub use status::{WatchCounts, WatchStatus};
@@ -37,9 +41,8 @@ pub use status::{WatchCounts, WatchStatus};
 use crate::admission::SharedState;
 use crate::cluster::innermost;
 use crate::collector::KnownPods;
-use crate::recommendation::Kill;
 use crate::text;
-use crate::workload::{IdentityRules, WorkloadKey};
+use crate::workload::IdentityRules;
 use source::Raw;
 
 /// Shortest time between two publications. The first change after a pause is published at once.
@@ -58,29 +61,31 @@ pub struct Watched {
     pub scope: Scope,
     /// The user's own say in identity.
     pub identity: Arc<IdentityRules>,
-    /// Where what is seen of pods goes.
-    pub pods: PodsSeen,
+    /// Who is told of what is seen.
+    pub told: Told,
 }
 
-/// What is seen of pods, for whoever learns from it.
+/// Who is told of what is seen of pods and recommendations.
 #[derive(Clone, Debug, Default)]
-pub struct PodsSeen {
-    /// Told of every kill for memory.
-    pub kills: Option<mpsc::UnboundedSender<(WorkloadKey, Kill)>>,
+pub struct Told {
+    /// Whoever writes recommendations.
+    pub news: Option<mpsc::UnboundedSender<News>>,
     /// Pods seen and not yet taken from here; `None` where nobody takes them.
     pub known: Option<Arc<Mutex<KnownPods>>>,
 }
 
-impl PodsSeen {
+impl Told {
     fn tell(&self, index: &mut Index) {
-        for (key, kill) in index.take_kills() {
-            tracing::info!(
-                namespace = key.workload.namespace, workload = %key.workload, container = key.container,
-                limit = %kill.limit, "a run was killed for memory: the next try gets more"
-            );
-            if let Some(kills) = &self.kills {
+        for news in index.take_news() {
+            if let News::Killed(key, kill) = &news {
+                tracing::info!(
+                    namespace = key.workload.namespace, workload = %key.workload, container = key.container,
+                    limit = %kill.limit, "a run was killed for memory: the next try gets more"
+                );
+            }
+            if let Some(to) = &self.news {
                 // Whoever listened has ended: so will this.
-                let _ = kills.send((key, kill));
+                let _ = to.send(news);
             }
         }
         let pods = index.take_pods();
@@ -130,8 +135,8 @@ pub async fn run(
             answer = answers.next() => match answer {
                 Some((source, answer)) => {
                     take_in(&mut index, &source, answer, &status);
-                    if source.kind == Kind::Pod {
-                        watched.pods.tell(&mut index);
+                    if matches!(source.kind, Kind::Pod | Kind::Recommendation) {
+                        watched.told.tell(&mut index);
                     }
                 }
                 // Watches do not end; if they did, there would be nothing left to wait for.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::news::News;
+use super::pods::Told;
 use crate::admission::{Kills, Recommended, Sizes, Snapshot, id_of};
 use crate::controller::crds::IN_FORCE;
 use crate::controller::recommend::object::Recommendation;
 use crate::fit::ContainerResources;
 use crate::policy::Policy;
+use crate::quantity::Quantity;
 use crate::recommendation::status::{ContainerStatus, InputMemory};
 use crate::recommendation::{Kill, KillSet};
 use crate::sizing::InputSize;
@@ -27,6 +30,10 @@ pub(super) struct Own {
     has_unusable_policy: bool,
     recommendations: HashMap<String, BTreeMap<String, (Workload, Arc<Recommended>)>>,
     kills: HashMap<Workload, BTreeMap<String, KillSet>>,
+    /// Kills that wait in objects for an answer: an object that is deleted must not take them along.
+    in_objects: HashMap<Workload, BTreeMap<String, Kill>>,
+    news: Vec<News>,
+    told: Told,
     changed: HashSet<String>,
     changed_policy: bool,
 }
@@ -56,6 +63,16 @@ pub fn policy_of(object: &Value) -> Result<Policy, String> {
 impl Own {
     pub(super) fn is_changed(&self) -> bool {
         self.changed_policy || !self.changed.is_empty()
+    }
+
+    /// What was to be told since this was last called.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// All recommendations were listed.
+    pub(super) fn recommendations_listed(&mut self) {
+        self.news.push(News::Listed);
     }
 
     /// Namespaces in which something is known.
@@ -122,17 +139,23 @@ impl Own {
         };
         let recommended = packed(&read);
         // What it has taken in needs no answer of its own any more.
-        if let Some(kills) = self.kills.get_mut(&read.workload) {
+        if let (Some(kills), Some(until)) = (self.kills.get_mut(&read.workload), read.status.kills_until) {
             kills.retain(|_, kills| {
-                read.status.kills_until.iter().for_each(|until| kills.forget_until(*until));
+                kills.forget_until(until);
                 !kills.is_empty()
             });
             if kills.is_empty() {
                 self.kills.remove(&read.workload);
             }
+            self.news.push(News::TakenIn(read.workload.clone(), until));
             self.changed.insert(namespace.to_owned());
         }
+        self.note_kills_of(&read);
         let known = self.recommendations.entry(namespace.to_owned()).or_default();
+        let before = known.get(name).filter(|(workload, _)| *workload == read.workload);
+        if before.is_some_and(|(_, before)| before.is_opted_out != recommended.is_opted_out) {
+            self.news.push(News::ToSayAgain(read.workload.clone(), BTreeMap::new()));
+        }
         if known.get(name).is_none_or(|(workload, before)| (workload, &**before) != (&read.workload, &recommended)) {
             known.insert(name.to_owned(), (read.workload, Arc::new(recommended)));
             self.changed.insert(namespace.to_owned());
@@ -140,14 +163,30 @@ impl Own {
         None
     }
 
+    fn note_kills_of(&mut self, read: &Recommendation) {
+        let kills = read.status.containers.iter().filter_map(|c| Some((c.name.clone(), c.kill.clone()?)));
+        let kills: BTreeMap<String, Kill> = kills.collect();
+        if kills.is_empty() {
+            self.in_objects.remove(&read.workload);
+        } else {
+            self.in_objects.insert(read.workload.clone(), kills);
+        }
+    }
+
+    /// Its kills go on waiting for an answer: here until another object has them.
     pub(super) fn remove_recommendation(&mut self, namespace: &str, name: &str) {
         let Some(known) = self.recommendations.get_mut(namespace) else { return };
-        if known.remove(name).is_some() {
-            self.changed.insert(namespace.to_owned());
-        }
+        let removed = known.remove(name);
         if known.is_empty() {
             self.recommendations.remove(namespace);
         }
+        let Some((workload, _)) = removed else { return };
+        self.changed.insert(namespace.to_owned());
+        let kills = self.in_objects.remove(&workload).unwrap_or_default();
+        for (container, kill) in &kills {
+            self.put_kill(&WorkloadKey { workload: workload.clone(), container: container.clone() }, kill);
+        }
+        self.news.push(News::ToSayAgain(workload, kills));
     }
 
     pub(super) fn recommendation_keys(&self) -> Vec<(String, String)> {
@@ -157,8 +196,34 @@ impl Own {
         self.recommendations.iter().flat_map(of).collect()
     }
 
-    /// Takes in a kill; true where it is news.
-    pub(super) fn put_kill(&mut self, key: &WorkloadKey, kill: &Kill) -> bool {
+    /// Takes in a kill that was seen on a pod, and tells of it where it is news.
+    pub(super) fn see_kill(&mut self, key: WorkloadKey, kill: Kill, pod: &Value) {
+        if !self.put_kill(&key, &kill) {
+            return;
+        }
+        let of_pod = super::pods::killed(pod, &key, &kill, self.recommended(&key.workload));
+        self.news.extend(of_pod.map(News::OfPod));
+        self.news.push(News::Killed(key, kill));
+    }
+
+    /// Tells how a pod was resized, the first time that it is seen.
+    pub(super) fn see_pod(&mut self, pod: &Value, workload: &Workload) {
+        if self.told.knows(pod) {
+            return;
+        }
+        let of_pod = super::pods::resized(pod, workload, self.recommended(workload));
+        if let Some(of_pod) = of_pod {
+            self.told.add(&of_pod);
+            self.news.push(News::OfPod(of_pod));
+        }
+    }
+
+    fn recommended(&self, workload: &Workload) -> Option<&Recommended> {
+        let known = self.recommendations.get(&workload.namespace)?;
+        known.values().find_map(|(of, recommended)| (of == workload).then_some(&**recommended))
+    }
+
+    fn put_kill(&mut self, key: &WorkloadKey, kill: &Kill) -> bool {
         let of = |(workload, r): &(Workload, Arc<Recommended>)| (*workload == key.workload).then_some(r.kills_until_ms);
         let recommended = self.recommendations.get(&key.workload.namespace);
         let until = recommended.and_then(|known| known.values().find_map(of));
@@ -225,6 +290,7 @@ fn packed(read: &Recommendation) -> Recommended {
     let divided = |c: &ContainerStatus| Some((c.name.as_str().into(), c.spark?.divided()?));
     let divided: Vec<_> = read.status.containers.iter().filter_map(divided).collect();
     let proven = read.status.containers.iter().filter(|c| c.flink.is_some_and(|flink| flink.process_is_proven));
+    let evidence = || read.status.containers.iter().filter_map(|c| c.evidence.as_ref());
     let by_input = |c: &ContainerStatus| {
         let size = |size: &InputMemory| InputSize {
             up_to_input_bytes: size.up_to_input.bytes_rounded_up(),
@@ -242,6 +308,8 @@ fn packed(read: &Recommendation) -> Recommended {
         containers,
         is_opted_out: read.is_opted_out,
         is_service: read.status.containers.iter().any(|c| c.evidence.as_ref().is_some_and(|e| e.days.is_some())),
+        runs: evidence().map(|e| e.days.unwrap_or(e.runs)).max().unwrap_or(0),
+        peak_bytes: evidence().filter_map(|e| e.peak_max).max().map_or(0, Quantity::bytes_rounded_up),
         kills_until_ms: read.status.kills_until.map_or(0, jiff::Timestamp::as_millisecond),
     }
 }
