@@ -32,8 +32,15 @@ fn kinds_of_installations() -> Vec<(&'static str, Vec<String>)> {
                 "recommend.groupByLabels={team,job}",
                 "image.repository=registry.example/podfit",
                 "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-                "imagePullSecrets={login}",
-                "labels.team=data",
+                "imagePullSecrets[0].name=login",
+                "imagePullSecrets[1]=other-login",
+                "image.registry=mirror.example:5000",
+                "extraEnv[0].name=HTTPS_PROXY",
+                "extraEnv[0].value=http://proxy:3128",
+                "webhook.objectSelector.matchLabels.size=yes",
+                "webhook.namespaceSelector.matchLabels.team=data",
+                "networkPolicy.dnsPorts={53,5353}",
+                "commonLabels.team=data",
                 "namespaces.include={spark,airflow}",
                 "webhook.validate.failurePolicy=Fail",
                 "priorityClassName=system-cluster-critical",
@@ -63,6 +70,7 @@ fn kinds_of_installations() -> Vec<(&'static str, Vec<String>)> {
                 "report.secret=slack",
             ]),
         ),
+        ("on the nodes' network", set(&["hostNetwork=true", "ports.webhook=10443", "ports.metrics=10090"])),
         ("cert-manager", set(&["certificate.mode=cert-manager", PROMETHEUS, "monitoring.podMonitor=true"])),
         ("cert-manager with an issuer", set(&["certificate.mode=cert-manager", "certificate.issuerRef.name=company"])),
         ("own certificate", {
@@ -188,6 +196,74 @@ fn the_webhooks_spare_what_a_cluster_lives_on() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_cluster_lives_on_is_spared_whatever_the_values_say() {
+    let Some(staged) = Staged::new("what_a_cluster_lives_on_is_spared_whatever_the_values_say") else { return };
+    let objects = staged.template(&["namespaces.exclude={sandbox}", "webhook.namespaceSelector.matchLabels.team=data"]);
+    let entry = &find(&objects, "MutatingWebhookConfiguration/podfit-webhook")["webhooks"][0];
+    let selector = &entry["namespaceSelector"];
+    let never = json!(["kube-node-lease", "kube-public", "kube-system", "podfit", "sandbox"]);
+    assert_eq!(selector["matchExpressions"][0]["values"], never);
+    assert_eq!(selector["matchLabels"], json!({"team": "data"}));
+}
+
+#[test]
+fn an_annotation_or_a_label_of_ones_own_takes_the_place_of_the_charts() {
+    let Some(staged) = Staged::new("an_annotation_or_a_label_of_ones_own_takes_the_place_of_the_charts") else {
+        return;
+    };
+    let text = staged.template_text(&["podAnnotations.prometheus\\.io/scrape=never", "commonLabels.team=data"]);
+    assert_eq!(text.matches("prometheus.io/scrape").count(), 1, "{text}");
+    let template = &find(&documents(&text), "Deployment/podfit")["spec"]["template"]["metadata"].clone();
+    assert_eq!(
+        (&template["annotations"]["prometheus.io/scrape"], &template["labels"]["team"]),
+        (&json!("never"), &json!("data"))
+    );
+    // What is selected by is never somebody's own.
+    let text = staged.template_text(&["commonLabels.app\\.kubernetes\\.io/instance=mine"]);
+    let deployment = find(&documents(&text), "Deployment/podfit")["spec"].clone();
+    assert_eq!(deployment["selector"]["matchLabels"]["app.kubernetes.io/instance"], "podfit");
+    assert_eq!(deployment["template"]["metadata"]["labels"]["app.kubernetes.io/instance"], "podfit");
+}
+
+#[test]
+fn on_openshift_the_namespace_says_which_ids() {
+    let Some(staged) = Staged::new("on_openshift_the_namespace_says_which_ids") else { return };
+    let args =
+        ["template", "podfit", "deploy/helm/podfit", "--set", PROMETHEUS, "--api-versions", "security.openshift.io/v1"];
+    let objects = documents(&staged.must("helm", None, &args));
+    let pods = [
+        &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"],
+        &find(&objects, "CronJob/podfit-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+    ];
+    for pod in pods {
+        let expected = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+        assert_eq!(pod["securityContext"], expected, "restricted-v2 refuses an id of our own");
+    }
+    // Elsewhere whoever wants it leaves them out himself.
+    let objects = staged.template(&["podSecurityContext.runAsUser=null"]);
+    let security = &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"]["securityContext"];
+    assert!(security.get("runAsUser").is_none() && security["fsGroup"] == 65532, "{security}");
+}
+
+#[test]
+fn on_the_nodes_network_all_ports_are_those_that_are_said() {
+    let Some(staged) = Staged::new("on_the_nodes_network_all_ports_are_those_that_are_said") else { return };
+    let values = ["hostNetwork=true", "ports.webhook=10443", "ports.metrics=10090", PROMETHEUS];
+    let objects = staged.template(&values);
+    let pod = &find(&objects, "Deployment/podfit")["spec"]["template"]["spec"];
+    assert_eq!((&pod["hostNetwork"], &pod["dnsPolicy"]), (&json!(true), &json!("ClusterFirstWithHostNet")));
+    let container = &pod["containers"][0];
+    let args = container["args"].as_array().unwrap();
+    for arg in ["--listen=0.0.0.0:10443", "--metrics-listen=0.0.0.0:10090"] {
+        assert!(args.contains(&json!(arg)), "{args:?}");
+    }
+    let ports: Vec<&Value> = container["ports"].as_array().unwrap().iter().map(|p| &p["containerPort"]).collect();
+    assert_eq!(ports, [&json!(10443), &json!(10090)]);
+    let policy = &find(&objects, "NetworkPolicy/podfit")["spec"]["ingress"];
+    assert_eq!((&policy[0]["ports"][0]["port"], &policy[1]["ports"][0]["port"]), (&json!(10443), &json!(10090)));
 }
 
 #[test]

@@ -256,12 +256,17 @@ fn the_doctor_sees_what_is_right_and_what_was_broken() {
         (code == Some(0)).then_some(checks)
     });
     assert_eq!(in_state(&healthy, "warn"), [""; 0]);
-    assert_eq!(in_state(&healthy, "unknown"), ["Prometheus: no address was given"]);
+    let unknown = in_state(&healthy, "unknown");
+    let of_deployment = "Prometheus: http://prometheus.monitoring:9090, which the Deployment names, does not answer";
+    assert!(unknown.len() == 1 && unknown[0].starts_with(of_deployment), "{unknown:?}");
     let ok = in_state(&healthy, "ok");
     for seen in [
         "replicas: 2 of 2 ready",
         "caBundle: all 3 entries trust the certificate",
         "policy: mode recommend",
+        "leader: podfit-0",
+        "last learning: none yet: podfit has just been installed",
+        "admission calls:",
         "days left, served at 127.0.0.1",
     ] {
         assert!(ok.iter().any(|c| c.contains(seen)), "{seen}: {ok:?}");
@@ -308,6 +313,64 @@ fn the_doctor_sees_what_is_right_and_what_was_broken() {
         assert!(warn.iter().any(|c| c.contains(seen)), "{seen}: {warn:?}");
     }
     assert!(broken.iter().all(|c| c["state"] == "ok" || c["state"] == "unknown" || c["do"].is_string()), "{broken:?}");
+}
+
+/// What keeps podfit's work from reaching pods although podfit itself is well.
+#[test]
+fn the_doctor_sees_what_does_not_reach_pods() {
+    let Some(release) = Release::new("the_doctor_sees_what_does_not_reach_pods") else { return };
+    let (admin, cluster) = (release.cluster().kubeconfig(), release.cluster());
+    release.install(&[]);
+    let (without, _) = doctor(&release, admin, &[]);
+    let said = |checks: &[Value], state: &str, words: &str| {
+        let found = in_state(checks, state);
+        assert!(found.iter().any(|check| check.contains(words)), "{words}: {found:#?}");
+    };
+    said(&without, "fail", "history: the Deployment names no Prometheus");
+    said(&without, "fail", "leader: nobody holds Lease podfit");
+
+    release.helm(&["upgrade", "podfit", "deploy/helm/podfit", "--reuse-values", "--set", PROMETHEUS]);
+    // Recommendations where nobody asks; a policy of another name, which an older definition let in; a configuration that
+    // was left behind, one that asks twice, one of another release; a leader that has not learned for long.
+    let elsewhere = cluster.namespace("never-asked");
+    let recommendation = json!({"apiVersion": "podfit.dev/v1alpha1", "kind": "Recommendation", "metadata": {"name": "a"},
+        "spec": {"workload": "job/a"}});
+    elsewhere.create("/apis/podfit.dev/v1alpha1", "recommendations", &recommendation);
+    let only = json!([{"op": "replace", "path": "/webhooks/0/namespaceSelector",
+        "value": {"matchLabels": {"kubernetes.io/metadata.name": "none"}}}]);
+    release.kubectl(&["patch", CONFIGURATIONS[0], "podfit-webhook", "--type", "json", "-p", &only.to_string()]);
+    let own = release.namespace.name.clone();
+    let configuration = |name: &str, service: &str, namespace: &str| {
+        let entry = json!({"name": "size.podfit.dev", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Ignore", "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "none"}},
+            "clientConfig": {"service": {"name": service, "namespace": namespace, "path": "/mutate"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]});
+        let object = json!({"metadata": {"name": name, "labels": {"podfit.test/left": own}}, "webhooks": [entry]});
+        cluster.create(&format!("{ADMISSION}/{}", CONFIGURATIONS[0]), &object);
+    };
+    configuration(&format!("{own}-twice"), "podfit-webhook", &own);
+    configuration(&format!("{own}-left"), "podfit-webhook", "gone");
+    let service = json!({"metadata": {"name": "other"}, "spec": {"ports": [{"port": 443}]}});
+    elsewhere.create("/api/v1", "services", &service);
+    configuration(&format!("{own}-second"), "other", &elsewhere.name);
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{own}/leases/podfit");
+    let now = jiff::Timestamp::now();
+    let ago =
+        |hours: i64| (now - jiff::SignedDuration::from_hours(hours)).strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+    let held = json!({"metadata": {"annotations": {"podfit.dev/learned": ago(9)}},
+        "spec": {"holderIdentity": "podfit-0", "renewTime": ago(0)}});
+    cluster.request("PATCH", &lease, Some(&held)).unwrap();
+
+    let (broken, _) = doctor(&release, admin, &[]);
+    let label = format!("podfit.test/left={own}");
+    release.kubectl(&["delete", CONFIGURATIONS[0], "-l", &label]);
+    said(&broken, "warn", "1 of 1 recommendations are in namespaces that API servers never ask about");
+    said(&broken, "warn", "API servers ask about each pod twice");
+    said(&broken, "warn", "lead to Service gone/podfit-webhook, which is not there");
+    said(&broken, "warn", "a second podfit sizes pods and writes recommendations");
+    said(&broken, "fail", "last learning: 9 h ago, and there should be one every 60 min");
+    let advised = broken.iter().filter(|check| check["state"] == "warn" || check["state"] == "fail");
+    assert!(advised.clone().count() >= 5 && advised.clone().all(|check| check["do"].is_string()), "{broken:#?}");
 }
 
 #[test]
@@ -444,6 +507,55 @@ fn what_people_change_survives_an_upgrade_and_nothing_survives_an_uninstallation
     assert!(release.find(&configuration).is_some());
 }
 
+/// The kill switch, thrown by hand.
+fn stop(release: &Release) -> Value {
+    let patch = r#"{"spec":{"resizing":"stopped","rollout":{"mode":"canary"}}}"#;
+    release.kubectl(&["patch", "rightsizingpolicy", "default", "--type", "merge", "-p", patch]);
+    release.find(POLICY).unwrap()["spec"].clone()
+}
+
+#[test]
+fn no_installation_changes_the_policy_that_is_there() {
+    let Some(release) = Release::new("no_installation_changes_the_policy_that_is_there") else { return };
+    release.install(&[PROMETHEUS]);
+    let stopped = stop(&release);
+    let policy = || {
+        let found = release.find(POLICY).unwrap();
+        (found["metadata"]["uid"].clone(), found["spec"].clone())
+    };
+    let before = policy();
+    assert_eq!(before.1, stopped);
+    let other = ["policy.spec.rollout.mode=apply"];
+
+    release.helm(&["upgrade", "podfit", "deploy/helm/podfit", "--reuse-values", "--set", other[0]]);
+    assert_eq!(policy(), before, "upgraded");
+    release.helm(&["rollback", "podfit", "1"]);
+    assert_eq!(policy(), before, "rolled back");
+    release.helm(&["uninstall", "podfit"]);
+    release.install(&other);
+    assert_eq!(policy(), before, "installed anew");
+
+    // A second one: it is told of the first, and where it is wanted all the same, there is one policy.
+    let elsewhere = release.cluster().namespace("second");
+    let kubeconfig = Some(release.cluster().kubeconfig());
+    let second = |values: &[&str]| {
+        let mut args =
+            vec!["install", "second", "deploy/helm/podfit", "-n", &elsewhere.name, "--set", "crds.install=false"];
+        args.extend(values.iter().flat_map(|v| ["--set", v]));
+        release.staged.run("helm", kubeconfig, &args)
+    };
+    let refused = second(&[]);
+    assert!(!refused.ok && refused.err.contains("podfit runs in this cluster already"), "{refused:?}");
+    assert!(refused.err.contains(&release.namespace.name), "{refused:?}");
+    let taken = second(&["allowOtherReleases=true", "namespaces.include={none-of-them}", other[0]]);
+    assert!(taken.ok, "{taken:?}");
+    assert_eq!(policy(), before, "a second release");
+    release.staged.must("helm", kubeconfig, &["uninstall", "second", "-n", &elsewhere.name]);
+    assert_eq!(policy(), before, "its end");
+    // The first is still its own.
+    release.helm(&["upgrade", "podfit", "deploy/helm/podfit", "--reuse-values"]);
+}
+
 #[test]
 fn definitions_go_with_the_release_only_where_a_value_says_so() {
     let Some(release) = Release::new("definitions_go_with_the_release_only_where_a_value_says_so") else { return };
@@ -476,6 +588,14 @@ fn the_base_is_applied_and_taken_away() {
         assert!(ran.ok || ran.err.contains("no matches for kind"), "{}{}", ran.out, ran.err);
         ran.ok.then_some(())
     });
+    release.kubectl(&["create", "-f", "deploy/policy.yaml"]);
+    let stopped = stop(&release);
+    release.kubectl(&["apply", "-k", "deploy/kustomize/base"]);
+    release.kubectl(&["apply", "-k", "deploy/kustomize/overlays/canary"]);
+    release.kubectl(&["apply", "-k", "deploy/kustomize/base"]);
+    assert_eq!(release.find(POLICY).unwrap()["spec"], stopped, "applied again");
+    let again = release.staged.run("kubectl", Some(kubeconfig), &["create", "-f", "deploy/policy.yaml"]);
+    assert!(again.err.contains("already exists"), "{again:?}");
     // Again, and nothing would change: no field fights with the API server's defaults.
     let again = release.staged.run("kubectl", Some(kubeconfig), &["diff", "-k", "deploy/kustomize/base"]);
     assert!(again.ok, "{}{}", again.out, again.err);
@@ -485,6 +605,7 @@ fn the_base_is_applied_and_taken_away() {
         (deployment["status"]["availableReplicas"] == 2).then_some(())
     });
     release.kubectl(&DELETE_BASE);
+    assert_eq!(release.find(POLICY).unwrap()["spec"], stopped, "podfit is gone, the decision is not");
     for kind in CONFIGURATIONS {
         assert_eq!(release.find(&format!("{ADMISSION}/{kind}/podfit-webhook")), None, "a webhook is left");
     }

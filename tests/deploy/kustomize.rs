@@ -41,8 +41,14 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
 fn the_base_and_the_chart_install_the_same() {
     let Some(staged) = Staged::new("the_base_and_the_chart_install_the_same") else { return };
     let values = ["prometheus.url=http://prometheus.monitoring:9090", "crds.install=false"];
-    let chart = by_name(staged.template(&values));
+    let mut chart = by_name(staged.template(&values));
     let mut base = by_name(documents(&staged.must("kubectl", None, &["kustomize", "deploy/kustomize/base"])));
+    // The policy is made once and by itself; to begin with it is the chart's.
+    let mut policy = by_name(documents(&std::fs::read_to_string(staged.path("deploy/policy.yaml")).unwrap()));
+    let mut of_chart = chart.remove("RightsizingPolicy/default").unwrap();
+    let skipped = of_chart["metadata"].as_object_mut().unwrap().remove("annotations").unwrap();
+    assert_eq!(skipped, json!({"argocd.argoproj.io/hook": "Skip"}));
+    assert_eq!(policy.remove("RightsizingPolicy/default"), Some(of_chart));
     // Helm makes the namespace itself.
     let namespace = base.remove("Namespace/podfit").unwrap();
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
@@ -87,12 +93,36 @@ fn the_example_changes_what_it_says() {
         let url = env.iter().find(|e| e["name"] == "PODFIT_PROMETHEUS_URL").unwrap();
         assert_eq!(url["value"], "https://thanos-query.monitoring:10902");
     }
-    let policy = find(&objects, "RightsizingPolicy/default");
-    assert_eq!(policy["spec"]["rollout"]["namespaces"][0]["canaryPercent"], 10);
+    assert!(
+        objects.iter().all(|object| object["kind"] != "RightsizingPolicy"),
+        "applied again, it would undo decisions"
+    );
+    let policy = std::fs::read_to_string(staged.path("deploy/kustomize/overlays/canary/policy.yaml")).unwrap();
+    let policy = &documents(&policy)[0];
+    assert_eq!(podfit::controller::watch::policy_of(policy).unwrap().rollout.namespaces[0].canary_percent, Some(10));
     for name in ["NetworkPolicy/podfit", "NetworkPolicy/podfit-report"] {
         let ports = find(&objects, name)["spec"]["egress"][1]["ports"].as_array().unwrap();
         assert!(ports.contains(&json!({"protocol": "TCP", "port": 10902})), "{name}: {ports:?}");
     }
+}
+
+#[test]
+fn in_another_namespace_podfit_spares_that_one() {
+    let Some(staged) = Staged::new("in_another_namespace_podfit_spares_that_one") else { return };
+    let text = staged.must("kubectl", None, &["kustomize", "deploy/kustomize/overlays/namespace"]);
+    let objects = documents(&text);
+    let never = json!(["kube-node-lease", "kube-public", "kube-system", "data-tools"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        for entry in find(&objects, &format!("{kind}/podfit-webhook"))["webhooks"].as_array().unwrap() {
+            assert_eq!(entry["namespaceSelector"]["matchExpressions"][0]["values"], never);
+            assert_eq!(entry["clientConfig"]["service"]["namespace"], "data-tools");
+        }
+    }
+    let fence = find(&objects, "ValidatingAdmissionPolicy/podfit-ca-bundle");
+    let who = fence["spec"]["matchConditions"][0]["expression"].as_str().unwrap();
+    assert_eq!(who, "request.userInfo.username == 'system:serviceaccount:data-tools:podfit'");
+    let binding = find(&objects, "ClusterRoleBinding/podfit");
+    assert_eq!(binding["subjects"][0]["namespace"], "data-tools");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 {{- define "podfit.name" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if eq .Release.Name "podfit" -}}
-podfit
+{{- else if eq .Release.Name (.Values.nameOverride | default "podfit") -}}
+{{- .Release.Name -}}
 {{- else -}}
-{{- printf "%s-podfit" (.Release.Name | trunc 40 | trimSuffix "-") -}}
+{{- printf "%s-%s" (.Release.Name | trunc 30 | trimSuffix "-") (.Values.nameOverride | default "podfit" | trunc 17 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 
@@ -14,6 +14,7 @@ podfit
 
 {{- define "podfit.image" -}}
 {{- with .Values.image -}}
+{{- with .registry }}{{ . }}/{{ end -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 {{- end -}}
@@ -32,28 +33,40 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "podfit.labels" -}}
-{{ include "podfit.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "podfit.selector" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) -}}
+{{- toYaml (merge $own (omit .Values.commonLabels "app.kubernetes.io/component")) -}}
 {{- end -}}
 
-{{/* Which namespaces are asked about: by the name label, which nobody can change. */}}
+{{/* Labels of a pod: what Deployment and Services select by, and further ones that leave those alone. */}}
+{{- define "podfit.podLabels" -}}
+{{- $own := dict "app.kubernetes.io/component" .component -}}
+{{- $own = merge $own (include "podfit.selector" .root | fromYaml) -}}
+{{- toYaml (merge $own (.labels | default dict) .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/* Which namespaces are asked about: by the name label, which nobody can change. What a cluster lives on never is. */}}
 {{- define "podfit.namespaceSelector" -}}
+{{- $never := list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace -}}
+{{- with .Values.webhook.namespaceSelector.matchLabels }}
+matchLabels: {{- toYaml . | nindent 2 }}
+{{- end }}
 matchExpressions:
   - key: kubernetes.io/metadata.name
     operator: NotIn
     values:
-      {{- range append .Values.namespaces.exclude .Release.Namespace | uniq | sortAlpha }}
+      {{- range concat $never .Values.namespaces.exclude | uniq | sortAlpha }}
       - {{ . }}
       {{- end }}
   {{- with .Values.namespaces.include }}
   - key: kubernetes.io/metadata.name
     operator: In
     values: {{ toYaml . | nindent 6 }}
+  {{- end }}
+  {{- with .Values.webhook.namespaceSelector.matchExpressions }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
@@ -68,18 +81,19 @@ caBundle: {{ required "certificate.mode is secret: give the CA (PEM) by certific
 {{- end }}
 {{- end -}}
 
+{{/* OpenShift gives a namespace a range of ids, and refuses others. */}}
 {{- define "podfit.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- toYaml (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") -}}
+{{- else -}}
+{{- toYaml .Values.podSecurityContext -}}
+{{- end -}}
 {{- end -}}
 
-{{- define "podfit.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- define "podfit.pullSecrets" -}}
+{{- range .Values.imagePullSecrets }}
+- name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
+{{- end }}
 {{- end -}}
 
 {{- define "podfit.historyEnv" -}}
